@@ -1,0 +1,283 @@
+"""TrainConfig: what was asked for, one field per flag.
+
+None means "not asked": the plan decides. Every value, from the command line, a YAML file or
+a Python call, is read and checked by the field's `Reader`.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import yaml
+
+from lacewing.errors import ConfigError
+from lacewing.fields import (
+    Reader,
+    boolean,
+    number,
+    one_of,
+    path,
+    switch_or_path,
+    text,
+    whole,
+)
+from lacewing.values import nearest
+
+SCHEDULERS = ("none", "steplr", "expdecay", "cosine", "onecycle", "plateau")
+
+
+@dataclass(frozen=True)
+class Short:
+    """The classic short name of a flag."""
+
+    flag: str
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """Train an image classifier. Only --data is needed; lacewing decides what is not asked."""
+
+    # What to train on
+    data: Annotated[str | None, text(metavar="NAME|PATH", optional=True), Short("-data")] = None
+    """Data set: a folder, a .tar, a .csv, or a name (IP102, D0, sample)."""
+    data_root: Annotated[Path | None, path(optional=True)] = None
+    """Where named data sets lie, besides the current folder, ./data and $LACEWING_DATA."""
+    images: Annotated[Path | None, path(optional=True)] = None
+    """Folder of the images, where lists or a CSV lie apart from them."""
+    val_share: Annotated[float, number(above=0, below=1)] = 0.15
+    """Share of the training images that becomes the validation split, where none is given."""
+    test_share: Annotated[float, number(at_least=0, below=1)] = 0.15
+    """Share of all images that becomes the test split, where none is given."""
+
+    # The network
+    model: Annotated[str, text(metavar="NAME"), Short("-mn")] = "efficientnet_lite0"
+    """Network: a classic name (resnet, fpn, ...) or any timm name; see `lacewing models`."""
+    pretrained: Annotated[bool, boolean(), Short("-predt")] = True
+    """Start from ImageNet weights."""
+    weights: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
+    """Start from this .safetensors or .pth file (or run folder) instead."""
+    dropout: Annotated[float, number(at_least=0, below=1), Short("-do")] = 0.0
+    """Dropout before the head, a probability."""
+
+    # The optimiser
+    optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
+    """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
+    scheduler: Annotated[str, one_of(*SCHEDULERS), Short("-sch")] = "cosine"
+    """Learning-rate schedule."""
+    learning_rate: Annotated[float | None, number(above=0, optional=True), Short("-lr")] = None
+    """Learning rate at the requested batch size; scaled linearly to the effective batch."""
+    weight_decay: Annotated[float, number(at_least=0), Short("-l2")] = 0.01
+    """Weight decay (L2); decoupled with AdamW, coupled to the gradient with Adam and SGD."""
+    momentum: Annotated[float, number(at_least=0, below=1)] = 0.9
+    """Momentum of SGD and RMSprop."""
+    nesterov: Annotated[bool, boolean()] = False
+    """Nesterov's momentum, for SGD."""
+    step_epochs: Annotated[float, number(above=0)] = 40
+    """Epochs between two drops of the steplr schedule."""
+    gamma: Annotated[float | None, number(above=0, at_most=1, optional=True)] = None
+    """Factor of one drop: 0.1 for steplr and plateau, 0.96 per epoch for expdecay."""
+    warmup_epochs: Annotated[float, number(at_least=0)] = 0.0
+    """Epochs of linear warm-up, for any schedule."""
+    label_smoothing: Annotated[float, number(at_least=0, below=1)] = 0.0
+    """Label smoothing of the loss."""
+    clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
+    """Clip the gradient to this norm."""
+
+    # How long, how much
+    batch_size: Annotated[int | None, whole(at_least=1, optional=True), Short("-bz")] = None
+    """Requested batch size; the plan fits it to the machine."""
+    accumulate: Annotated[bool, boolean()] = False
+    """Keep the effective batch at the requested one, by gradient accumulation."""
+    epochs: Annotated[int, whole(at_least=1), Short("-ep")] = 10
+    """Epochs to train."""
+    limit_epochs: Annotated[int | None, whole(at_least=1, optional=True)] = None
+    """Stop after so many epochs of them; the schedule stays as planned for all."""
+    patience: Annotated[int, whole(at_least=0)] = 10
+    """Stop after so many epochs without gain on the validation split; 0 never stops early."""
+
+    # The machine
+    device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
+    """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
+    image_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
+    """Side of the network's square input, in pixels."""
+    precision: Annotated[
+        str | None, one_of("fp32", "tf32", "bf16", "fp16", optional=True)
+    ] = None
+    """Precision of the forward pass."""
+    memory_format: Annotated[
+        str | None, one_of("contiguous", "channels_last", optional=True)
+    ] = None
+    """Order of a tensor's dimensions in memory."""
+    compile: Annotated[
+        str | None, one_of("off", "default", "reduce-overhead", optional=True)
+    ] = None
+    """Mode of torch.compile."""
+    workers: Annotated[int | None, whole(optional=True)] = None
+    """Loader processes; 0 loads in the training process."""
+    threads: Annotated[int | None, whole(at_least=1, optional=True)] = None
+    """Threads of one operation on the CPU."""
+    memory_share: Annotated[float | None, number(above=0, at_most=1, optional=True)] = None
+    """Share of the device's memory that the run may use."""
+    tiers: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
+    """TOML file that overrides the tier table (performance_config.py)."""
+    plan: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
+    """Carry out exactly this plan.yaml."""
+
+    # Augmentation
+    augment: Annotated[bool, boolean()] = True
+    """Vary the training images."""
+    rotation: Annotated[float, number(at_least=0, at_most=180)] = 15.0
+    """Largest rotation, in degrees either way."""
+    flip: Annotated[bool, boolean()] = True
+    """Mirror every other image."""
+    color_jitter: Annotated[float, number(at_least=0, at_most=1)] = 0.2
+    """Largest relative change of brightness, contrast and saturation."""
+    min_crop: Annotated[float, number(above=0, at_most=1)] = 0.5
+    """Smallest area of a random resized crop, as a share of the image."""
+
+    # The run
+    output: Annotated[Path, path(metavar="FOLDER")] = Path("runs")
+    """Folder in which the run folder is made."""
+    name: Annotated[str | None, text(metavar="NAME", optional=True)] = None
+    """Name of the run folder; <date>-<data>-<model> if not given."""
+    seed: Annotated[int, whole()] = 0
+    """Seed of every random choice."""
+    deterministic: Annotated[bool, boolean()] = False
+    """Use deterministic algorithms only (slower on GPUs; the CPU always is)."""
+    tensorboard: Annotated[bool, boolean()] = True
+    """Write TensorBoard files into the run folder."""
+
+    # Classic switches
+    train: Annotated[bool, boolean(), Short("-istra")] = True
+    """Train."""
+    evaluate: Annotated[bool, boolean(), Short("-iseva")] = True
+    """Evaluate on the test split at the end."""
+    load_checkpoint: Annotated[bool | Path, switch_or_path(), Short("-isloadck")] = False
+    """Continue from a checkpoint: a run folder, or True for the newest of this data and model."""
+    load_model: Annotated[bool | Path, switch_or_path(), Short("-isloadmd")] = False
+    """Start from a trained model: a run folder, or True for the newest of this data and model."""
+    save_checkpoints: Annotated[bool, boolean(), Short("-issavck")] = True
+    """Save checkpoints while training, so that the run can be resumed."""
+    save_model: Annotated[bool, boolean(), Short("-issavmd")] = True
+    """Save the best model."""
+
+    def __post_init__(self) -> None:
+        for name, reader in readers().items():
+            setattr(self, name, reader.check(name, getattr(self, name)))
+        check_together(self)
+
+
+def check_together(config: TrainConfig) -> None:
+    """Raise ConfigError for fields that contradict each other."""
+
+    def refuse(condition: object, sentence: str) -> None:
+        if condition:
+            raise ConfigError(sentence)
+
+    refuse(
+        config.load_checkpoint and config.load_model,
+        "--load-checkpoint (-isloadck) continues a run and --load-model (-isloadmd) starts a new "
+        "one from its weights: give one of them.",
+    )
+    refuse(
+        not config.train and not config.evaluate,
+        "With --train False (-istra) and --evaluate False (-iseva) nothing is left to do: "
+        "set one of them to True.",
+    )
+    refuse(
+        not config.train and not (config.load_model or config.load_checkpoint),
+        "--train False (-istra) evaluates a trained model: say which one with "
+        "--load-model RUN (-isloadmd).",
+    )
+    refuse(
+        config.load_model and config.weights,
+        "--load-model (-isloadmd) and --weights both say where to start: give one of them.",
+    )
+    refuse(
+        config.load_checkpoint and not config.save_checkpoints,
+        "--load-checkpoint (-isloadck) continues a run whose checkpoints are kept: "
+        "leave out --save-checkpoints False (-issavck).",
+    )
+    refuse(
+        config.warmup_epochs >= config.epochs,
+        f"--warmup-epochs {config.warmup_epochs:g} must be below --epochs {config.epochs}.",
+    )
+    refuse(
+        config.nesterov and config.optimizer.lower() != "sgd",
+        f"--nesterov is a kind of SGD's momentum, but --optimizer is {config.optimizer}: "
+        "leave it out or use --optimizer sgd.",
+    )
+    refuse(
+        config.nesterov and config.momentum == 0,
+        "--nesterov needs a --momentum above 0.",
+    )
+    refuse(
+        config.val_share + config.test_share >= 1,
+        f"--val-share {config.val_share:g} and --test-share {config.test_share:g} leave no image "
+        "to train on: their sum must be below 1.",
+    )
+
+
+@cache
+def readers() -> dict[str, Reader]:
+    """The reader of each field, in the order of the fields."""
+    return {name: _metadata(name, Reader) for name in field_names()}
+
+
+@cache
+def shorts() -> dict[str, str]:
+    """The classic short flag of each field that has one: `{"learning_rate": "-lr"}`."""
+    found = {name: _metadata(name, Short) for name in field_names()}
+    return {name: short.flag for name, short in found.items() if short}
+
+
+@cache
+def field_names() -> tuple[str, ...]:
+    """The names of all fields, in their order."""
+    return tuple(field.name for field in fields(TrainConfig))
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(TrainConfig, include_extras=True)
+
+
+def _metadata(name: str, kind: type) -> Any:
+    return next((item for item in _hints()[name].__metadata__ if isinstance(item, kind)), None)
+
+
+def load_config(file: Path) -> dict[str, Any]:
+    """The fields that a YAML file sets. Raises ConfigError for anything else than that."""
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration file {file}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {file} can't be read: {error}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"The configuration file {file} is not valid YAML{where}.") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"The configuration file {file} must hold lines like `epochs: 20`.")
+    known = list(field_names())
+    result = {}
+    for key, value in loaded.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            hint = nearest(name, known) or "."
+            raise ConfigError(f"The configuration file {file} sets an unknown field {key!r}{hint}")
+        result[name] = value
+    return result
+
+
+def save_config(config: TrainConfig, file: Path) -> None:
+    """Write every field, resolved, as YAML; reading it gives the same configuration."""
+    plain = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in ((name, getattr(config, name)) for name in field_names())
+    }
+    file.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")

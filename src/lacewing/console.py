@@ -1,0 +1,140 @@
+"""The only place that prints: tables, progress, warnings.
+
+In a terminal, progress is one live line; elsewhere (a log file, a pipe) it is plain lines.
+Results go to stdout, everything else to stderr when stdout is asked for as JSON.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+PLAIN_WIDTH = 140
+"""Columns where the output is no terminal and $COLUMNS is not set."""
+
+
+def _console(stderr: bool = False) -> Console:
+    """A console of the stream as it is now, so that a redirected stream is honoured."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal and "COLUMNS" not in console._environ:
+        return Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH)
+    return console
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """One line of plain text."""
+    _console().print(escape(text), style=style)
+
+
+def heading(text: str) -> None:
+    """The title of what follows."""
+    _console().print(f"\n[bold green]{escape(text)}[/]")
+
+
+def note(text: str) -> None:
+    """Something the user should know and need not act on."""
+    _console().print(f"[cyan]note:[/] {escape(text)}")
+
+
+def warn(text: str) -> None:
+    """Something that may need action; goes to stderr."""
+    _console(stderr=True).print(f"[yellow]warning:[/] {escape(text)}")
+
+
+def error(text: str) -> None:
+    """Why the command ended; goes to stderr, unwrapped so that it can be searched for."""
+    _console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
+    """A table; numbers stand at the right of their column."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    drawn = Table(
+        title=escape(title) or None, title_justify="left", header_style="bold", box=None,
+        padding=(0, 2, 0, 0), show_header=any(columns := list(columns)),
+    )  # fmt: skip
+    for position, name in enumerate(columns):
+        numeric = bool(rows) and all(
+            row[position][:1].isdigit() or row[position] in ("", "-") for row in rows
+        )
+        drawn.add_column(escape(name), justify="right" if numeric and position else "left",
+                         overflow="fold")  # fmt: skip
+    for row in rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    _console().print(drawn)
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """What and value, one pair a line."""
+    table(("", ""), rows)
+
+
+def as_json(value: Any) -> None:
+    """JSON on stdout, for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress display; the block gets `update(done, total)`.
+
+    Without a terminal it says one line when the work ends, and only if there was any.
+    """
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        seen = [0, 0]
+
+        def remember(done: int, total: int) -> None:
+            seen[:] = done, total
+
+        yield remember
+        if seen[1]:
+            console.print(f"{escape(description)}: {seen[0]}/{seen[1]}")
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+        console=console,
+        transient=True,
+    ) as display:
+        task = display.add_task(escape(description), total=None, detail="")
+        yield lambda done, total: display.update(task, completed=done, total=total)
+
+
+@contextmanager
+def epoch_progress(description: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A live line for one epoch; the block gets `update(step, detail)`. Silent off a terminal."""
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step, detail: None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+        console=console,
+        transient=True,
+    ) as display:
+        task = display.add_task(escape(description), total=total, detail="")
+        yield lambda step, detail: display.update(task, completed=step, detail=escape(detail))

@@ -1,0 +1,28 @@
+"""How one optimiser step is run: plain values, resolved once in the plan."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Everything that changes how a step is computed and nothing of what it computes."""
+
+    device: str
+    """Its address, as in `Device.address`: cuda:0, mps, cpu."""
+    precision: str = "fp32"
+    """A member of `hardware.machine.PRECISIONS`."""
+    memory_format: str = "contiguous"
+    """contiguous or channels_last."""
+    compile_mode: str = "off"
+    """off, default or reduce-overhead (`torch.compile`'s modes)."""
+    micro_batch: int = 16
+    """Images per forward and backward pass."""
+    accumulation: int = 1
+    """Micro-batches per optimiser step."""
+    optimizer_kernel: str = "plain"
+    """plain, foreach or fused."""
+
+    @property
+    def effective_batch(self) -> int:
+        """Images per optimiser step."""
+        return self.micro_batch * self.accumulation

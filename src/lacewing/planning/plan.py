@@ -1,0 +1,53 @@
+"""Plan: what was decided, every field a Choice. Below the plan, "auto" does not exist."""
+
+from dataclasses import dataclass, fields
+
+from lacewing.engine.execution import Execution
+from lacewing.values import Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything decided about how a run is carried out."""
+
+    device: Choice[str]
+    """Address, as in `Device.address`."""
+    tier: Choice[str]
+    threads: Choice[int]
+    precision: Choice[str]
+    memory_format: Choice[str]
+    compile: Choice[str]
+    image_size: Choice[int]
+    micro_batch: Choice[int]
+    accumulation: Choice[int]
+    learning_rate: Choice[float]
+    optimizer_kernel: Choice[str]
+    memory_share: Choice[float]
+    """Share of the device's memory that the run may take."""
+    memory_bytes: Choice[int | None]
+    """The same in bytes; None where the device can't tell."""
+    pixels: Choice[str]
+    """Where decoded images are kept: ram or none."""
+    workers: Choice[int]
+    prefetch: Choice[int]
+    persistent_workers: Choice[bool]
+    pin_memory: Choice[bool]
+    notes: tuple[str, ...] = ()
+    """What the user should know about what was asked."""
+
+    @property
+    def execution(self) -> Execution:
+        """How one step is run."""
+        return Execution(
+            device=self.device.value,
+            precision=self.precision.value,
+            memory_format=self.memory_format.value,
+            compile_mode=self.compile.value,
+            micro_batch=self.micro_batch.value,
+            accumulation=self.accumulation.value,
+            optimizer_kernel=self.optimizer_kernel.value,
+        )
+
+    def choices(self) -> dict[str, Choice]:
+        """The decisions by name, in their order."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}

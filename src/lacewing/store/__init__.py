@@ -1,0 +1,1 @@
+"""The run folder: its file names, its schema, atomic writes. Imports no torch."""

@@ -1,0 +1,146 @@
+"""Run: one folder, the contract between the rooms. Its file names stand here and nowhere else.
+
+Report, resume, predict and export need only this folder; a bug report is this folder without
+the weights.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lacewing.errors import RunError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths inside a run folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved TrainConfig, YAML."""
+        return self.folder / "config.yaml"
+
+    @property
+    def machine(self) -> Path:
+        """The Machine, JSON."""
+        return self.folder / "machine.json"
+
+    @property
+    def dataset(self) -> Path:
+        """Summary of the images: name, layout, classes, counts, excluded files, JSON."""
+        return self.folder / "dataset.json"
+
+    @property
+    def index(self) -> Path:
+        """The ImageIndex with its splits, an Arrow file."""
+        return self.folder / "index.arrow"
+
+    @property
+    def plan(self) -> Path:
+        """The Plan, YAML."""
+        return self.folder / "plan.yaml"
+
+    @property
+    def events(self) -> Path:
+        """What happened, one JSON object per line: time, kind, and what belongs to the kind."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """Names the newest complete checkpoint."""
+        return self.folder / "LAST"
+
+    @property
+    def model(self) -> Path:
+        """The best weights with everything needed to use them, safetensors."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def results(self) -> Path:
+        """Final figures on each evaluated split, JSON."""
+        return self.folder / "results.json"
+
+    @property
+    def predictions(self) -> Path:
+        """One row per test image, CSV."""
+        return self.folder / "predictions.csv"
+
+    @property
+    def confusion(self) -> Path:
+        """Confusion matrix, PNG."""
+        return self.folder / "confusion_matrix.png"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and accuracy over the epochs, PNG."""
+        return self.folder / "curves.png"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained HTML file."""
+        return self.folder / "report.html"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of the TensorBoard files."""
+        return self.folder / "tensorboard"
+
+
+def open_run(folder: Path) -> Run:
+    """An existing run folder. Raises RunError if it is none."""
+    run = Run(folder)
+    if not folder.is_dir():
+        raise RunError(f"There is no run folder {folder}.")
+    if not run.config.is_file():
+        raise RunError(f"{folder} is not a run folder: it has no {run.config.name}.")
+    return run
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically."""
+    from lacewing.store.atomic import write_text
+
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON. Raises RunError naming the file if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} has no {path.name}: the run did not get that far.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} can't be read: {error}.") from None
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON object to a .jsonl file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a .jsonl file; a last line cut off by a crash is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
