@@ -16,6 +16,7 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("bytes", pa.int64()),  # size of the file
         ("hash", pa.string()),  # content hash of the file, hex
+        ("dhash", pa.uint64()),  # perceptual difference hash, see data/dhash.py
     ]
 )
 SPLITS = ("train", "val", "test")
