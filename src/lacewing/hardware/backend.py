@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 
-class NotHere(Exception):
+class NotHere(Exception):  # noqa: N818 (it reads as a statement)
     """A backend that can't be used on this machine; the text is the reason, a clause."""
 
 

@@ -30,7 +30,9 @@ class Device:
     @property
     def address(self) -> str:
         """What the user types after `--device`: `cuda:0`, `mps`, `cpu`."""
-        return f"{self.kind}:{self.index}" if self.kind in ("cuda", "xpu", "directml") else self.kind
+        return (
+            f"{self.kind}:{self.index}" if self.kind in ("cuda", "xpu", "directml") else self.kind
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

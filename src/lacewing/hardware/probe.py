@@ -1,0 +1,64 @@
+"""Everything that is asked of one device, in this process or in a child of its own."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from lacewing.hardware.backend import Backend
+from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.child import ChildError, run_child
+from lacewing.hardware.smoke import SmokeResult, smoke_test
+
+CHILD_SECONDS = 180
+"""A first CUDA context takes seconds, compiling kernels for an unknown card a minute or two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a device said and did. Plain data."""
+
+    smoke: SmokeResult
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def probe(backend: Backend, index: int) -> Findings:
+    """Ask and test a device in this process, whose switches stay as they are."""
+    return _probe(backend, index, smoke_test(backend, index))
+
+
+def probe_in_child(kind: str, index: int) -> Findings:
+    """The same for a real backend in a fresh process; its death is a finding too."""
+    code = f"from lacewing.hardware.probe import report_to; report_to(report, {kind!r}, {index})"
+    try:
+        found: dict[str, Any] = run_child(code, CHILD_SECONDS)
+    except ChildError as error:
+        return Findings(smoke=SmokeResult(failed={"fp32": f"its test failed ({error})"}))
+    smoke = found.pop("smoke")
+    return Findings(smoke=SmokeResult(tuple(smoke["passed"]), smoke["failed"]), **found)
+
+
+def report_to(report: Any, kind: str, index: int) -> None:
+    """The child's part: probe with the switches that a run would set, and report plain data."""
+    backend = BACKENDS[kind]()
+    threads = torch.get_num_threads()
+
+    def prepare(precision: str) -> None:
+        backend.configure(precision, threads, deterministic=False)
+
+    report(asdict(_probe(backend, index, smoke_test(backend, index, prepare))))
+
+
+def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
+    if "fp32" not in smoke.passed:
+        # what can't compute may not answer questions either
+        return Findings(smoke=smoke)
+    memory = backend.memory(index)
+    return Findings(
+        smoke=smoke,
+        total_bytes=memory.total_bytes,
+        free_bytes=memory.free_bytes,
+        details=backend.details(index),
+    )
