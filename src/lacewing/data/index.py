@@ -1,11 +1,18 @@
 """ImageIndex: which images there are, as an Arrow table with one row per readable image."""
 
-from dataclasses import dataclass, field, replace
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from lacewing.errors import DataError
+from lacewing.store.atomic import replacing
 
 SCHEMA = pa.schema(
     [
@@ -20,6 +27,8 @@ SCHEMA = pa.schema(
     ]
 )
 SPLITS = ("train", "val", "test")
+METADATA_KEY = b"lacewing.index"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class ImageIndex:
 
     def split(self, name: str) -> "ImageIndex":
         """The rows of one split, in their order."""
-        return replace(self, table=self.table.filter(pa.compute.field("split") == name))
+        return replace(self, table=self.table.filter(pc.field("split") == name))
 
     def take(self, rows: np.ndarray) -> "ImageIndex":
         """Some rows, in the given order."""
@@ -71,3 +80,81 @@ class ImageIndex:
         """Images per class in one split, int64 [classes]."""
         labels = self.split(split).column("label")
         return np.bincount(labels, minlength=len(self.classes))
+
+    def fingerprint(self) -> str:
+        """A hash over path, label, split and content of every row, in their order, hex."""
+        digest = blake2b(digest_size=16)
+        columns = [
+            self.table.column(name).to_pylist() for name in ("path", "label", "split", "hash")
+        ]
+        for row in zip(*columns, strict=True):
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What dataset.json says of the data, as plain values."""
+        counts = {split: self.counts(split).tolist() for split in SPLITS}
+        return {
+            "name": self.name,
+            "root": str(self.root),
+            "layout": self.layout,
+            "images": {split: sum(counts[split]) for split in SPLITS},
+            "classes": [
+                {
+                    "name": name,
+                    **({"id": self.class_ids[label]} if self.class_ids else {}),
+                    **{split: counts[split][label] for split in SPLITS},
+                }
+                for label, name in enumerate(self.classes)
+            ],
+            "excluded": [asdict(excluded) for excluded in self.excluded],
+            "excluded_reasons": dict(Counter(one.reason for one in self.excluded).most_common()),
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint(),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write one Arrow file: the table, with everything else as JSON in its metadata."""
+        extra = {name: getattr(self, name) for name in _SAVED}
+        extra |= {"root": str(self.root), "excluded": [asdict(one) for one in self.excluded]}
+        metadata = {METADATA_KEY: json.dumps({"version": VERSION, **extra})}
+        table = self.table.replace_schema_metadata(metadata)
+        with (
+            replacing(path) as temporary,
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
+            writer.write_table(table)
+
+    @classmethod
+    def load(cls, path: Path) -> "ImageIndex":
+        """What `save` wrote. Raises DataError if the file is missing, damaged or another."""
+        try:
+            with pa.OSFile(str(path), "rb") as source:
+                table = pa.ipc.open_file(source).read_all()
+            table.validate(full=True)
+            extra = json.loads((table.schema.metadata or {})[METADATA_KEY])
+            if extra.pop("version") != VERSION:
+                raise ValueError("it was written by another version")
+            table = table.replace_schema_metadata(None).cast(SCHEMA)
+            return cls(table=table, **_restored(extra))
+        except FileNotFoundError:
+            raise DataError(f"There is no image index {path}.") from None
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise DataError(
+                f"The image index {path} can't be read ({str(error)[:120]}): make it again from "
+                "the images."
+            ) from None
+
+
+_SAVED = ("root", "classes", "name", "layout", "class_ids", "excluded", "notes", "details")
+
+
+def _restored(extra: dict[str, Any]) -> dict[str, Any]:
+    return extra | {
+        "root": Path(extra["root"]),
+        "classes": tuple(extra["classes"]),
+        "class_ids": tuple(extra["class_ids"]),
+        "notes": tuple(extra["notes"]),
+        "excluded": tuple(Excluded(**one) for one in extra["excluded"]),
+    }

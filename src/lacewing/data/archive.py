@@ -1,0 +1,103 @@
+"""A data set that is still in its .tar: unpacked once, safely."""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+
+from lacewing.errors import DataError
+from lacewing.values import format_bytes
+
+Progress = Callable[[int, int], None]
+MARK = ".lacewing-unpacked"
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is named like a tar archive."""
+    return path.name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
+
+
+def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path:
+    """The folder with an archive's content: `<archive>.unpacked` beside it.
+
+    If nothing can be written there it lies in `cache`. It is made only once for an archive of
+    this size and time. `progress` gets bytes done and in total. Raises DataError for a damaged
+    archive, for one that would write outside that folder, and for a full disk.
+    """
+    state = archive.stat()
+    stamp = f"{state.st_size} {state.st_mtime_ns}"
+    beside = archive.with_name(archive.name + ".unpacked")
+    key = blake2b(str(archive.resolve()).encode(), digest_size=8).hexdigest()
+    places = (beside, cache / "unpacked" / f"{archive.name}-{key}")
+    for place in places:
+        if _mark_of(place) == stamp:
+            return place
+    target = places[0] if os.access(archive.parent, os.W_OK) else places[1]
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        _extract(archive, temporary, progress)
+        (temporary / MARK).write_text(stamp, encoding="ascii")
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(
+            f"{archive} is damaged ({error}): download it again, or unpack it yourself."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{archive} can't be unpacked into {target}: {reason}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _mark_of(folder: Path) -> str:
+    try:
+        return (folder / MARK).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _extract(archive: Path, target: Path, progress: Progress | None) -> None:
+    """Write the regular files of an archive; links out of it and devices are never made."""
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+        needed = sum(member.size for member in members)
+        free = shutil.disk_usage(target).free
+        if needed > free:
+            raise DataError(
+                f"{archive} needs {format_bytes(needed)} to be unpacked into {target.parent}, "
+                f"where {format_bytes(free)} are free."
+            )
+        done = 0
+        for member in members:
+            if member.isreg() or member.islnk():
+                _write(tar, member, target / _safe_name(archive, member.name))
+            done += member.size
+            if progress is not None:
+                progress(done, needed)
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    try:
+        source = tar.extractfile(member)
+    except KeyError:  # a link to something that is not in the archive
+        return
+    if source is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with source, path.open("wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+
+
+def _safe_name(archive: Path, name: str) -> str:
+    plain = PurePosixPath(name.replace("\\", "/"))
+    if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
+        raise DataError(
+            f"{archive} holds {name!r}, which would be written outside its folder; nothing was "
+            "unpacked."
+        )
+    return str(plain)

@@ -1,0 +1,115 @@
+"""From a listing and a scan to an ImageIndex."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pyarrow as pa
+
+from lacewing.data.index import SCHEMA, SPLITS, Excluded, ImageIndex
+from lacewing.data.listing import Entry, Listing
+from lacewing.data.names import Classes, order_classes
+from lacewing.data.scan import Scan, Scanned
+from lacewing.errors import DataError
+
+
+def once(entries: list[Entry]) -> tuple[list[Entry], tuple[Excluded, ...]]:
+    """The entries by path, each path once, and what was named a second time."""
+    first: dict[str, Entry] = {}
+    repeated = []
+    for entry in entries:
+        kept = first.setdefault(entry.path, entry)
+        if kept is not entry:
+            same = kept.key == entry.key and kept.split == entry.split
+            reason = "named a second time" + ("" if same else " with another class or split")
+            repeated.append(Excluded(entry.path, reason))
+    return [first[path] for path in sorted(first)], tuple(repeated)
+
+
+def build_index(
+    listing: Listing,
+    entries: list[Entry],
+    repeated: tuple[Excluded, ...],
+    scanned: Scan,
+    name: str,
+) -> ImageIndex:
+    """The index of the readable images; a row without a split has None in that column."""
+    rows = [
+        (entry, result)
+        for entry, result in zip(entries, scanned.results, strict=True)
+        if isinstance(result, Scanned)
+    ]
+    broken = tuple(
+        Excluded(entry.path, result)
+        for entry, result in zip(entries, scanned.results, strict=True)
+        if isinstance(result, str)
+    )
+    keys = {entry.key for entry, _ in rows}
+    classes = order_classes(keys, listing.names)
+    lost = sorted({entry.key for entry in entries} - keys)
+    notes = listing.notes + classes.notes + scanned.notes
+    if lost:
+        notes += (f"No image of {', '.join(lost[:5])} is readable: left out as a class.",)
+    return ImageIndex(
+        root=listing.root.resolve(),
+        table=_table(rows, classes),
+        classes=classes.names,
+        name=name,
+        layout=listing.layout,
+        class_ids=classes.ids,
+        excluded=repeated + broken,
+        notes=notes + _count_note(broken),
+    )
+
+
+def check_index(index: ImageIndex) -> None:
+    """Raise DataError for a data set that nothing can be trained on."""
+    if not len(index):
+        reasons = Counter(excluded.reason for excluded in index.excluded)
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+        raise DataError(f"{index.root} holds no readable image" + (f" ({why})." if why else "."))
+    if len(index.classes) < 2:
+        raise DataError(
+            f"{index.root} holds one class only, {index.classes[0]!r}: "
+            "training needs images of at least two."
+        )
+    splits = set(index.table.column("split").to_pylist())
+    if not splits & {"train", None}:
+        raise DataError(f"{index.root} has no training images, only {', '.join(sorted(splits))}.")
+
+
+def split_notes(index: ImageIndex) -> ImageIndex:
+    """The index with a note on classes that can't be learnt, and on splits that are empty."""
+    counts = {split: index.counts(split) for split in SPLITS}
+    unseen = (counts["train"] == 0) & (counts["val"] + counts["test"] > 0)
+    notes: list[str] = []
+    if unseen.any():
+        names = [name for name, is_unseen in zip(index.classes, unseen, strict=True) if is_unseen]
+        notes.append(
+            f"{len(names)} classes have no training image and can't be learnt: "
+            f"{', '.join(names[:5])}."
+        )
+    notes += [f"The {split} split is empty." for split in SPLITS if not counts[split].any()]
+    return replace(index, notes=index.notes + tuple(notes))
+
+
+def _table(rows: list[tuple[Entry, Scanned]], classes: Classes) -> pa.Table:
+    labels = {key: label for label, key in enumerate(classes.keys)}
+    columns = {
+        "path": [entry.path for entry, _ in rows],
+        "label": [labels[entry.key] for entry, _ in rows],
+        "split": [entry.split for entry, _ in rows],
+        "width": [found.width for _, found in rows],
+        "height": [found.height for _, found in rows],
+        "bytes": [found.bytes for _, found in rows],
+        "hash": [found.hash for _, found in rows],
+        "dhash": [found.dhash for _, found in rows],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _count_note(broken: tuple[Excluded, ...]) -> tuple[str, ...]:
+    if not broken:
+        return ()
+    reasons = Counter(excluded.reason for excluded in broken).most_common(4)
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    return (f"{len(broken)} files were left out: {why}.",)

@@ -1,0 +1,104 @@
+"""A CSV of images: path, label and, if it likes, split; with or without a header."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from lacewing.data.listing import SPLIT_WORDS, Entry
+from lacewing.data.lists import tidy_path
+from lacewing.data.text import read_text
+from lacewing.errors import DataError
+
+PATH_WORDS = (
+    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path",
+    "img", "image_name", "image_id", "name",
+)  # fmt: skip
+LABEL_WORDS = ("label", "class", "category", "target", "species", "class_name", "class_id", "y")
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns in a row."""
+
+    path: int
+    label: int
+    split: int | None
+
+
+def read_csv(file: Path, split: str | None = None) -> list[Entry]:
+    """The entries of a CSV; `split` is the split of all of them, if the file says none.
+
+    The delimiter is a comma, semicolon or tabulator. Without a header the columns are path,
+    label and split. Raises DataError naming the line that can't be read.
+    """
+    rows = _rows(file)
+    if not rows:
+        raise DataError(f"{file} is empty: it must hold lines like `ants/001.jpg,ants`.")
+    columns = find_columns(rows[0][1])
+    if columns:
+        rows = rows[1:]
+    else:
+        columns = Columns(0, 1, 2 if len(rows[0][1]) > 2 else None)
+    return [_entry(file, number, row, columns, split) for number, row in rows]
+
+
+def find_columns(header: list[str]) -> Columns | None:
+    """The columns that a header names; None if the row is no header."""
+    words = [word.strip().lower().replace(" ", "_") for word in header]
+
+    def position(known: tuple[str, ...]) -> int | None:
+        return next((words.index(word) for word in known if word in words), None)
+
+    path, label = position(PATH_WORDS), position(LABEL_WORDS)
+    if path is None or label is None:
+        return None
+    return Columns(path, label, position(SPLIT_COLUMNS))
+
+
+def header_columns(file: Path) -> Columns | None:
+    """The columns that a CSV's header names; None if it has none or can't be read."""
+    try:
+        rows = _rows(file, limit=1)
+    except DataError:
+        return None
+    return find_columns(rows[0][1]) if rows else None
+
+
+def _rows(file: Path, limit: int | None = None) -> list[tuple[int, list[str]]]:
+    """Rows that aren't empty, with the number of the line each ends on."""
+    lines = read_text(file).split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
+    rows = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((reader.line_num, row))
+            if limit is not None and len(rows) >= limit:
+                break
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: {error}.") from None
+    return rows
+
+
+def _entry(file: Path, number: int, row: list[str], columns: Columns, split: str | None) -> Entry:
+    def cell(position: int, name: str) -> str:
+        text = row[position].strip() if position < len(row) else ""
+        if not text:
+            raise DataError(f"{file}, line {number}: the {name} is missing.")
+        return text
+
+    path = tidy_path(cell(columns.path, "path"))
+    if not path:
+        raise DataError(f"{file}, line {number}: the path is missing.")
+    label = cell(columns.label, "label")
+    if columns.split is not None:
+        word = cell(columns.split, "split")
+        if word.lower() not in SPLIT_WORDS:
+            raise DataError(
+                f"{file}, line {number}: the split must be train, val or test, but it is {word!r}."
+            )
+        split = SPLIT_WORDS[word.lower()]
+    return Entry(path, label, split)

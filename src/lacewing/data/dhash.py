@@ -1,0 +1,126 @@
+"""Near-identical images: a perceptual hash, and the groups it makes.
+
+The difference hash (N. Krawetz, "Kind of like that", 2013) keeps for a picture of 9 x 8 grey
+values whether each is brighter than its left neighbour: 64 bits that survive scaling and
+compression.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+
+MAX_DISTANCE = 3
+"""Bits in which the hashes of two near-identical images may differ."""
+MIN_CONTRAST = 4
+"""A hash with fewer bits of either kind says too little (a plain area, a gradient)."""
+MAX_ASPECT_CHANGE = 1.1
+MAX_SCALE_CHANGE = 2.0
+BLOCK = 512
+
+
+def difference_hash(image: Image.Image) -> int:
+    """The 64-bit difference hash of an image, first bit at the top left."""
+    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    bits = (grey[:, 1:] > grey[:, :-1]).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def bit_count(values: np.ndarray) -> np.ndarray:
+    """The number of one bits of each uint64, as uint8 of the same shape."""
+    bytes_ = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, 8)
+    return _ONES[bytes_].sum(axis=-1, dtype=np.uint8)
+
+
+_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+
+
+def near_identical_groups(
+    contents: Sequence[str],
+    hashes: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+    max_distance: int = MAX_DISTANCE,
+) -> np.ndarray:
+    """A group number for each image, int64 [rows]; near-identical images share theirs.
+
+    Two images are near-identical if their content hashes are equal, or if their difference
+    hashes (uint64 [rows]) differ in at most `max_distance` (0 to 3) bits, their aspect ratios
+    by at most 10 % and their sides by at most a factor of 2; and so is what is near-identical
+    to the same image. A group's number is the smallest row in it. `max_distance` -1 compares
+    contents only.
+    """
+    parents = np.arange(len(contents))
+    _join_equal(parents, np.unique(np.asarray(contents, dtype=str), return_inverse=True)[1])
+    if max_distance >= 0:
+        for first, second in _similar_pairs(hashes, widths, heights, max_distance):
+            _join(parents, first, second)
+    return np.array([_root(parents, row) for row in range(len(parents))], dtype=np.int64)
+
+
+def _similar_pairs(
+    hashes: np.ndarray, widths: np.ndarray, heights: np.ndarray, max_distance: int
+) -> list[tuple[int, int]]:
+    """Pairs of rows that are alike. Equal 16-bit chunks are found first: of four chunks, at
+    least one is equal where no more than three bits differ."""
+    ones = bit_count(hashes)
+    rows = np.flatnonzero((ones >= MIN_CONTRAST) & (ones <= 64 - MIN_CONTRAST))
+    # Images of one hash and one size behave alike, so that one of them stands for all.
+    keys = np.stack([hashes[rows], widths[rows].astype(np.uint64), heights[rows].astype(np.uint64)])
+    _, firsts, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    chosen = rows[firsts]
+    pairs = list(zip(chosen[inverse.ravel()].tolist(), rows.tolist(), strict=True))
+    shift = np.uint64(16)
+    for number in range(4):
+        chunk = (hashes[chosen] >> (shift * np.uint64(number))) & np.uint64(0xFFFF)
+        order = np.argsort(chunk, kind="stable")
+        edges = np.flatnonzero(np.diff(chunk[order])) + 1
+        for bucket in np.split(chosen[order], edges):
+            pairs += _pairs_in(bucket, hashes, widths, heights, max_distance)
+    return pairs
+
+
+def _pairs_in(
+    bucket: np.ndarray,
+    hashes: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+    max_distance: int,
+) -> list[tuple[int, int]]:
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, len(bucket) if len(bucket) > 1 else 0, BLOCK):
+        block = bucket[start : start + BLOCK]
+        distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
+        alike = (distance <= max_distance) & _similar_size(block, bucket, widths, heights)
+        left, right = np.nonzero(alike)
+        pairs += [(int(a), int(b)) for a, b in zip(block[left], bucket[right], strict=True)]
+    return pairs
+
+
+def _similar_size(
+    left: np.ndarray, right: np.ndarray, widths: np.ndarray, heights: np.ndarray
+) -> np.ndarray:
+    wide = np.log(widths[left])[:, None] - np.log(widths[right])[None, :]
+    high = np.log(heights[left])[:, None] - np.log(heights[right])[None, :]
+    same_shape = np.abs(wide - high) <= np.log(MAX_ASPECT_CHANGE)
+    return same_shape & (np.maximum(np.abs(wide), np.abs(high)) <= np.log(MAX_SCALE_CHANGE))
+
+
+def _join_equal(parents: np.ndarray, keys: np.ndarray) -> None:
+    order = np.argsort(keys, kind="stable")
+    for before, after in pairwise(order):
+        if keys[before] == keys[after]:
+            _join(parents, int(before), int(after))
+
+
+def _join(parents: np.ndarray, first: int, second: int) -> None:
+    first, second = _root(parents, first), _root(parents, second)
+    parents[max(first, second)] = min(first, second)
+
+
+def _root(parents: np.ndarray, row: int) -> int:
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = int(parents[row])
+    return row

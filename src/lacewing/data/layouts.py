@@ -1,0 +1,216 @@
+"""Which layout a data set has. A new one is one function and one line in LAYOUTS."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lacewing.data.csv_table import header_columns, read_csv
+from lacewing.data.listing import (
+    SPLIT_WORDS,
+    Entry,
+    Listing,
+    find_images,
+    has_images,
+    passed_over,
+    subfolders,
+)
+from lacewing.data.lists import find_lists, first_paths, image_places, image_root, read_list
+from lacewing.data.names import are_numbers, find_names
+from lacewing.errors import DataError
+
+WRAPPERS = (
+    "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data",
+)  # fmt: skip
+"""Folders that only hold a data set, in lower case."""
+MAX_DEPTH = 4
+
+Recogniser = Callable[[Path, Path | None], Listing | None]
+"""Takes a folder and the folder of the images, where the user names one; returns what the
+folder holds, or None if it has another layout."""
+
+
+def lists(folder: Path, images: Path | None) -> Listing | None:
+    """`train.txt`, `val.txt`, `test.txt` with lines like `00002.jpg 0`; IP102's release."""
+    files = find_lists(folder, ".txt")
+    paths = [path for file in files.values() for path in first_paths(file)]
+    root = image_root(paths, image_places(folder, images))
+    if root is None:
+        return None
+    entries = [entry for split, file in files.items() for entry in read_list(file, split)]
+    names, notes = find_names(folder, {entry.key for entry in entries})
+    kind = f"lists of images ({', '.join(file.name for file in files.values())})"
+    if root != folder:
+        kind += f" with the images in {_relative(root, folder)}"
+    return Listing(root, kind, entries, names, notes)
+
+
+def table(folder: Path, images: Path | None) -> Listing | None:
+    """A CSV whose header names the columns of paths and labels, or one such CSV per split."""
+    files = [file for file in sorted(folder.glob("*.csv")) if header_columns(file)]
+    by_split = {split: file for split, file in find_lists(folder, ".csv").items() if file in files}
+    if not by_split and len(files) != 1:
+        return None
+    chosen: dict[str | None, Path] = {**by_split} if by_split else {None: files[0]}
+    try:
+        entries = [entry for split, file in chosen.items() for entry in read_csv(file, split)]
+    except DataError:
+        if images is None and any(has_images(sub) for sub in subfolders(folder)):
+            return None  # the table is about something else; the folders may say the classes
+        raise
+    step = max(1, len(entries) // 16)
+    root = image_root([entry.path for entry in entries[::step]], image_places(folder, images))
+    return root and _table_listing(list(chosen.values()), entries, root)
+
+
+def csv_file(file: Path, images: Path | None) -> Listing:
+    """The CSV that the user names. Raises DataError if its images are nowhere."""
+    entries = read_csv(file)
+    step = max(1, len(entries) // 16)
+    probes = [entry.path for entry in entries[::step]]
+    root = image_root(probes, image_places(file.parent, images))
+    if root is None:
+        raise DataError(
+            f"{file} names images like {probes[0] if probes else '(none)'!r}, but they are not "
+            f"in {images or file.parent}: say where they lie with --images FOLDER."
+        )
+    return _table_listing([file], entries, root)
+
+
+def _table_listing(files: list[Path], entries: list[Entry], root: Path) -> Listing:
+    names, notes = find_names(files[0].parent, {entry.key for entry in entries})
+    splits = sorted({entry.split for entry in entries if entry.split}, key=_split_order)
+    said = f"splits {', '.join(splits)}" if splits else "no splits"
+    kind = f"table ({', '.join(file.name for file in files)}; {said})"
+    return Listing(root, kind, entries, names, notes)
+
+
+def split_folders(folder: Path, _images: Path | None) -> Listing | None:
+    """`train`, `val|valid|validation`, `test`, each with a folder per class."""
+    splits = [sub for sub in subfolders(folder) if sub.name.lower() in SPLIT_WORDS]
+    if not any(SPLIT_WORDS[sub.name.lower()] == "train" for sub in splits):
+        return None
+    entries: list[Entry] = []
+    used, notes = [], []
+    others: Counter[str] = Counter()
+    for sub in sorted(splits, key=lambda sub: _split_order(SPLIT_WORDS[sub.name.lower()])):
+        split = SPLIT_WORDS[sub.name.lower()]
+        found = find_images(sub)
+        inside = [path for path in found.images if "/" in path]
+        others += found.others
+        if len(inside) < len(found.images):
+            count = len(found.images) - len(inside)
+            notes.append(
+                f"{count} images lie in {sub.name} itself, in no class's folder: passed over."
+            )
+        if inside:
+            used.append(sub.name)
+            keys = class_of_paths(inside)
+            entries += [Entry(f"{sub.name}/{p}", keys[p], split) for p in inside]
+    if not any(entry.split == "train" for entry in entries):
+        return None
+    names, name_notes = find_names(folder, {entry.key for entry in entries})
+    kind = f"split folders ({', '.join(used)}) with {_kind_of(entries)}"
+    notes += [*name_notes, *passed_over(others)]
+    return Listing(folder, kind, entries, names, tuple(notes))
+
+
+def class_folders(folder: Path, _images: Path | None) -> Listing | None:
+    """A folder per class; no splits."""
+    if len(subfolders(folder)) < 2:
+        return None
+    found = find_images(folder)
+    inside = [path for path in found.images if "/" in path]
+    keys = class_of_paths(inside)
+    if len(set(keys.values())) < 2:
+        return None
+    entries = [Entry(path, keys[path]) for path in inside]
+    names, notes = find_names(folder, set(keys.values()))
+    if len(inside) < len(found.images):
+        count = len(found.images) - len(inside)
+        notes += (f"{count} images lie beside the classes' folders: passed over.",)
+    notes += passed_over(found.others)
+    return Listing(folder, _kind_of(entries), entries, names, notes)
+
+
+LAYOUTS: tuple[tuple[str, Recogniser], ...] = (
+    ("lists", lists),
+    ("table", table),
+    ("split folders", split_folders),
+    ("class folders", class_folders),
+)
+"""Every layout of a folder, the more telling ones first."""
+
+
+def recognise(place: Path, images: Path | None = None) -> Listing:
+    """What a data set's folder (or CSV) holds. Raises DataError if it fits no layout."""
+    if place.is_file():
+        return csv_file(place, images)
+    folders = list(_candidates(place))
+    for _, recogniser in LAYOUTS:
+        for folder in folders:
+            listing = recogniser(folder, images)
+            if listing is not None:
+                return listing
+    raise DataError(_no_layout(place, folders, images))
+
+
+def class_of_paths(paths: list[str]) -> dict[str, str]:
+    """The class of each path `class/...`: its first folder, if that one holds images itself.
+
+    Else the classes lie one folder deeper (`rice/leaf-roller/1.jpg` -> `rice/leaf-roller`).
+    """
+    parts = {path: path.split("/") for path in paths}
+    own = {part[0] for part in parts.values() if len(part) == 2}
+    return {
+        path: part[0] if part[0] in own else "/".join(part[: min(2, len(part) - 1)])
+        for path, part in parts.items()
+    }
+
+
+def _candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The folder, and those in it that may be the data set proper."""
+    yield folder
+    if depth == MAX_DEPTH:
+        return
+    subs = subfolders(folder)
+    wrappers = [sub for sub in subs if sub.name.lower() in WRAPPERS]
+    if not wrappers and len(subs) == 1 and subs[0].name.lower() not in SPLIT_WORDS:
+        wrappers = subs
+    for sub in wrappers:
+        yield from _candidates(sub, depth + 1)
+
+
+def _kind_of(entries: list[Entry]) -> str:
+    keys = {entry.key for entry in entries}
+    if are_numbers(keys):
+        return f"numbered class folders ({len(keys)})"
+    return f"class folders ({len(keys)}" + (", nested)" if any("/" in k for k in keys) else ")")
+
+
+def _split_order(split: str) -> int:
+    return ("train", "val", "test").index(split)
+
+
+def _relative(root: Path, folder: Path) -> str:
+    if root.is_relative_to(folder):
+        return f"{root.relative_to(folder)}/"
+    return str(root)
+
+
+def _no_layout(place: Path, folders: list[Path], images: Path | None) -> str:
+    listed = [file for folder in folders for file in find_lists(folder, ".txt").values()]
+    if listed:
+        where = images or f"{listed[0].parent} or an images folder in or beside it"
+        return (
+            f"{listed[0].parent} holds lists ({', '.join(file.name for file in listed)}), but the "
+            f"images they name are not in {where}: say where they lie with --images FOLDER."
+        )
+    if not find_images(place).images:
+        return f"There are no images in {place}."
+    if images is None and len(subfolders(place)) == 1:
+        return f"{place} holds images of one class only: training needs at least two folders."
+    return (
+        f"{place} holds images in no known layout: make a folder for each class (ants/, bees/), "
+        "or train/, val/ and test/ with such folders in them, or a CSV with the columns path, "
+        "label and split."
+    )

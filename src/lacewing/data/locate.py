@@ -1,0 +1,140 @@
+"""From what stands after `--data` to a folder or a CSV."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lacewing.data.archive import Progress, is_archive, unpack
+from lacewing.errors import DataError
+
+IP102 = re.compile(r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?(\.unpacked)?", re.IGNORECASE)
+D0 = re.compile(r"(unzip_)?d0(\.tar)?", re.IGNORECASE)
+
+RELEASES = {
+    "IP102": (
+        IP102,
+        "The official release is a folder ip102_v1.1 with images/, train.txt, val.txt, test.txt "
+        "(or ip102_v1.1.tar, still packed); its images are free for academic use: get it from "
+        "https://github.com/xpwu95/IP102",
+    ),
+    "D0": (D0, "D0 is a folder unzip_D0 with train/, valid/ and test/ and a folder per class"),
+}
+"""Data sets that have a name: how their folders are called, what they look like."""
+
+SAMPLE = "sample"
+SAMPLE_DRAWN = ".lacewing-sample"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder or CSV, and what to call the data set."""
+
+    path: Path
+    name: str
+
+
+def locate(
+    data: str,
+    *,
+    data_root: Path | None,
+    cache: Path,
+    draw_sample: Callable[[Path], None] | None,
+    progress: Progress | None,
+) -> Place:
+    """The place of a data set given by path or by name.
+
+    A name is looked for, whatever its case, in the current folder, ./data, `data_root` and
+    $LACEWING_DATA. Raises DataError where there is none, saying where it was looked for.
+    """
+    if data.lower() == SAMPLE and draw_sample is not None:
+        return Place(_sample(cache, draw_sample), SAMPLE)
+    given = Path(data).expanduser()
+    path = given if given.exists() else _named(data, data_root)
+    if path is None:
+        raise DataError(_not_found(data, data_root))
+    name = _name_of(data, path)
+    if path.is_dir():
+        return Place(path, name)
+    if is_archive(path):
+        return Place(unpack(path, cache, progress), name)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return Place(path, name)
+    hint = "unpack it first" if path.suffix.lower() in (".zip", ".rar", ".7z") else "give one"
+    raise DataError(f"{path} is neither a folder nor a .csv or .tar file: {hint}.")
+
+
+def search_places(data_root: Path | None) -> list[Path]:
+    """Where named data sets are looked for, in this order."""
+    variable = os.environ.get("LACEWING_DATA", "").strip()
+    places = [Path(), Path("data")]
+    places += [data_root] if data_root is not None else []
+    places += [Path(variable).expanduser()] if variable else []
+    return places
+
+
+def _named(name: str, data_root: Path | None) -> Path | None:
+    if not name.strip() or "/" in name or "\\" in name:
+        return None
+    for place in search_places(data_root):
+        found = [entry for entry in _entries(place) if _is_called(entry.name, name)]
+        if found:
+            return min(found, key=lambda entry: (not entry.is_dir(), entry.name))
+        if place != Path() and place.is_dir() and _is_called(place.name, name):
+            return place
+    return None
+
+
+def _entries(place: Path) -> list[Path]:
+    try:
+        return [entry for entry in place.iterdir() if entry.is_dir() or entry.is_file()]
+    except OSError:  # a place that is not there, or not for us, holds nothing
+        return []
+
+
+def _is_called(file: str, name: str) -> bool:
+    for release, (pattern, _) in RELEASES.items():
+        if name.lower() == release.lower():
+            return bool(pattern.fullmatch(file))
+    return file.lower() in (name.lower(), f"{name.lower()}.csv", f"{name.lower()}.tar")
+
+
+def _name_of(data: str, path: Path) -> str:
+    for candidate in (data, path.name):
+        for release, (pattern, _) in RELEASES.items():
+            if pattern.fullmatch(candidate):
+                return release
+    name = path.resolve().name
+    return re.sub(r"\.(csv|tsv|tar|tgz|tar\.\w+)$", "", name, flags=re.IGNORECASE) or "data"
+
+
+def _not_found(data: str, data_root: Path | None) -> str:
+    release = next((text for name, (_, text) in RELEASES.items() if name == data.upper()), None)
+    if release is None:
+        if "/" in data or "\\" in data:
+            return f"There is no folder or file {data}."
+        searched = ", ".join(str(place.resolve()) for place in search_places(data_root))
+        return f"There is no data set {data!r}; looked in {searched}."
+    searched = ", ".join(str(place.resolve()) for place in search_places(data_root))
+    return f"{data} was not found in {searched}. {release}, and put it into one of these folders."
+
+
+def _sample(cache: Path, draw: Callable[[Path], None]) -> Path:
+    """The sample's folder in the cache, drawn the first time."""
+    folder = cache / SAMPLE
+    if (folder / SAMPLE_DRAWN).exists():
+        return folder
+    temporary = folder.with_name(f"{SAMPLE}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        draw(temporary)
+        (temporary / SAMPLE_DRAWN).touch()
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        raise DataError(f"The sample can't be drawn into {folder}: {error.strerror}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
