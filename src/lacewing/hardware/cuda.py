@@ -39,7 +39,9 @@ class CudaBackend:
         if not available:
             # an old driver is told in a warning only
             said = " ".join(str(warning.message) for warning in caught).split(" (Triggered")[0]
-            raise NotHere(said or "PyTorch sees no such GPU, or its driver is not installed")
+            raise NotHere(
+                said.rstrip(".") or "PyTorch sees no such GPU, or its driver is not installed"
+            )
         return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
     def torch_device(self, index: int) -> torch.device:

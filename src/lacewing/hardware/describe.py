@@ -1,10 +1,8 @@
 """A machine in words: the rows of `lacewing doctor`, and what the machine is good for."""
 
 from lacewing.hardware.machine import Device, Machine
+from lacewing.performance_config import HIGH_FROM_BYTES, MID_FROM_BYTES, NOMINAL_TOLERANCE
 from lacewing.values import GIB, format_bytes
-
-ROOMY_BYTES, MIDDLING_BYTES = int(7.3 * GIB), int(3.6 * GIB)
-"""What cards sold as 8 and 4 GB report at least."""
 
 Row = tuple[str, str]
 
@@ -49,9 +47,9 @@ def verdict(machine: Machine) -> str:
     halves = [name for name in best.precisions if name in ("bf16", "fp16")]
     mixed = f" in mixed precision ({halves[0]})" if halves else ""
     where = f"{best.name} ({best.address}) with {format_bytes(best.total_bytes)}"
-    if best.total_bytes >= ROOMY_BYTES:
+    if best.total_bytes >= HIGH_FROM_BYTES * NOMINAL_TOLERANCE:
         return f"{where} trains any of the networks at 224 pixels and more{mixed}."
-    if best.total_bytes >= MIDDLING_BYTES:
+    if best.total_bytes >= MID_FROM_BYTES * NOMINAL_TOLERANCE:
         return f"{where} trains most networks at 224 pixels with moderate batches{mixed}."
     return f"{where} trains small networks at 128 pixels with small batches{mixed}."
 

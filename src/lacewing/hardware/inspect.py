@@ -133,10 +133,12 @@ def _require(address: str, devices: tuple[Device, ...], rejected: tuple[Rejected
     kind, index = parse_address(address)
     if any((device.kind, device.index) == (kind, index) for device in devices):
         return
+    used = tuple(f"{device.name} in " for device in devices)
     reasons = [
         item.reason if item.name == kind else f"{item.name}: {item.reason}"
         for item in rejected
-        if item.kind == kind
+        # a used device that lacks a precision is no reason
+        if item.kind == kind and not item.name.startswith(used)
     ]
     others = [device.address for device in devices]
     if any(device.kind == kind for device in devices) and not reasons:

@@ -29,7 +29,9 @@ def configure_torch(threads: int, deterministic: bool) -> None:
     if deterministic:
         # cuBLAS reads it once, when the first handle is made
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if deterministic or torch.are_deterministic_algorithms_enabled():
+        # only where it changes something: newer versions import the compiler here (2 s)
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
 def is_torch_out_of_memory(error: BaseException, phrases: Iterable[str]) -> bool:

@@ -1,0 +1,60 @@
+"""The functional test of a device: right ones pass, wrong ones fail with a reason."""
+
+import pytest
+import torch
+
+from lacewing.hardware.fake import FakeBackend, Faults
+from lacewing.hardware.smoke import smoke_test
+
+
+def test_the_cpu_passes_in_every_precision_it_is_tested_in():
+    result = smoke_test(FakeBackend(precisions=("fp32", "tf32", "bf16", "fp16")), 0)
+    assert result.passed == ("fp32", "tf32", "bf16", "fp16")
+    assert result.failed == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("nan", "not finite"),
+        ("wrong", "is wrong by"),
+        ("no kernel image is available", "RuntimeError: no kernel image is available"),
+    ],
+)
+def test_a_broken_precision_fails_and_the_others_pass(fault, reason):
+    fake = FakeBackend(precisions=("fp32", "bf16"), faults=Faults(precisions={"bf16": fault}))
+    result = smoke_test(fake, 0)
+    assert result.passed == ("fp32",)
+    assert reason in result.failed["bf16"]
+
+
+def test_frozen_batchnorm_statistics_are_found(monkeypatch):
+    """As on old DirectML versions, which never updated them."""
+    real = torch.nn.functional.batch_norm
+
+    def frozen(x, mean, variance, *args, **kwargs):
+        if x.dtype == torch.float64:  # the reference stays right
+            return real(x, mean, variance, *args, **kwargs)
+        return real(x, mean.clone(), variance.clone(), *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "batch_norm", frozen)
+    result = smoke_test(FakeBackend(precisions=("fp32",)), 0)
+    assert "running mean is wrong" in result.failed["fp32"]
+
+
+def test_a_full_memory_is_told_as_such():
+    fake = FakeBackend(precisions=("fp32",), out_of_memory_at={1})
+    fake.configure("fp32", threads=torch.get_num_threads(), deterministic=False)
+    assert smoke_test(fake, 0).failed == {"fp32": "its memory is full"}
+
+
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    smoke_test(FakeBackend(precisions=("fp32",)), 0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_prepare_is_called_before_each_precision():
+    prepared = []
+    smoke_test(FakeBackend(precisions=("fp32", "bf16")), 0, prepared.append)
+    assert prepared == ["fp32", "bf16"]
