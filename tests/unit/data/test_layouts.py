@@ -1,0 +1,347 @@
+"""Every layout in the wild, and what each says it is."""
+
+from pathlib import Path
+
+import pytest
+
+from lacewing.data.index import ImageIndex
+from lacewing.data.layouts import LAYOUTS, class_of_paths
+from lacewing.data.open import open_images
+from lacewing.errors import DataError
+
+
+def counts(index: ImageIndex) -> dict[str, int]:
+    return {split: index.split(split).table.num_rows for split in ("train", "val", "test")}
+
+
+def label_of(index: ImageIndex, path: str) -> str:
+    row = index.table.column("path").to_pylist().index(path)
+    return index.classes[index.column("label")[row]]
+
+
+def test_class_folders(tmp_path, class_folders):
+    class_folders(tmp_path / "set", {"bees": 8, "Ants": 8})
+    index = open_images(str(tmp_path / "set"))
+    assert index.classes == ("Ants", "bees")
+    assert index.class_ids == ()
+    assert index.layout == "class folders (2)"
+    assert counts(index) == {"train": 12, "val": 2, "test": 2}
+    assert any("split" in note and "made here" in note for note in index.notes)
+    assert index.name == "set"
+
+
+def test_nested_class_folders(tmp_path, jpeg):
+    for number, path in enumerate(["rice/roller", "rice/borer", "corn/borer", "bees"]):
+        for copy in range(3):
+            jpeg(tmp_path / path / f"{copy}.jpg", 10 * number + copy)
+    jpeg(tmp_path / "bees" / "more" / "x.jpg", 99)
+    index = open_images(str(tmp_path))
+    assert index.classes == ("bees", "corn/borer", "rice/borer", "rice/roller")
+    assert "nested" in index.layout
+    assert label_of(index, "bees/more/x.jpg") == "bees"
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Valid"])
+def test_split_folders(tmp_path, class_folders, val):
+    class_folders(tmp_path / "train", {"ants": 4, "bees": 3}, 0)
+    class_folders(tmp_path / val, {"ants": 2, "bees": 1}, 100)
+    class_folders(tmp_path / "test", {"ants": 1, "bees": 2}, 200)
+    index = open_images(str(tmp_path))
+    assert counts(index) == {"train": 7, "val": 3, "test": 3}
+    assert index.layout == f"split folders (train, {val}, test) with class folders (2)"
+    assert index.notes == ()
+
+
+def test_split_folders_without_validation(tmp_path, class_folders):
+    class_folders(tmp_path / "train", {"ants": 10, "bees": 10}, 0)
+    class_folders(tmp_path / "test", {"ants": 2, "bees": 2}, 100)
+    index = open_images(str(tmp_path), val_share=0.2)
+    assert counts(index) == {"train": 16, "val": 4, "test": 4}
+    assert all(path.startswith("test/") for path in index.split("test").column("path"))
+
+
+def test_official_ip102(tmp_path, ip102):
+    names = [f"pest {number}" for number in range(1, 13)]
+    root = ip102(tmp_path / "ip102_v1.1", classes=12, per=1, names=names)
+    index = open_images(str(root))
+    assert index.classes == tuple(names)
+    assert index.class_ids == tuple(str(number) for number in range(12))
+    assert index.name == "IP102"
+    assert "train.txt" in index.layout and "images" in index.layout
+    assert counts(index) == {"train": 12, "val": 12, "test": 12}
+    assert label_of(index, "00010.jpg") == "pest 11"
+
+
+def test_official_ip102_wrapped_with_classes_above(tmp_path, ip102):
+    root = ip102(tmp_path / "IP102" / "Classification" / "ip102_v1.1", names=list("abcd"))
+    (root / "classes.txt").rename(root.parent / "classes.txt")
+    index = open_images(str(tmp_path / "IP102"))
+    assert index.classes == tuple("abcd")
+
+
+@pytest.mark.parametrize("name", ["ip102_v1.1.tar", "ip102_v1.1-002.tar"])
+def test_ip102_in_its_tar(tmp_path, ip102, tarred, name, monkeypatch):
+    root = ip102(tmp_path / "made" / "ip102_v1.1")
+    archive = tarred(root, tmp_path / "home" / "data" / name)
+    monkeypatch.chdir(tmp_path / "home")
+    calls = []
+    index = open_images("IP102", progress=lambda *done: calls.append(done))
+    assert counts(index) == {"train": 8, "val": 8, "test": 8}
+    assert index.name == "IP102"
+    assert calls[0][1] > 24 and calls[-1] == (24, 24)
+    again = open_images(str(archive))
+    assert again.fingerprint() == index.fingerprint()
+
+
+def test_kaggle_mirror_with_lists_beside(tmp_path, jpeg):
+    root = tmp_path / "archive" / "classification"
+    number = 0
+    for split in ("train", "val", "test"):
+        for label in range(12):
+            jpeg(root / split / str(label) / f"{number:05}.jpg", number)
+            number += 1
+    for split in ("train", "val", "test"):
+        (tmp_path / "archive" / f"{split}.txt").write_text("00000.jpg 0\n00001.jpg 1\n")
+    (tmp_path / "archive" / "classes.txt").write_text(
+        "".join(f"{n} pest {n}\n" for n in range(1, 13))
+    )
+    index = open_images(str(tmp_path / "archive"))
+    assert index.class_ids == tuple(map(str, range(12))), "sorted as numbers, not as text"
+    assert index.classes[2] == "pest 3" and index.classes[10] == "pest 11"
+    assert label_of(index, "train/10/00010.jpg") == "pest 11"
+    assert "numbered class folders (12)" in index.layout
+
+
+def test_species_folders_with_valid(tmp_path, class_folders):
+    root = tmp_path / "IP102"
+    for seed, split in enumerate(("train", "valid", "test")):
+        class_folders(root / split, {"rice leaf roller": 2, "aphids": 2}, seed * 100)
+    index = open_images(str(root))
+    assert index.classes == ("aphids", "rice leaf roller")
+    assert index.name == "IP102"
+
+
+def test_lists_and_images_apart(tmp_path, ip102):
+    root = ip102(tmp_path / "x")
+    (tmp_path / "y" / "dataset").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        (root / f"{split}.txt").rename(tmp_path / "y" / "dataset" / f"{split}.txt")
+    with pytest.raises(DataError, match="--images FOLDER"):
+        open_images(str(tmp_path / "y"))
+    apart = open_images(str(tmp_path / "y"), images=root / "images")
+    assert counts(apart) == {"train": 8, "val": 8, "test": 8}
+    (root / "images").rename(tmp_path / "y" / "images")
+    beside = open_images(str(tmp_path / "y"))
+    assert beside.fingerprint() == apart.fingerprint()
+
+
+def test_d0(tmp_path, class_folders, monkeypatch):
+    for seed, split in enumerate(("train", "valid", "test")):
+        class_folders(tmp_path / "data" / "unzip_D0" / split, {"a": 2, "b": 2}, seed * 100)
+    monkeypatch.chdir(tmp_path)
+    index = open_images("d0")
+    assert counts(index) == {"train": 4, "val": 4, "test": 4}
+    assert index.name == "D0"
+
+
+def test_ids_in_folder_names(tmp_path, class_folders):
+    class_folders(tmp_path, {"12-rice-leafhopper": 4, "2-aphids": 4, "101-mango fly": 4})
+    index = open_images(str(tmp_path))
+    assert index.class_ids == ("2", "12", "101")
+    assert index.classes == ("aphids", "rice-leafhopper", "mango fly")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label,split\nimg/0.jpg,ants,train\nimg/1.jpg,bees,train\n"
+        'img/2.jpg,ants,valid\n"img/3, b.jpg","bees",test\n',
+        "\ufeffFilename;Class;Set\r\nimg/0.jpg;ants;train\r\nimg/1.jpg;bees;train\r\n"
+        "img/2.jpg;ants;val\r\nimg/3, b.jpg;bees;Test\r\n\r\n",
+        'img/0.jpg,ants,train\nimg/1.jpg,bees,train\nimg\\2.jpg,ants,val\n"./img/3, b.jpg",bees,test',
+        "split\tlabel\tpath\ntrain\tants\timg/0.jpg\ntrain\tbees\timg/1.jpg\n"
+        "val\tants\timg/2.jpg\ntest\tbees\timg/3, b.jpg\n",
+    ],
+    ids=["plain", "excel", "no header", "tabs"],
+)
+def test_csv(tmp_path, jpeg, text):
+    for number, name in enumerate(["0.jpg", "1.jpg", "2.jpg", "3, b.jpg"]):
+        jpeg(tmp_path / "img" / name, number)
+    (tmp_path / "labels.csv").write_text(text, newline="")
+    index = open_images(str(tmp_path / "labels.csv"))
+    assert counts(index) == {"train": 2, "val": 1, "test": 1}
+    assert label_of(index, "img/3, b.jpg") == "bees"
+    assert index.name == "labels"
+
+
+def test_csv_in_a_folder_of_images(tmp_path, jpeg):
+    lines = ["file,species"]
+    for number in range(12):
+        jpeg(tmp_path / "images_part_1" / f"{number}.jpg", number)
+        jpeg(tmp_path / "images_part_2" / f"{number}.jpg", 50 + number)
+        lines.append(f"images_part_1/{number}.jpg,{'ants' if number % 2 else 'bees'}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    index = open_images(str(tmp_path))
+    assert index.classes == ("ants", "bees"), "not images_part_1 and images_part_2"
+    assert len(index) == 12 and "labels.csv" in index.layout
+
+
+def test_a_csv_about_something_else_does_not_hide_the_folders(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 4, "bees": 4})
+    (tmp_path / "weather.csv").write_text("name,class\nMonday,wet\nTuesday,\n")
+    assert open_images(str(tmp_path)).layout == "class folders (2)"
+
+
+def test_csv_with_numbers_as_labels_takes_names_from_classes_txt(tmp_path, jpeg):
+    lines = []
+    for number in range(22):
+        jpeg(tmp_path / f"{number}.jpg", number)
+        lines.append(f"{number}.jpg,{number % 11}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    (tmp_path / "classes.txt").write_text("\n".join(f"{n}\tpest {n}" for n in range(1, 12)))
+    index = open_images(str(tmp_path / "table.csv"))
+    assert index.classes == tuple(f"pest {n}" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,label,split\n0.jpg,ants,tomorrow\n", "line 2: the split must be"),
+        ("path,label\n0.jpg,ants\n0.jpg,\n", "line 3: the label is missing"),
+        ("path,label\n,ants\n", "line 2: the path is missing"),
+        ("0.jpg\n", "line 1: the label is missing"),
+        ("", "is empty"),
+        ("path,label\nnowhere.jpg,ants\nno.jpg,bees\n", "--images FOLDER"),
+        ("path,label\n0.jpg,ants\n", "one class only"),
+    ],
+)
+def test_wrong_csv(tmp_path, jpeg, text, said):
+    jpeg(tmp_path / "0.jpg", 0)
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        open_images(str(tmp_path / "labels.csv"))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("00000.jpg ants", r"train\.txt, line 9: a line must be"),
+        ("00000.jpg", "line 9: a line must be"),
+        ("00000.jpg -1", "line 9: a line must be"),
+    ],
+)
+def test_wrong_line_in_a_list(tmp_path, ip102, line, said):
+    ip102(tmp_path)
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match=said):
+        open_images(str(tmp_path))
+
+
+def test_list_that_is_not_utf8(tmp_path, ip102):
+    ip102(tmp_path)
+    with (tmp_path / "val.txt").open("ab") as file:
+        file.write(b"k\xe4fer.jpg 1\n")
+    with pytest.raises(DataError, match=r"val\.txt, line 9: this is not UTF-8"):
+        open_images(str(tmp_path))
+
+
+def test_listed_images_that_are_not_there_are_left_out_and_counted(tmp_path, ip102):
+    ip102(tmp_path)
+    (tmp_path / "images" / "00003.jpg").unlink()
+    index = open_images(str(tmp_path))
+    assert [(one.path, one.reason) for one in index.excluded] == [("00003.jpg", "not there")]
+    assert any("1 files were left out: 1 not there" in note for note in index.notes)
+
+
+def test_an_image_listed_twice_counts_once(tmp_path, ip102):
+    ip102(tmp_path)
+    with (tmp_path / "test.txt").open("a") as file:
+        file.write("00000.jpg 3\n")
+    index = open_images(str(tmp_path))
+    assert len(index) == 24
+    assert index.excluded[0].path == "00000.jpg" and "second time" in index.excluded[0].reason
+
+
+def test_class_in_test_only_is_said(tmp_path, class_folders):
+    class_folders(tmp_path / "train", {"ants": 4, "bees": 4}, 0)
+    class_folders(tmp_path / "test", {"ants": 2, "wasps": 2}, 100)
+    index = open_images(str(tmp_path))
+    assert index.classes == ("ants", "bees", "wasps")
+    assert any("wasps" in note and "can't be learnt" in note for note in index.notes)
+
+
+def test_files_of_systems_and_other_kinds_are_passed_over(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    for name in ("Thumbs.db", ".DS_Store", "._000.jpg", "desktop.ini"):
+        (tmp_path / "ants" / name).write_bytes(b"x")
+    (tmp_path / "__MACOSX" / "ants").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "ants" / "a.jpg").write_bytes(b"x")
+    index = open_images(str(tmp_path))
+    assert len(index) == 6 and index.excluded == ()
+    (tmp_path / "ants" / "readme.txt").write_text("x")
+    assert any("(.txt)" in note for note in open_images(str(tmp_path)).notes)
+
+
+def test_links_that_lead_in_circles(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    (tmp_path / "ants" / "up").symlink_to(tmp_path, target_is_directory=True)
+    assert len(open_images(str(tmp_path))) == 6
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda root: None, "no images"),
+        (lambda root: (root / "a.zip").write_bytes(b"x"), "no images"),
+    ],
+)
+def test_nothing_there(tmp_path, make, said):
+    make(tmp_path)
+    with pytest.raises(DataError, match=said):
+        open_images(str(tmp_path))
+
+
+def test_one_class_only(tmp_path, class_folders):
+    class_folders(tmp_path / "set", {"ants": 3})
+    with pytest.raises(DataError, match="one class only"):
+        open_images(str(tmp_path / "set"))
+
+
+def test_images_without_classes(tmp_path, jpeg):
+    jpeg(tmp_path / "a.jpg", 0)
+    jpeg(tmp_path / "b.jpg", 1)
+    with pytest.raises(DataError, match="no known layout"):
+        open_images(str(tmp_path))
+
+
+def test_all_images_unreadable(tmp_path):
+    for name in ("ants", "bees"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.jpg").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"no readable image \(2 not an image\)"):
+        open_images(str(tmp_path))
+
+
+def test_class_of_which_no_image_is_readable_is_left_out(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    (tmp_path / "crickets").mkdir()
+    (tmp_path / "crickets" / "0.jpg").write_bytes(b"")
+    index = open_images(str(tmp_path))
+    assert index.classes == ("ants", "bees")
+    assert any("crickets" in note for note in index.notes)
+
+
+def test_every_layout_refuses_an_empty_folder(tmp_path: Path):
+    for _, recognise in LAYOUTS:
+        assert recognise(tmp_path, None) is None
+
+
+def test_class_of_paths():
+    paths = ["a/1.jpg", "a/b/2.jpg", "c/d/3.jpg", "c/d/e/4.jpg"]
+    assert class_of_paths(paths) == {
+        "a/1.jpg": "a",
+        "a/b/2.jpg": "a",
+        "c/d/3.jpg": "c/d",
+        "c/d/e/4.jpg": "c/d",
+    }

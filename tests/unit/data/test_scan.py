@@ -1,0 +1,181 @@
+"""The scan: what is readable, what isn't and why, and what is kept for the next time."""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lacewing.data.open import open_images
+from lacewing.data.scan import Scanned, scan
+from lacewing.data.scan_cache import cache_file, load_scans
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it has this size and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(b"\0" * 64)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
+
+
+def only(path: Path, **options) -> Scanned | str:
+    return scan(path.parent, [path.name], **options).results[0]
+
+
+def test_a_readable_image(tmp_path, jpeg_bytes):
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes)
+    found = only(tmp_path / "a.jpg")
+    assert isinstance(found, Scanned)
+    assert (found.width, found.height, found.bytes) == (64, 64, len(jpeg_bytes))
+    assert len(found.hash) == 32
+
+
+def test_size_is_that_of_the_upright_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (400, 300), "green").save(tmp_path / "a.jpg", exif=exif)
+    found = only(tmp_path / "a.jpg")
+    assert isinstance(found, Scanned)
+    assert (found.width, found.height) == (300, 400)
+
+
+def test_unreadable_files_have_their_reasons(tmp_path, jpeg_bytes):
+    files = {
+        "truncated.jpg": (jpeg_bytes[: len(jpeg_bytes) // 2], "truncated"),
+        "header.jpg": (jpeg_bytes[:30], None),
+        "empty.jpg": (b"", "empty file"),
+        "text.jpg": (b"<html>404</html>", "not an image"),
+        "bomb.png": (png_of(20_000, 20_000), "more than 179 megapixels"),
+        "vast.png": (png_of(2**31 - 1, 2**31 - 1), None),
+        "short.png": (png_of(200, 200), None),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
+    results = scan(tmp_path, list(files)).results
+    for (name, (_, reason)), result in zip(files.items(), results, strict=True):
+        assert isinstance(result, str) and result, name
+        assert reason is None or result == reason, name
+
+
+def test_things_that_are_no_files(tmp_path):
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    results = scan(tmp_path, ["folder.jpg", "broken.jpg", "pipe.jpg", "x\0.jpg", "y" * 999]).results
+    assert results == ["not a file", "not there", "not a file", "not there", "not there"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path, jpeg):
+    jpeg(tmp_path / "a.jpg", 0).chmod(0)
+    assert only(tmp_path / "a.jpg") == "no permission to read it"
+
+
+def test_damaged_exif_is_no_reason(tmp_path, jpeg_bytes):
+    damaged = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40
+    segment = b"\xff\xe1" + struct.pack(">H", len(damaged) + 2) + damaged
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes[:2] + segment + jpeg_bytes[2:])
+    assert isinstance(only(tmp_path / "a.jpg"), Scanned)
+
+
+def test_unreadable_images_are_excluded_listed_and_counted(tmp_path, class_folders, jpeg_bytes):
+    class_folders(tmp_path, {"ants": 5, "bees": 5})
+    (tmp_path / "ants" / "cut.jpg").write_bytes(jpeg_bytes[:300])
+    (tmp_path / "bees" / "none.jpg").write_bytes(b"")
+    index = open_images(str(tmp_path))
+    assert len(index) == 10
+    assert {one.path for one in index.excluded} == {"ants/cut.jpg", "bees/none.jpg"}
+    assert any(note.startswith("2 files were left out") for note in index.notes)
+    assert index.summary()["excluded_reasons"]["empty file"] == 1
+
+
+def test_the_second_scan_opens_nothing(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    first = scan(root, paths, cache_dir=cache)
+    second = scan(root, paths, cache_dir=cache)
+    assert (first.opened, second.opened) == (4, 0)
+    assert first.results == second.results
+
+
+def test_a_changed_file_is_scanned_again(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    before = scan(root, paths, cache_dir=cache)
+    jpeg(root / "2.jpg", 99, side=24)
+    after = scan(root, paths, cache_dir=cache)
+    assert after.opened == 1
+    changed = [a != b for a, b in zip(before.results, after.results, strict=True)]
+    assert changed == [False, False, True, False]
+    os.utime(root / "1.jpg", ns=(1, 1))
+    assert scan(root, paths, cache_dir=cache).opened == 1
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda _: b"rubbish", lambda d: d[: len(d) // 2],
+                                    lambda d: d[:200] + bytes(400) + d[600:]])  # fmt: skip
+def test_a_damaged_cache_is_rebuilt(tmp_path, jpeg, damage):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    first = scan(root, paths, cache_dir=cache)
+    file = cache_file(cache, root)
+    file.write_bytes(damage(file.read_bytes()))
+    assert scan(root, paths, cache_dir=cache).results == first.results
+    assert len(load_scans(cache, root)) == 4
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path, jpeg):
+    root = tmp_path / "set"
+    jpeg(root / "a.jpg", 0)
+    (tmp_path / "file").write_text("in the way")
+    result = scan(root, ["a.jpg"], cache_dir=tmp_path / "file")
+    assert isinstance(result.results[0], Scanned)
+    assert "could not be kept" in result.notes[0]
+
+
+def test_an_interrupted_scan_keeps_what_it_saw(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(20)]
+
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan(root, paths, cache_dir=cache, progress=stop)
+    assert scan(root, paths, cache_dir=cache).opened == 15
+
+
+def test_progress_counts_every_file(tmp_path, jpeg):
+    paths = [jpeg(tmp_path / f"{number}.jpg", number).name for number in range(3)]
+    calls: list[tuple[int, int]] = []
+    scan(tmp_path, paths, progress=lambda *call: calls.append(call), cache_dir=tmp_path / "cache")
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+    scan(tmp_path, paths, progress=lambda *call: calls.append(call), cache_dir=tmp_path / "cache")
+    assert calls[3:] == [(3, 3)]
+
+
+def test_threads_change_nothing(tmp_path, jpeg):
+    paths = [jpeg(tmp_path / f"{number}.jpg", number).name for number in range(8)]
+    assert scan(tmp_path, paths, threads=1).results == scan(tmp_path, paths, threads=4).results
+
+
+def test_nothing_to_scan(tmp_path):
+    assert scan(tmp_path, [], cache_dir=tmp_path / "cache").results == []
+
+
+def test_summary_is_plain_json(tmp_path, class_folders):
+    index = open_images(str(class_folders(tmp_path, {"1-ants": 5, "2-bees": 5})))
+    summary = json.loads(json.dumps(index.summary()))
+    assert summary["classes"][1]["name"] == "bees" and summary["classes"][1]["id"] == "2"
+    assert sum(summary["images"].values()) == 10
