@@ -158,7 +158,8 @@ def test_ids_in_folder_names(tmp_path, class_folders):
         'img/2.jpg,ants,valid\n"img/3, b.jpg","bees",test\n',
         "\ufeffFilename;Class;Set\r\nimg/0.jpg;ants;train\r\nimg/1.jpg;bees;train\r\n"
         "img/2.jpg;ants;val\r\nimg/3, b.jpg;bees;Test\r\n\r\n",
-        'img/0.jpg,ants,train\nimg/1.jpg,bees,train\nimg\\2.jpg,ants,val\n"./img/3, b.jpg",bees,test',
+        "img/0.jpg,ants,train\nimg/1.jpg,bees,train\n"
+        'img\\2.jpg,ants,val\n"./img/3, b.jpg",bees,test',
         "split\tlabel\tpath\ntrain\tants\timg/0.jpg\ntrain\tbees\timg/1.jpg\n"
         "val\tants\timg/2.jpg\ntest\tbees\timg/3, b.jpg\n",
     ],
