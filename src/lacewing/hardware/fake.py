@@ -3,7 +3,7 @@
 # ruff: noqa: ARG002 (the protocol's arguments, of which each kind of device needs some)
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -194,6 +194,6 @@ def fake_backends(*fakes: FakeBackend) -> BackendTable:
     return {**table, "cpu": BACKENDS["cpu"]}
 
 
-def _always(backend: Backend) -> Any:
+def _always(backend: Backend) -> Callable[[], Backend]:
     """A factory that hands out the same backend each time, so that its script goes on."""
     return lambda: backend

@@ -18,9 +18,9 @@ from lacewing.hardware.processor import cpu_features, cpu_name
 
 CHILDREN_AT_ONCE = 4
 REMEDIES = {
-    "cuda": "install the GPU's driver and a CUDA (or, for AMD, ROCm) build of PyTorch",
-    "xpu": "install Intel's GPU driver and the XPU build of PyTorch",
-    "mps": "MPS needs an Apple-silicon Mac and PyTorch's build for it",
+    "cuda": "install a current driver for the GPU and a CUDA (or, for AMD, ROCm) build of PyTorch",
+    "xpu": "install Intel's current GPU driver and the XPU build of PyTorch",
+    "mps": "run on an Apple-silicon Mac with PyTorch's build for it",
     "directml": "install torch-directml (Windows, Python up to 3.12)",
     "cpu": "reinstall PyTorch",
 }
@@ -140,15 +140,13 @@ def _require(address: str, devices: tuple[Device, ...], rejected: tuple[Rejected
         # a used device that lacks a precision is no reason
         if item.kind == kind and not item.name.startswith(used)
     ]
-    others = [device.address for device in devices]
+    others = " or ".join(["--device auto", *(device.address for device in devices)])
     if any(device.kind == kind for device in devices) and not reasons:
-        raise DeviceError(
-            f"There is no device {address} here: use --device auto or one of {', '.join(others)}."
-        )
+        raise DeviceError(f"There is no device {address} here: use {others}.")
     why = "; ".join(reasons) or "it is not supported here"
     raise DeviceError(
         f"The device {address} can't be used: {why.rstrip('.')}. "
-        f"To use it, {_remedy(kind)}; or use --device auto or one of {', '.join(others)}."
+        f"To use it, {_remedy(kind)}; or use {others}."
     )
 
 

@@ -61,12 +61,20 @@ def test_not_here_and_any_other_error_of_a_driver_are_kept_as_reasons():
 @pytest.mark.parametrize(
     ("wanted", "fake", "expected"),
     [
-        ("cuda:1", FakeBackend(devices=["A"]), ["no device cuda:1", "cuda:0, cpu"]),
-        ("cuda", FakeBackend(faults=Faults(find="no driver")), ["no driver", "driver and a CUDA"]),
+        (
+            "cuda:1",
+            FakeBackend(devices=["A"]),
+            ["no device cuda:1", "--device auto or cuda:0 or cpu."],
+        ),
+        (
+            "cuda",
+            FakeBackend(faults=Faults(find="no driver")),
+            ["no driver", "a current driver for the GPU"],
+        ),
         (
             "cuda:0",
             FakeBackend(devices=["A"], faults=Faults(precisions={"fp32": "nan"})),
-            ["A: the loss is not finite", "--device auto or one of cpu"],
+            ["A: the loss is not finite", "--device auto or cpu"],
         ),
         ("mps", FakeBackend(), ["mps can't be used", "Apple-silicon"]),
         ("gpu", FakeBackend(), ["'gpu'", "cuda, xpu, mps, directml, cpu"]),
