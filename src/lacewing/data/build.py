@@ -21,7 +21,7 @@ def once(entries: list[Entry]) -> tuple[list[Entry], tuple[Excluded, ...]]:
         if kept is not entry:
             same = kept.key == entry.key and kept.split == entry.split
             reason = "named a second time" + ("" if same else " with another class or split")
-            repeated.append(Excluded(entry.path, reason))
+            repeated.append(Excluded(printable(entry.path), reason))
     return [first[path] for path in sorted(first)], tuple(repeated)
 
 
@@ -39,7 +39,7 @@ def build_index(
         if isinstance(result, Scanned)
     ]
     broken = tuple(
-        Excluded(entry.path, result)
+        Excluded(printable(entry.path), result)
         for entry, result in zip(entries, scanned.results, strict=True)
         if isinstance(result, str)
     )
@@ -48,7 +48,9 @@ def build_index(
     lost = sorted({entry.key for entry in entries} - keys)
     notes = listing.notes + classes.notes + scanned.notes
     if lost:
-        notes += (f"No image of {', '.join(lost[:5])} is readable: left out as a class.",)
+        notes += (
+            f"No image of {', '.join(map(printable, lost[:5]))} is readable: left out as a class.",
+        )
     return ImageIndex(
         root=listing.root.resolve(),
         table=_table(rows, classes),
@@ -59,6 +61,11 @@ def build_index(
         excluded=repeated + broken,
         notes=notes + _count_note(broken),
     )
+
+
+def printable(path: str) -> str:
+    """A path as text that can be printed, whatever bytes its name is made of."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_index(index: ImageIndex) -> None:

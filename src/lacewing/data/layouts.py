@@ -19,7 +19,7 @@ from lacewing.data.names import are_numbers, find_names
 from lacewing.errors import DataError
 
 WRAPPERS = (
-    "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data",
+    "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data", "images",
 )  # fmt: skip
 """Folders that only hold a data set, in lower case."""
 MAX_DEPTH = 4
@@ -121,8 +121,8 @@ def class_folders(folder: Path, _images: Path | None) -> Listing | None:
     found = find_images(folder)
     inside = [path for path in found.images if "/" in path]
     keys = class_of_paths(inside)
-    if len(set(keys.values())) < 2:
-        return None
+    if len(set(keys.values())) < 2 or len({path.split("/")[0] for path in inside}) < 2:
+        return None  # the classes lie deeper, below one folder
     entries = [Entry(path, keys[path]) for path in inside]
     names, notes = find_names(folder, set(keys.values()))
     if len(inside) < len(found.images):
@@ -204,6 +204,12 @@ def _no_layout(place: Path, folders: list[Path], images: Path | None) -> str:
         return (
             f"{listed[0].parent} holds lists ({', '.join(file.name for file in listed)}), but the "
             f"images they name are not in {where}: say where they lie with --images FOLDER."
+        )
+    tables = [file for folder in folders for file in folder.glob("*.csv") if header_columns(file)]
+    if tables:
+        return (
+            f"{place} holds the table {tables[0].name}, but the images it names are not in "
+            f"{images or 'the same folder'}: say where they lie with --images FOLDER."
         )
     if not find_images(place).images:
         return f"There are no images in {place}."

@@ -34,6 +34,7 @@ class Place:
 
     path: Path
     name: str
+    notes: tuple[str, ...] = ()
 
 
 def locate(
@@ -51,19 +52,28 @@ def locate(
     """
     if data.lower() == SAMPLE and draw_sample is not None:
         return Place(_sample(cache, draw_sample), SAMPLE)
-    given = Path(data).expanduser()
-    path = given if given.exists() else _named(data, data_root)
+    path = _given(data) or _named(data, data_root)
     if path is None:
         raise DataError(_not_found(data, data_root))
     name = _name_of(data, path)
     if path.is_dir():
         return Place(path, name)
     if is_archive(path):
-        return Place(unpack(path, cache, progress), name)
+        folder = unpack(path, cache, progress)
+        return Place(folder, name, (f"{path.name} was unpacked into {folder}.",))
     if path.suffix.lower() in (".csv", ".tsv"):
         return Place(path, name)
     hint = "unpack it first" if path.suffix.lower() in (".zip", ".rar", ".7z") else "give one"
     raise DataError(f"{path} is neither a folder nor a .csv or .tar file: {hint}.")
+
+
+def _given(data: str) -> Path | None:
+    try:
+        path = Path(data).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError) as error:  # no permission, no such user, too long
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"The data set {data[:200]!r} can't be reached: {reason}.") from None
 
 
 def search_places(data_root: Path | None) -> list[Path]:
@@ -81,10 +91,15 @@ def _named(name: str, data_root: Path | None) -> Path | None:
     for place in search_places(data_root):
         found = [entry for entry in _entries(place) if _is_called(entry.name, name)]
         if found:
-            return min(found, key=lambda entry: (not entry.is_dir(), entry.name))
+            return min(found, key=_preference)
         if place != Path() and place.is_dir() and _is_called(place.name, name):
             return place
     return None
+
+
+def _preference(entry: Path) -> tuple[bool, bool, str]:
+    """Folders before archives, and archives before what was unpacked from them: they may be newer."""
+    return entry.name.endswith(".unpacked"), not entry.is_dir(), entry.name
 
 
 def _entries(place: Path) -> list[Path]:

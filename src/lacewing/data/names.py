@@ -95,7 +95,10 @@ def find_names(folder: Path, keys: Collection[str]) -> tuple[dict[str, str], tup
         for name in CLASSES_FILES:
             if (place / name).is_file():
                 return names_by_key(place / name, {int(key) for key in keys})
-    return {}, ()
+    return {}, (
+        "The classes have numbers and no names; a classes.txt beside them, with lines like "
+        "`1 rice leaf roller`, would name them.",
+    )
 
 
 def names_by_key(file: Path, keys: Collection[int]) -> tuple[dict[str, str], tuple[str, ...]]:

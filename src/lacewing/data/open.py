@@ -1,6 +1,7 @@
 """`open_images`: from what stands after `--data` to an ImageIndex."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lacewing.data.build import build_index, check_index, once, split_notes
@@ -41,10 +42,14 @@ def open_images(
         str(data), data_root=data_root, cache=cache, draw_sample=draw_sample, progress=progress
     )
     listing = recognise(place.path, images)
+    if images is not None and not listing.root.is_relative_to(images):
+        unused = f"The images lie in {listing.root}; the folder {images} was not used."
+        listing = replace(listing, notes=(*listing.notes, unused))
     entries, repeated = once(listing.entries)
     paths = [entry.path for entry in entries]
     scanned = scan(listing.root, paths, cache_dir=cache, threads=threads, progress=progress)
     index = build_index(listing, entries, repeated, scanned, place.name)
     check_index(index)
+    index = replace(index, notes=place.notes + index.notes)
     index = complete_splits(index, val_share=val_share, test_share=test_share, seed=seed)
     return split_notes(index)

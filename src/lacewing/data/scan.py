@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,11 +67,12 @@ def scan(
     notes: tuple[str, ...] = ()
     try:
         files = [root / paths[position] for position in missing]
-        for position, result in zip(missing, _look_at(files, threads), strict=True):
-            results[position] = result
-            done += 1
-            if progress is not None:
-                progress(done, len(paths))
+        with contextlib.closing(_look_at(files, threads)) as looks:
+            for position, result in zip(missing, looks, strict=True):
+                results[position] = result
+                done += 1
+                if progress is not None:
+                    progress(done, len(paths))
     finally:
         if cache_dir is not None and missing:
             notes = _keep(cache_dir, root, paths, stats, results)
@@ -111,6 +112,10 @@ def _reason(error: Exception) -> str:
 
 def _stat(path: Path) -> os.stat_result | str:
     try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    try:
         state = path.stat()
     except (OSError, ValueError):
         return "not there"
@@ -124,7 +129,7 @@ def _known(
     return Scanned(row[0], row[1], state.st_size, row[2], row[3]) if row else None
 
 
-def _look_at(files: list[Path], threads: int) -> Iterator[Scanned | str]:
+def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, None]:
     """In the files' order. An interruption drops what has not begun."""
     if not files:
         return

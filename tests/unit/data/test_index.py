@@ -35,8 +35,13 @@ def test_a_missing_file(tmp_path):
         ImageIndex.load(tmp_path / "index.arrow")
 
 
-@pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-50], lambda d: b"x" * len(d),
-                                    lambda d: d.replace(b'"version": 1', b'"version": 9')])  # fmt: skip
+def other_version(content: bytes) -> bytes:
+    return content.replace(b'"version": 1', b'"version": 9')
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: b"", lambda d: d[:-50], lambda d: b"x" * len(d), other_version]
+)
 def test_a_damaged_file(tmp_path, index, damage):
     file = tmp_path / "index.arrow"
     index.save(file)

@@ -1,5 +1,6 @@
 """Every layout in the wild, and what each says it is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -282,6 +283,44 @@ def test_files_of_systems_and_other_kinds_are_passed_over(tmp_path, class_folder
     assert len(index) == 6 and index.excluded == ()
     (tmp_path / "ants" / "readme.txt").write_text("x")
     assert any("(.txt)" in note for note in open_images(str(tmp_path)).notes)
+
+
+def test_classes_below_one_folder_among_others(tmp_path, class_folders):
+    class_folders(tmp_path / "images", {"ants": 3, "bees": 3})
+    (tmp_path / "docs").mkdir()
+    assert open_images(str(tmp_path)).classes == ("ants", "bees")
+
+
+def test_a_table_whose_images_are_elsewhere(tmp_path, jpeg):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "all.csv").write_text("file,species\n0.jpg,ants\n1.jpg,bees\n")
+    for number in range(2):
+        jpeg(tmp_path / "photos" / f"{number}.jpg", number)
+    with pytest.raises(DataError, match=r"table all\.csv.*--images FOLDER"):
+        open_images(str(tmp_path / "set"))
+    assert len(open_images(str(tmp_path / "set"), images=tmp_path / "photos")) == 2
+
+
+def test_an_images_folder_that_is_not_needed_is_said(tmp_path, class_folders):
+    class_folders(tmp_path / "set", {"ants": 3, "bees": 3})
+    (tmp_path / "other").mkdir()
+    index = open_images(str(tmp_path / "set"), images=tmp_path / "other")
+    assert any("other was not used" in note for note in index.notes)
+
+
+def test_numbers_without_names_are_said(tmp_path, class_folders):
+    index = open_images(str(class_folders(tmp_path / "set", {"0": 4, "1": 4})))
+    assert any("a classes.txt beside them" in note for note in index.notes)
+
+
+def test_a_name_that_is_not_utf8_is_left_out(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    strange = os.fsencode(tmp_path / "ants") + b"/k\xe4fer.jpg"
+    os.rename(tmp_path / "ants" / "000.jpg", strange)
+    index = open_images(str(tmp_path))
+    assert len(index) == 5
+    assert index.excluded[0].reason == "its name is not UTF-8"
+    assert index.excluded[0].path == "ants/k\\udce4fer.jpg"
 
 
 def test_links_that_lead_in_circles(tmp_path, class_folders):

@@ -63,6 +63,8 @@ def test_ip102_not_found_says_what_it_looks_like_and_where_it_was_looked_for(tmp
         ("pests", "There is no data set 'pests'; looked in"),
         ("x/pests", "There is no folder or file x/pests"),
         ("D0", "unzip_D0"),
+        ("~nobody_of_this_name/pests", "can't be reached"),
+        ("x" * 5000, "can't be reached"),
         ("sample", "no data set 'sample'"),
     ],
 )
@@ -114,7 +116,7 @@ def test_an_archive_is_unpacked_once(tmp_path, class_folders, tarred):
     archive = tarred(class_folders(tmp_path / "set", {"a": 3, "b": 3}), tmp_path / "x" / "set.tar")
     first = open_images(str(archive))
     assert first.root.is_relative_to(tmp_path / "x" / "set.tar.unpacked")
-    assert first.name == "set"
+    assert first.name == "set" and first.notes[0].startswith("set.tar was unpacked into")
     mark = first.root / "mark"
     mark.touch()
     open_images(str(archive))
