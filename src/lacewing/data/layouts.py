@@ -19,7 +19,8 @@ from lacewing.data.names import are_numbers, find_names
 from lacewing.errors import DataError
 
 WRAPPERS = (
-    "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data", "images",
+    "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data",
+    "images",
 )  # fmt: skip
 """Folders that only hold a data set, in lower case."""
 MAX_DEPTH = 4

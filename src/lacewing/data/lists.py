@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from lacewing.data.index import SPLITS
 from lacewing.data.listing import SPLIT_WORDS, Entry
 from lacewing.data.text import read_lines
 from lacewing.errors import DataError
@@ -20,7 +21,7 @@ def find_lists(folder: Path, suffix: str) -> dict[str, Path]:
             if split in found:
                 raise DataError(f"{found[split]} and {file} are both the {split} list: keep one.")
             found[split] = file
-    return found
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def read_list(file: Path, split: str | None) -> list[Entry]:

@@ -17,7 +17,7 @@ RELEASES = {
     "IP102": (
         IP102,
         "The official release is a folder ip102_v1.1 with images/, train.txt, val.txt, test.txt "
-        "(or ip102_v1.1.tar, still packed); its images are free for academic use: get it from "
+        "(or ip102_v1.1.tar, still packed); its images are for academic use only: get it from "
         "https://github.com/xpwu95/IP102",
     ),
     "D0": (D0, "D0 is a folder unzip_D0 with train/, valid/ and test/ and a folder per class"),
@@ -98,7 +98,7 @@ def _named(name: str, data_root: Path | None) -> Path | None:
 
 
 def _preference(entry: Path) -> tuple[bool, bool, str]:
-    """Folders before archives, and archives before what was unpacked from them: they may be newer."""
+    """Folders first, then archives, then what was unpacked from them, which may be older."""
     return entry.name.endswith(".unpacked"), not entry.is_dir(), entry.name
 
 

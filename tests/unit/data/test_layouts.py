@@ -68,7 +68,7 @@ def test_official_ip102(tmp_path, ip102):
     assert index.classes == tuple(names)
     assert index.class_ids == tuple(str(number) for number in range(12))
     assert index.name == "IP102"
-    assert "train.txt" in index.layout and "images" in index.layout
+    assert "train.txt, val.txt, test.txt" in index.layout and "images/" in index.layout
     assert counts(index) == {"train": 12, "val": 12, "test": 12}
     assert label_of(index, "00010.jpg") == "pest 11"
 
@@ -316,7 +316,7 @@ def test_numbers_without_names_are_said(tmp_path, class_folders):
 def test_a_name_that_is_not_utf8_is_left_out(tmp_path, class_folders):
     class_folders(tmp_path, {"ants": 3, "bees": 3})
     strange = os.fsencode(tmp_path / "ants") + b"/k\xe4fer.jpg"
-    os.rename(tmp_path / "ants" / "000.jpg", strange)
+    (tmp_path / "ants" / "000.jpg").rename(os.fsdecode(strange))
     index = open_images(str(tmp_path))
     assert len(index) == 5
     assert index.excluded[0].reason == "its name is not UTF-8"

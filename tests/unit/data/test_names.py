@@ -1,7 +1,7 @@
 """The label traps: counting from 0 or 1, numbers as text, one name for two classes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lacewing.data.names import are_numbers, names_by_key, order_classes, read_classes
@@ -81,6 +81,7 @@ def test_wrong_classes_file(tmp_path, text, said):
         read_classes(tmp_path / "classes.txt")
 
 
+@settings(deadline=None)
 @given(st.sets(st.text(min_size=1, max_size=6), min_size=1, max_size=12))
 def test_any_keys_are_ordered_each_once(keys):
     classes = order_classes(keys, {})

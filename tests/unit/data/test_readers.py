@@ -51,6 +51,7 @@ def test_a_folder_with_any_file_beside_is_opened_or_refused(tmp_path, content, n
         open_images(str(root), cache_dir=tmp_path / "cache")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.from_regex(r"[a-z(][a-z0-9_ ()]{0,9}\.jpg", fullmatch=True),
                           st.integers(0, 101)), min_size=1, max_size=20))  # fmt: skip
 def test_a_list_is_read_as_it_was_written(tmp_path_factory, rows):

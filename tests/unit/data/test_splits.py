@@ -216,6 +216,7 @@ def _slow_groups(hashes: list[int]) -> list[int]:
     return groups
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_bit_count(values):
     counted = bit_count(np.array(values, np.uint64))
