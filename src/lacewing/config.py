@@ -24,6 +24,18 @@ from lacewing.fields import (
 )
 from lacewing.values import nearest
 
+SECTIONS = {
+    "data": "what to train on",
+    "model": "the network",
+    "optimizer": "the optimiser",
+    "batch_size": "how long, how much",
+    "device": "the machine (the plan decides what is not given)",
+    "augment": "augmentation",
+    "output": "the run",
+    "train": "classic switches",
+}
+"""Titles of the groups of fields, by the first field of each."""
+
 SCHEDULERS = ("none", "steplr", "expdecay", "cosine", "onecycle", "plateau")
 
 
@@ -38,7 +50,6 @@ class Short:
 class TrainConfig:
     """Train an image classifier. Only --data is needed; lacewing decides what is not asked."""
 
-    # What to train on
     data: Annotated[str | None, text(metavar="NAME|PATH", optional=True), Short("-data")] = None
     """Data set: a folder, a .tar, a .csv, or a name (IP102, D0, sample)."""
     data_root: Annotated[Path | None, path(optional=True)] = None
@@ -50,7 +61,6 @@ class TrainConfig:
     test_share: Annotated[float, number(at_least=0, below=1)] = 0.15
     """Share of all images that becomes the test split, where none is given."""
 
-    # The network
     model: Annotated[str, text(metavar="NAME"), Short("-mn")] = "efficientnet_lite0"
     """Network: a classic name (resnet, fpn, ...) or any timm name; see `lacewing models`."""
     pretrained: Annotated[bool, boolean(), Short("-predt")] = True
@@ -60,7 +70,6 @@ class TrainConfig:
     dropout: Annotated[float, number(at_least=0, below=1), Short("-do")] = 0.0
     """Dropout before the head, a probability."""
 
-    # The optimiser
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
     scheduler: Annotated[str, one_of(*SCHEDULERS), Short("-sch")] = "cosine"
@@ -84,7 +93,6 @@ class TrainConfig:
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 
-    # How long, how much
     batch_size: Annotated[int | None, whole(at_least=1, optional=True), Short("-bz")] = None
     """Requested batch size; the plan fits it to the machine."""
     accumulate: Annotated[bool, boolean()] = False
@@ -96,7 +104,6 @@ class TrainConfig:
     patience: Annotated[int, whole(at_least=0)] = 10
     """Stop after so many epochs without gain on the validation split; 0 never stops early."""
 
-    # The machine
     device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
     image_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
@@ -124,7 +131,6 @@ class TrainConfig:
     plan: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
     """Carry out exactly this plan.yaml."""
 
-    # Augmentation
     augment: Annotated[bool, boolean()] = True
     """Vary the training images."""
     rotation: Annotated[float, number(at_least=0, at_most=180)] = 15.0
@@ -136,7 +142,6 @@ class TrainConfig:
     min_crop: Annotated[float, number(above=0, at_most=1)] = 0.5
     """Smallest area of a random resized crop, as a share of the image."""
 
-    # The run
     output: Annotated[Path, path(metavar="FOLDER")] = Path("runs")
     """Folder in which the run folder is made."""
     name: Annotated[str | None, text(metavar="NAME", optional=True)] = None
@@ -148,7 +153,6 @@ class TrainConfig:
     tensorboard: Annotated[bool, boolean()] = True
     """Write TensorBoard files into the run folder."""
 
-    # Classic switches
     train: Annotated[bool, boolean(), Short("-istra")] = True
     """Train."""
     evaluate: Annotated[bool, boolean(), Short("-iseva")] = True

@@ -21,8 +21,3 @@ class Execution:
     """Micro-batches per optimiser step."""
     optimizer_kernel: str = "plain"
     """plain, foreach or fused."""
-
-    @property
-    def effective_batch(self) -> int:
-        """Images per optimiser step."""
-        return self.micro_batch * self.accumulation

@@ -1,6 +1,7 @@
 """Plan: what was decided, every field a Choice. Below the plan, "auto" does not exist."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from lacewing.engine.execution import Execution
 from lacewing.values import Choice
@@ -20,6 +21,9 @@ class Plan:
     image_size: Choice[int]
     micro_batch: Choice[int]
     accumulation: Choice[int]
+    """Micro-batches per optimiser step."""
+    batch: Choice[int]
+    """Images per optimiser step: the effective batch."""
     learning_rate: Choice[float]
     optimizer_kernel: Choice[str]
     memory_share: Choice[float]
@@ -48,6 +52,6 @@ class Plan:
             optimizer_kernel=self.optimizer_kernel.value,
         )
 
-    def choices(self) -> dict[str, Choice]:
+    def choices(self) -> dict[str, Choice[Any]]:
         """The decisions by name, in their order."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}

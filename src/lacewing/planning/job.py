@@ -1,0 +1,32 @@
+"""Job: what a plan must know of the images, the network and the optimiser. Plain values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The work to be planned."""
+
+    training_images: int
+    classes: int
+    model: str
+    native_size: int
+    """Side of the input in pixels that the network was designed for."""
+    min_size: int
+    """Smallest side that it accepts."""
+    fixed_size: bool
+    """Whether it accepts its native size only."""
+    pretrained: bool
+    optimizer: str
+    default_learning_rate: float
+    """For `REFERENCE_BATCH` images per step, where none is asked."""
+    optimizer_kernels: tuple[str, ...]
+    """Of foreach and fused: those the optimiser has."""
+    optimizer_advice: str | None = None
+    cache_bytes: Callable[[int], int] = lambda image_size: 0
+    """RAM that all decoded images would take at an image size."""
+
+
+REFERENCE_BATCH = 32
+"""The batch size that a default learning rate is meant for."""

@@ -1,0 +1,26 @@
+"""The event log: what happened beside the plan, each with its time and its sentence."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lacewing.store.run import Run, append_line
+
+
+@dataclass(frozen=True)
+class EventLog:
+    """Appends to events.jsonl and shows the sentence."""
+
+    run: Run
+    show: Callable[[str], None]
+
+    def add(self, kind: str, message: str, **fields: Any) -> None:
+        """Record something worth knowing and say it."""
+        self.record(kind, message, **fields)
+        self.show(message)
+
+    def record(self, kind: str, message: str, **fields: Any) -> None:
+        """Record without saying: milestones that the screen shows anyway."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        append_line(self.run.events, {"time": now, "kind": kind, "message": message, **fields})

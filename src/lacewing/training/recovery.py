@@ -1,0 +1,67 @@
+"""Out of memory in a step: free, halve the micro-batch, repeat the same images.
+
+The batch of the step, and so the learning rate and the loss curve, stay what they were; only
+the number of passes it takes grows.
+"""
+
+from typing import TYPE_CHECKING
+
+from lacewing.data.chance import step_seed
+from lacewing.engine.losses import make_loss
+from lacewing.engine.step import StepResult, split_batch, train_step
+from lacewing.errors import TrainingError
+
+if TYPE_CHECKING:
+    from lacewing.data.loader import Batch
+    from lacewing.training.session import Session
+
+
+def recoverable_step(session: "Session", batch: "Batch") -> StepResult:
+    """One optimiser step on a batch; raises TrainingError if a single image does not fit."""
+    while True:
+        try:
+            return one_step(session, batch)
+        except Exception as error:  # each backend has its own type: it tells which is meant
+            if not session.backend.is_out_of_memory(error):
+                raise
+        # Outside the except block: the traceback above held the step's tensors.
+        shrink(session)
+
+
+def one_step(session: "Session", batch: "Batch") -> StepResult:
+    """The step function of trial and training, on this batch's micro-batches."""
+    progress, config = session.progress, session.config
+    session.backend.seed(step_seed(config.seed, progress.step))
+    return train_step(
+        session.forward,
+        session.optimizer,
+        session.scaler,
+        make_loss(config.label_smoothing),
+        split_batch(batch.images, batch.labels, progress.micro_batch),
+        autocast=lambda: session.backend.autocast(session.plan.precision.value),
+        clip_norm=config.clip_norm,
+    )
+
+
+def shrink(session: "Session") -> None:
+    """Halve the micro-batch and give the memory back."""
+    progress = session.progress
+    session.optimizer.zero_grad(set_to_none=True)
+    session.backend.empty_cache()
+    old, new = progress.micro_batch, progress.micro_batch // 2
+    if new == 0:
+        raise TrainingError(
+            f"{session.plan.device.value} has too little memory for a single image of "
+            f"{session.plan.image_size.value} pixels: use a smaller --image-size or --model, "
+            "or --device cpu."
+        )
+    progress.micro_batch = new
+    session.events.add(
+        "out-of-memory",
+        f"out of memory at step {progress.step}: micro-batch {old} -> {new}, "
+        "same images per step",
+        step=progress.step,
+        field="micro_batch",
+        old=old,
+        new=new,
+    )
