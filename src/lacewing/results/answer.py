@@ -1,0 +1,199 @@
+"""The report's first lines: what was trained, how good it is, where, how long, what was decided."""
+
+import shlex
+from collections import Counter
+from typing import Any
+
+from lacewing.config import TrainConfig, field_names
+from lacewing.planning.document import show
+from lacewing.results.figures import best_row
+from lacewing.results.pieces import Pieces
+from lacewing.values import format_bytes, format_seconds
+
+SPLITS = {"test": "test", "val": "validation"}
+SOURCES = {
+    "user": "asked for",
+    "measured": "measured on this machine",
+    "rule": "by rule",
+    "fallback": "a fallback",
+}
+
+
+def title(pieces: Pieces) -> str:
+    """`resnet50 on IP102`."""
+    model = pieces.config.get("model", "a network")
+    data = pieces.dataset.get("name") or pieces.config.get("data") or "images"
+    return f"{model} on {data}"
+
+
+def verdict(pieces: Pieces) -> str:
+    """One sentence: how good, on which images; or how far the run came."""
+    figures = pieces.figures
+    if figures:
+        return (
+            f"{figures['top1']:.1%} of {figures['images']:,} {SPLITS[pieces.split]} images are "
+            "named right."
+        )
+    best = best_row(pieces.epochs)
+    if best is None:
+        return "No epoch is finished yet."
+    return (
+        f"{best['val_accuracy']:.1%} of the validation images are named right after epoch "
+        f"{best['epoch']}."
+    )
+
+
+def context(pieces: Pieces) -> list[str]:
+    """Sentences that say what the figure is worth."""
+    figures = pieces.figures
+    if not figures:
+        return ["The final evaluation is not there yet."]
+    low, high = figures["top1_interval"]
+    sentences = [f"With 95% confidence the true share lies between {low:.1%} and {high:.1%}."]
+    common = max(figures["classes"], key=lambda one: one["support"])
+    sentences.append(
+        f"Always answering “{common['name']}”, the most frequent of {len(figures['classes'])} "
+        f"classes, would be right for {common['support'] / figures['images']:.1%}."
+    )
+    missed = [one["name"] for one in figures["classes"] if one["support"] and not one["recall"]]
+    if missed:
+        plural = "class is" if len(missed) == 1 else "classes are"
+        sentences.append(f"{len(missed)} {plural} never recognised (see the classes below).")
+    if pieces.split == "val":
+        sentences.append(
+            "These are the images the best epoch was chosen on: expect a little less on new ones."
+        )
+    return sentences
+
+
+def tiles(pieces: Pieces) -> list[tuple[str, str, str]]:
+    """Name, value and explanation of each headline figure."""
+    figures = pieces.figures
+    if not figures:
+        return []
+    f1_low, f1_high = figures["f1_interval"]
+    count = len(figures["classes"])
+    rows = [
+        ("Top-1", f"{figures['top1']:.1%}", "the first answer is right"),
+        ("Top-3", f"{figures['top3']:.1%}", "right among the first three"),
+        ("Top-5", f"{figures['top5']:.1%}", "right among the first five"),
+        ("Macro F1", f"{figures['f1']:.1%}",
+         f"every class counts the same; 95%: {f1_low:.1%} to {f1_high:.1%}"),
+        ("Macro recall", f"{figures['recall']:.1%}", "mean share of a class that is found"),
+        ("Macro precision", f"{figures['precision']:.1%}", "mean share of an answer that is right"),
+        ("Geometric mean", f"{figures['geometric_mean']:.1%}",
+         "of the recalls: low if any class is missed"),
+        ("Calibration error", f"{figures['calibration_error']:.1%}",
+         "mean gap of confidence and accuracy"),
+        ("Loss", f"{figures['loss']:.3f}", "cross-entropy, nats per image"),
+    ]  # fmt: skip
+    # With so few classes these are right by necessity.
+    hidden = {"Top-3"} if count <= 3 else set()
+    hidden |= {"Top-5"} if count <= 5 else set()
+    return [row for row in rows if row[0] not in hidden]
+
+
+def splits(pieces: Pieces) -> list[dict[str, Any]]:
+    """The figures of every split and other data the model was judged on, where there are two."""
+    judged = pieces.results.get("splits", {})
+    rows = [{**figures, "name": SPLITS.get(name, name)} for name, figures in judged.items()]
+    return rows if len(rows) > 1 else []
+
+
+def facts(pieces: Pieces) -> list[tuple[str, str]]:
+    """What and value: the machine, the time, the end of training, the decisions."""
+    rows = [
+        ("Machine", _machine(pieces)),
+        ("Training", _training(pieces)),
+        ("Speed", _speed(pieces)),
+        ("Decided", _decided(pieces)),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def command(pieces: Pieces) -> str:
+    """The command line that repeats the run; "" if nothing of it is known."""
+    if pieces.results.get("command"):
+        return str(pieces.results["command"])
+    if not pieces.config:
+        return ""
+    defaults = TrainConfig()
+    words = ["lacewing", "train"]
+    for name in field_names():
+        value, default = pieces.config.get(name), getattr(defaults, name)
+        if value is not None and str(value) != str(default):
+            words += ["--" + name.replace("_", "-"), str(value)]
+    return shlex.join(words)
+
+
+def _machine(pieces: Pieces) -> str:
+    machine = pieces.machine
+    if machine is None:
+        return ""
+    decisions = pieces.plan.get("decisions", {})
+    address = decisions.get("device", {}).get("value")
+    device = next((d for d in machine.devices if d.address == address), machine.devices[0])
+    name = machine.cpu if device.kind == "cpu" and machine.cpu else device.name
+    memory = machine.memory.value if device.kind == "cpu" else device.total_bytes
+    cores = f"{machine.cores.value} core{'' if machine.cores.value == 1 else 's'}"
+    parts = [f"{name} ({device.address})", f"{format_bytes(memory)} of memory" if memory else ""]
+    parts += [cores, machine.system, f"torch {machine.torch}" if machine.torch else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _training(pieces: Pieces) -> str:
+    training, epochs = pieces.results.get("training", {}), pieces.epochs
+    seconds = training.get("seconds") or sum(row.get("seconds", 0.0) for row in epochs)
+    if not epochs and not training:
+        return ""
+    done = training.get("epochs") or len(epochs)
+    asked = pieces.config.get("epochs")
+    parts = [f"{format_seconds(seconds)} for {done}{f' of {asked}' if asked else ''} epochs"]
+    best = training.get("best_epoch") or (best_row(epochs) or {}).get("epoch")
+    parts.append(f"best at epoch {best}" if best else "")
+    if training.get("ending") and done != asked:
+        parts.append(str(training["ending"]))
+    return "; ".join(part for part in parts if part)
+
+
+def _speed(pieces: Pieces) -> str:
+    training, epochs = pieces.results.get("training", {}), pieces.epochs
+    last = epochs[-1] if epochs else {}
+    speed = training.get("images_per_second") or last.get("images_per_second")
+    peaks = [row["peak_bytes"] for row in epochs if row.get("peak_bytes")]
+    peak = training.get("peak_bytes") or max(peaks, default=None)
+    parts = [f"{speed:,.0f} images per second" if speed else ""]
+    parts.append(f"at most {format_bytes(peak)} of memory" if peak else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _decided(pieces: Pieces) -> str:
+    decisions = pieces.plan.get("decisions", {})
+    if not decisions:
+        return ""
+
+    def value(name: str) -> Any:
+        return show(name, decisions.get(name, {}).get("value"))
+
+    passes = decisions.get("accumulation", {}).get("value", 1)
+    batch = f"batch {value('batch')}" + (f" in {passes} passes" if passes > 1 else "")
+    parts = [
+        f"{value('image_size')} pixels",
+        batch,
+        f"{value('precision')} {value('memory_format').replace('_', ' ')}",
+        f"learning rate {value('learning_rate')}",
+    ]
+    sources = Counter(entry.get("source") for entry in decisions.values())
+    counted = [f"{sources[word]} {text}" for word, text in SOURCES.items() if sources[word]]
+    return f"{', '.join(parts)}. Of {len(decisions)} decisions {', '.join(counted)}."
+
+
+def state(pieces: Pieces) -> str:
+    """A sentence on a run that is not finished; "" for one that is."""
+    if "training" in pieces.results:
+        return ""
+    asked = pieces.config.get("epochs")
+    return (
+        f"This run is not finished: {len(pieces.epochs)}"
+        f"{f' of {asked}' if asked else ''} epochs are done."
+    )

@@ -1,0 +1,80 @@
+"""Judge a network on a split, and write down what came out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from lacewing import console
+from lacewing.data.index import ImageIndex
+from lacewing.data.loader import EvalLoader, Loading
+from lacewing.data.pixels import PixelStore
+from lacewing.data.preprocess import Preprocessing
+from lacewing.engine.execution import Execution
+from lacewing.engine.inference import predict_logits
+from lacewing.hardware.backend import Backend
+from lacewing.results.figures import confusion_png
+from lacewing.results.metrics import Figures, figures
+from lacewing.results.tables import write_predictions
+from lacewing.store.run import Run, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A network on its device, ready for forward-only passes."""
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    backend: Backend
+    execution: Execution
+    loading: Loading
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came out on one split."""
+
+    index: ImageIndex
+    probabilities: np.ndarray
+    """float32 [n, classes]."""
+    figures: Figures
+
+
+def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
+    """Figures of the network on every image of an index, in its order."""
+    store = PixelStore(index, judge.preprocessing, keep=False)
+    batch = judge.execution.micro_batch
+    loader = EvalLoader(index, store, batch_size=batch, loading=judge.loading)
+    with console.progress(title) as update:
+        logits, labels = predict_logits(
+            judge.model,
+            loader,
+            judge.backend,
+            judge.execution,
+            lambda done: update(done, len(index)),
+        )
+    probabilities = logits.softmax(1).numpy()
+    return Judged(index, probabilities, figures(probabilities, labels.numpy(), index.classes))
+
+
+def write_split(run: Run, name: str, judged: Judged) -> None:
+    """Add a split's figures to results.json; the test split's rows and picture too."""
+    record(run, {"splits": {name: judged.figures.as_dict()}})
+    if name == "test":
+        write_predictions(
+            run.predictions,
+            judged.index.table.column("path").to_pylist(),
+            judged.index.column("label"),
+            judged.probabilities,
+            judged.index.classes,
+        )
+        confusion_png(run.confusion, judged.figures.confusion, judged.index.classes)
+
+
+def record(run: Run, more: dict[str, Any]) -> None:
+    """Merge figures into results.json, one level deep."""
+    known = read_json(run.results) if run.results.is_file() else {}
+    for key, value in more.items():
+        known[key] = {**known.get(key, {}), **value} if isinstance(value, dict) else value
+    write_json(run.results, known)

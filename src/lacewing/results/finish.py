@@ -1,0 +1,163 @@
+"""The end of a run: the best weights judged on validation and test, pictures, the report."""
+
+import sys
+from pathlib import Path
+
+from lacewing import console
+from lacewing.data.index import ImageIndex
+from lacewing.engine.execution import Execution
+from lacewing.errors import DataError, DeviceError
+from lacewing.hardware.backends import backend_for
+from lacewing.hardware.inspect import inspect
+from lacewing.models.bundle import Bundle, load_model, restore_model
+from lacewing.planning.document import load_plan
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.device import find_device
+from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
+from lacewing.results.figures import curves_png
+from lacewing.results.report import write_report
+from lacewing.store.run import Run, read_lines
+from lacewing.training.loop import Ending
+from lacewing.training.session import Session, loading_of
+
+
+def finish(session: Session, ending: Ending) -> Judged | None:
+    """Judge the best weights, once on the test split, and write the report.
+
+    Returns what came out on the test split; None if there is none or it was not asked for.
+    """
+    run, index = session.run, session.index
+    model = best_model(session)
+    record(run, {"training": summary(session, ending), "command": command_line()})
+    tested = None
+    for split in ("val", "test") if session.config.evaluate else ():
+        rows = index.split(split)
+        if len(rows):
+            judged = judge(model, rows, f"judging on the {split} split")
+            write_split(run, split, judged)
+            tested = judged if split == "test" else tested
+    session.events.record("finished", ending.reason)
+    report(run)
+    return tested
+
+
+def best_model(session: Session) -> Judge:
+    """The session's network with the weights of its best epoch."""
+    if session.best_weights is not None:
+        session.model.load_state_dict(session.best_weights)
+    elif session.run.model.is_file():
+        session.model.load_state_dict(load_model(session.run.model).state)
+    device = session.backend.torch_device(session.device_index)
+    return Judge(
+        session.model,
+        session.preprocessing,
+        session.backend,
+        session.plan.eval_execution,
+        loading_of(session.plan, device),
+    )
+
+
+def summary(session: Session, ending: Ending) -> dict[str, object]:
+    """What results.json says of the training itself."""
+    rows = list(read_lines(session.run.metrics))
+    peaks = [row["peak_bytes"] for row in rows if row.get("peak_bytes")]
+    speeds = sorted(row["images_per_second"] for row in rows)
+    return {
+        "ending": ending.reason,
+        "epochs": session.progress.epoch,
+        "best_epoch": session.progress.best_epoch,
+        "seconds": session.progress.elapsed_seconds,
+        "images_per_second": speeds[len(speeds) // 2] if speeds else None,
+        "peak_bytes": max(peaks, default=None),
+        "micro_batch": session.progress.micro_batch,
+    }
+
+
+def report(run: Run) -> Path:
+    """Draw the curves and write report.html anew, from the run folder alone."""
+    rows = list(read_lines(run.metrics))
+    if rows:
+        curves_png(run.curves, rows)
+    return write_report(run)
+
+
+def command_line() -> str:
+    """What was typed, as it can be typed again."""
+    import shlex
+
+    name = Path(sys.argv[0]).name
+    words = ["python", sys.argv[0]] if name == "Trainmain.py" else ["lacewing"]
+    return shlex.join([*words, *sys.argv[1:]])
+
+
+def evaluate_run(run: Run, index: ImageIndex | None, name: str) -> Judged:
+    """Judge a finished run's model on its own test split, or on another index.
+
+    The figures go to results.json under `name`. Raises DataError for unknown classes.
+    """
+    bundle = load_model(run.model)
+    own = index is None
+    rows = ImageIndex.load(run.index).split("test") if index is None else index
+    if not len(rows):
+        raise DataError(f"{run.folder} has no test split: name other images with --data.")
+    rows = rows if own else relabelled(rows, bundle)
+    judged = judge(judge_of(bundle, load_plan(run.plan)), rows, f"judging on {name}")
+    write_split(run, name, judged)
+    report(run)
+    return judged
+
+
+def judge_of(bundle: Bundle, plan: Plan) -> Judge:
+    """A saved model on the plan's device, or on this machine's best."""
+    machine = inspect(None)
+    try:
+        address = find_device(machine, plan.device.value).address
+        execution = plan.eval_execution
+    except DeviceError:
+        address = machine.devices[0].address
+        execution = Execution(device=address, micro_batch=plan.eval_batch.value)
+    backend, number = backend_for(address)
+    backend.configure(execution.precision, machine.cores.value, deterministic=False)
+    device = backend.torch_device(number)
+    model = restore_model(bundle).to(device)
+    return Judge(model, bundle.preprocessing, backend, execution, loading_of(plan, device))
+
+
+def relabelled(index: ImageIndex, bundle: Bundle) -> ImageIndex:
+    """An index whose labels are the model's; the classes are matched by name."""
+    from dataclasses import replace
+
+    import numpy as np
+    import pyarrow as pa
+
+    unknown = [name for name in index.classes if name not in bundle.classes]
+    if unknown:
+        raise DataError(
+            f"The model knows no class {unknown[0]!r} ({len(unknown)} of the data's "
+            f"{len(index.classes)} classes are unknown): it was trained on "
+            f"{', '.join(bundle.classes[:6])}{', ...' if len(bundle.classes) > 6 else ''}."
+        )
+    to_model = np.array([bundle.classes.index(name) for name in index.classes], np.int32)
+    column = index.table.schema.get_field_index("label")
+    labels = pa.array(to_model[index.column("label")], pa.int32())
+    table = index.table.set_column(column, "label", labels)
+    return replace(index, table=table, classes=tuple(bundle.classes), class_ids=())
+
+
+def show_answer(run: Run, judged: Judged | None) -> None:
+    """The result, on the screen."""
+    console.heading("Result")
+    if judged is not None:
+        figures = judged.figures
+        low, high = figures.top1_interval
+        console.pairs(
+            (
+                ("test images", str(figures.images)),
+                ("top-1 accuracy", f"{figures.top1:.1%}  (95 % interval {low:.1%} to {high:.1%})"),
+                ("top-3, top-5", f"{figures.top3:.1%}, {figures.top5:.1%}"),
+                ("macro F1", f"{figures.f1:.1%}"),
+                ("macro precision, recall", f"{figures.precision:.1%}, {figures.recall:.1%}"),
+                ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
+            )
+        )
+    console.pairs((("run folder", str(run.folder)), ("report", str(run.report))))

@@ -1,0 +1,88 @@
+"""What a run folder holds, read for the report: every piece that is there, and what lacks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lacewing.errors import RunError
+from lacewing.hardware.machine import Machine
+from lacewing.store.run import Run, read_json, read_lines
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pieces:
+    """The files of a run folder as plain values; empty or None where a file is not there."""
+
+    config: Table
+    machine: Machine | None
+    dataset: Table
+    plan: Table
+    """plan.yaml as it was written, so that a plan of an older version can be shown too."""
+    epochs: list[Table]
+    """The rows of metrics.jsonl, each epoch once: a resumed run may have redone one."""
+    events: list[Table]
+    results: Table
+    lacking: tuple[str, ...]
+    """A sentence for each file that is missing or damaged."""
+
+    @property
+    def figures(self) -> Table:
+        """The figures of the split that answers for the run: test, else val, else empty."""
+        splits = self.results.get("splits", {})
+        return splits.get("test") or splits.get("val") or {}
+
+    @property
+    def split(self) -> str:
+        """The name of that split."""
+        return "test" if self.results.get("splits", {}).get("test") else "val"
+
+
+def read_pieces(run: Run) -> Pieces:
+    """Read a run folder as far as it goes. Raises nothing for what is missing or damaged."""
+    lacking: list[str] = []
+
+    def read(path: Path, reader: Callable[[Path], Any], instead: Any) -> Any:
+        try:
+            return reader(path)
+        except RunError as error:
+            lacking.append(str(error))
+            return instead
+
+    epochs = {row["epoch"]: row for row in read_lines(run.metrics) if "epoch" in row}
+    if not epochs:
+        lacking.append("No epoch was finished, so there are no curves.")
+    return Pieces(
+        config=read(run.config, _read_yaml, {}),
+        machine=read(run.machine, _read_machine, None),
+        dataset=read(run.dataset, read_json, {}),
+        plan=read(run.plan, _read_yaml, {}),
+        epochs=[epochs[number] for number in sorted(epochs)],
+        events=list(read_lines(run.events)),
+        results=read(run.results, read_json, {}),
+        lacking=tuple(lacking),
+    )
+
+
+def _read_yaml(path: Path) -> Table:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path.parent} has no {path.name}: the run did not get that far.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"{path} can't be read: {str(error).splitlines()[0]}.") from None
+    if not isinstance(document, dict):
+        raise RunError(f"{path} can't be read: it holds no table.")
+    return document
+
+
+def _read_machine(path: Path) -> Machine:
+    fields = read_json(path)
+    try:
+        return Machine.from_dict(fields)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} can't be read: {error} is missing or wrong.") from None

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from lacewing.results.charts import HEIGHT, WIDTH, curves, matrix, nice_ticks
+
+
+def rows(*values):
+    return [
+        {"epoch": epoch, "train_loss": value, "val_loss": value, "best": epoch == 1}
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.31, 2.9, [1, 2]),
+        (0.12, 0.19, [0.12, 0.14, 0.16, 0.18]),
+        (-3, 4, [-2, 0, 2, 4]),
+    ],
+)
+def test_ticks_are_round(low, high, expected):
+    assert nice_ticks(low, high) == pytest.approx(expected)
+
+
+def test_a_gap_where_a_value_is_missing():
+    panel = curves(rows(1.0, None, 0.5, float("nan"), 0.2, 0.1), "loss")
+    path = panel.lines[0][1]
+    assert path.count("M") == 3 and path.count("L") == 1
+
+
+def test_one_epoch_shows_as_a_dot():
+    panel = curves(rows(0.7), "loss")
+    assert panel.lines[1][1].endswith("h0")
+    assert [label for _, label in panel.x_ticks] == ["1"]
+    assert panel.best is not None and panel.best[2] == "epoch 1: 0.700"
+
+
+def test_lower_values_stand_lower_and_all_are_inside():
+    panel = curves(rows(2.0, 1.0, 0.5), "loss")
+    points = [part.split("h")[0] for part in panel.lines[0][1].replace("L", "M").split("M")[1:]]
+    x, y = np.array([point.split() for point in points], dtype=float).T
+    assert (np.diff(x) > 0).all() and (np.diff(y) > 0).all()
+    assert x.min() > 0 and x.max() < WIDTH and y.min() > 0 and y.max() < HEIGHT
+
+
+def test_curves_without_a_value_can_be_drawn():
+    panel = curves(rows(None, None), "loss")
+    assert panel.lines == (("training", ""), ("validation", "")) and panel.best is None
+
+
+def test_the_matrix_holds_every_count():
+    confusion = np.array([[5, 0, 1], [2, 8, 0], [0, 0, 0]])
+    picture = matrix(confusion, ["a", "b", "c"])
+    assert {(x, y, count) for x, y, count, _ in picture.counts} == {
+        (0, 0, 5), (2, 0, 1), (0, 1, 2), (1, 1, 8),
+    }  # fmt: skip
+    assert sum(path.count("M") for _, path in picture.shades) == 4
+    assert picture.support == (6, 10, 0) and picture.with_numbers
+
+
+def test_many_classes_are_ordered_with_their_names():
+    confusion = np.diag(np.arange(1, 31))
+    confusion[3, 20] = 4
+    names = [f"class {label}" for label in range(30)]
+    picture = matrix(confusion, names)
+    assert not picture.with_numbers
+    assert abs(picture.names.index("class 3") - picture.names.index("class 20")) == 1
+    place = picture.names.index("class 7")
+    assert (place, place, 8, True) in picture.counts

@@ -1,0 +1,194 @@
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from lacewing.results.report import write_report
+from lacewing.store.run import append_line, read_json, write_json
+
+CLASSES = ["grub", "mole cricket", "wireworm", "aphid", "thrips", "rice gall midge", "borer"]
+HOSTILE = "<script>alert('x')</script>\"&{{7*7}}"
+VOID = {"meta", "rect", "path", "circle", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that the tags nest, and collects attributes and what would be executed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.attributes, self.scripts = [], [], 0
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += attrs
+        self.scripts += tag == "script"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(run):
+    return write_report(run).read_text(encoding="utf-8")
+
+
+def ids(text):
+    return set(re.findall(r'<(?:section|header) id="(\w+)"', text))
+
+
+def test_the_answer_comes_first(make_run):
+    run = make_run(CLASSES)
+    text = read(run)
+    judged = read_json(run.results)["splits"]["test"]
+    verdict = f"{judged['top1']:.1%} of 400 test images are named right."
+    assert 0 < text.index(verdict) < text.index("<section")
+    low, high = judged["top1_interval"]
+    assert f"lies between {low:.1%} and {high:.1%}" in text
+    for name in ("f1", "recall", "precision", "geometric_mean", "calibration_error"):
+        assert f">{judged[name]:.1%}<" in text
+    assert f">{judged['loss']:.3f}<" in text
+
+
+def test_every_part_is_there(make_run):
+    text = read(make_run(CLASSES))
+    assert ids(text) == {
+        "answer", "curves", "confusion", "classes", "plan", "machine", "data", "events", "repeat",
+    }  # fmt: skip
+    for words in (
+        "23 min 20 s for 20 of 20 epochs; best at epoch 12",
+        "88 images per second, at most 1.4 GiB of memory",
+        "Of 8 decisions 1 asked for, 2 measured on this machine, 4 by rule, 1 a fallback.",
+        "0.001 for 32 images, scaled to 16",
+        "out of memory at step 12: micro-batch 16 -&gt; 8, same images per step",
+        "3 files: 3 truncated",
+        "lacewing train --data IP102 --model resnet18 --epochs 20 --batch-size 16",
+        "45,095 train, 7,508 val, 22,619 test; 7 classes",
+    ):
+        assert words in text
+    assert Page(text).scripts == 2
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 25])
+def test_renders_any_number_of_classes(make_run, classes):
+    text = read(make_run([f"class {label}" for label in range(classes)]))
+    Page(text)
+    assert ("Top-3" in text, "Top-5" in text) == (classes > 3, classes > 5)
+    body = text[text.index('<table class="sortable">') :]
+    assert body[: body.index("</table>")].count("<tr>") == 1 + classes
+
+
+def test_hostile_names_stay_text(make_run):
+    run = make_run([HOSTILE, "</style>", *CLASSES[:4]])
+    append_line(run.events, {"time": "now", "kind": HOSTILE, "message": HOSTILE})
+    text = read(run)
+    assert "<script>alert" not in text and "</style>" in text
+    assert html.escape(HOSTILE).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in text
+    page = Page(text)
+    assert page.scripts == 2
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    data = re.search(r'id="matrix-data">(.*?)</script>', text, re.DOTALL).group(1)
+    assert json.loads(data)["names"][0] == HOSTILE
+
+
+def test_nothing_is_fetched(make_run):
+    text = read(make_run(CLASSES))
+    page = Page(text)
+    links = [value for name, value in page.attributes if name in ("src", "href", "srcset", "data")]
+    assert links and all(link.startswith("#") for link in links)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert {link[1:] for link in links} <= ids(text)
+
+
+@pytest.mark.parametrize(
+    ("stage", "verdict", "done", "parts"),
+    [
+        ("training", "65.8% of the validation images are named right after epoch 5.", 5,
+         {"answer", "curves", "plan", "machine", "data", "events", "repeat"}),
+        ("planned", "No epoch is finished yet.", 0,
+         {"answer", "plan", "machine", "data", "repeat"}),
+    ],
+)  # fmt: skip
+def test_an_unfinished_run_shows_what_there_is(make_run, stage, verdict, done, parts):
+    run = make_run(CLASSES, stage)
+    text = read(run)
+    Page(text)
+    assert verdict in text and ids(text) == parts
+    assert f"not finished: {done} of 20 epochs are done" in text
+    assert f"<code>lacewing resume {run.folder}</code>" in text
+    assert "has no results.json: the run did not get that far." in text
+    # No command was recorded yet: it is made of the configuration.
+    assert "lacewing train --data IP102 --model resnet18 --batch-size 16 --epochs 20" in text
+
+
+@pytest.mark.parametrize("name", ["config", "machine", "dataset", "plan", "results", "predictions"])
+def test_renders_without_any_one_file(make_run, name):
+    run = make_run(CLASSES)
+    file = getattr(run, name)
+    file.unlink()
+    text = read(run)
+    Page(text)
+    assert (f"has no {file.name}" in text) == (name != "predictions")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "7", "\x00"])
+@pytest.mark.parametrize("name", ["config", "machine", "plan"])
+def test_says_which_file_is_damaged(make_run, name, content):
+    run = make_run(CLASSES)
+    getattr(run, name).write_text(content)
+    text = read(run)
+    Page(text)
+    assert f"{getattr(run, name).name} can&#39;t be read" in text
+
+
+def test_an_empty_folder_renders(make_run):
+    run = make_run(CLASSES)
+    shutil.rmtree(run.folder)
+    run.folder.mkdir()
+    text = read(run)
+    assert ids(text) == {"answer"} and "No epoch is finished yet." in text
+
+
+def test_the_validation_split_answers_where_there_is_no_test(make_run):
+    run = make_run(CLASSES)
+    results = read_json(run.results)
+    del results["splits"]["test"]
+    write_json(run.results, results)
+    text = read(run)
+    assert "validation images are named right" in text
+    assert "the best epoch was chosen on" in text
+    assert "Judged on" not in text
+
+
+def test_an_epoch_that_was_redone_counts_once(make_run):
+    run = make_run(CLASSES, "training")
+    append_line(run.metrics, {"epoch": 5, "val_accuracy": 0.91, "best": True})
+    text = read(run)
+    assert "91.0% of the validation images" in text and "5 of 20 epochs are done" in text
+
+
+def test_an_early_end_is_said(make_run):
+    run = make_run(CLASSES)
+    results = read_json(run.results)
+    results["training"] |= {"epochs": 14, "ending": "no gain in 10 epochs"}
+    write_json(run.results, results)
+    assert "for 14 of 20 epochs; best at epoch 12; no gain in 10 epochs" in read(run)
+
+
+def test_the_same_folder_gives_the_same_report(make_run):
+    run = make_run(CLASSES)
+    assert read(run) == read(run)
+
+
+def test_needs_no_torch():
+    code = "import sys, lacewing.results.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
