@@ -121,7 +121,7 @@ class TrainConfig:
     ] = None
     """Mode of torch.compile."""
     workers: Annotated[int | None, whole(optional=True)] = None
-    """Loader processes; 0 loads in the training process."""
+    """Threads that decode images ahead; 0 decodes in the training thread."""
     threads: Annotated[int | None, whole(at_least=1, optional=True)] = None
     """Threads of one operation on the CPU."""
     memory_share: Annotated[float | None, number(above=0, at_most=1, optional=True)] = None

@@ -9,11 +9,12 @@ file overrides single values:
 """
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lacewing.errors import ConfigError
+from lacewing.fields import Reader, boolean, number, whole
 from lacewing.values import GIB, nearest
 
 
@@ -35,10 +36,9 @@ class Tier:
     memory_share: float
     """Share of the memory that is free and allowed: the GPU's, or RAM on the CPU."""
     workers: int
-    """Most loader processes worth having."""
+    """Most decoding threads worth having."""
     prefetch: int
-    """Batches that each of them prepares ahead."""
-    persistent_workers: bool
+    """Batches prepared ahead, at least."""
 
 
 TIERS: dict[str, Tier] = {
@@ -52,7 +52,6 @@ TIERS: dict[str, Tier] = {
         memory_share=0.8,
         workers=8,
         prefetch=4,
-        persistent_workers=True,
     ),
     "mid": Tier(
         batch_share=(0.7, 0.7),
@@ -64,7 +63,6 @@ TIERS: dict[str, Tier] = {
         memory_share=0.8,
         workers=4,
         prefetch=2,
-        persistent_workers=True,
     ),
     "low": Tier(
         batch_share=(0.3, 0.5),
@@ -76,7 +74,6 @@ TIERS: dict[str, Tier] = {
         memory_share=0.8,
         workers=2,
         prefetch=2,
-        persistent_workers=False,
     ),
     "directml": Tier(
         # The low tier for a device whose memory can't be asked and whose autocast does nothing.
@@ -89,9 +86,11 @@ TIERS: dict[str, Tier] = {
         memory_share=0.8,
         workers=2,
         prefetch=2,
-        persistent_workers=False,
     ),
     "cpu": Tier(
+        # Reduced precision and compilation pay on some processors for some networks only, so
+        # no rule chooses them. The original's learning-rate factor of 0.1 is not taken over:
+        # the linear rule already lowers the rate with the batch.
         batch_share=(0.2, 0.4),
         default_batch=16,
         mixed_precision=False,
@@ -99,9 +98,8 @@ TIERS: dict[str, Tier] = {
         image_sizes=(128,),
         learning_rate_factor=1.0,
         memory_share=0.5,
-        workers=4,
+        workers=1,
         prefetch=2,
-        persistent_workers=False,
     ),
 }
 
@@ -113,71 +111,90 @@ NOMINAL_TOLERANCE = 0.92
 """A card sold as 8 GB reports 7.6 to 8.0 GiB: compare with this share of the nominal size."""
 SMALL_RAM_BYTES = 8 * GIB
 """Below this much usable RAM, the CPU tier takes the lower end of its batch share."""
+SMALL_GPU_BYTES = 2.5e9
+"""Below this much device memory, the low tier takes the lower end of its batch share."""
 LEAST_BATCH_FOR_BATCHNORM = 4
 """BatchNorm's statistics over fewer images are too noisy; a smaller batch must be asked for."""
+EVAL_BATCH = (8, 64)
+"""Bounds of a forward-only pass's images: fewer leave a device idle, more gain nothing."""
+CACHE_SHARE = 0.25
+"""Share of the free RAM that decoded images may take; training needs the rest."""
 
 
 def load_tiers(file: Path | None) -> dict[str, Tier]:
-    """The tier table, with the values of a user's TOML file in place of ours."""
+    """The tier table, with the values of a user's TOML file in place of ours.
+
+    Raises ConfigError naming the file, the tier and the value.
+    """
     if file is None:
         return TIERS
+    tiers = dict(TIERS)
+    for name, values in _read_toml(file).items():
+        if name not in TIERS or not isinstance(values, dict):
+            hint = nearest(name, list(TIERS)) or f": the tiers are {', '.join(TIERS)}."
+            raise ConfigError(f"The tier file {file} names an unknown tier {name!r}{hint}")
+        checked = {key: _checked(file, name, key, value) for key, value in values.items()}
+        tiers[name] = replace(TIERS[name], **checked)
+    return tiers
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        loaded = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"There is no tier file {file}.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The tier file {file} can't be read: {error}.") from None
-    tiers = dict(TIERS)
-    for name, values in loaded.items():
-        if name not in TIERS or not isinstance(values, dict):
-            hint = nearest(name, list(TIERS)) or f"; the tiers are {', '.join(TIERS)}."
-            raise ConfigError(f"The tier file {file} names an unknown tier [{name}]{hint}")
-        tiers[name] = replace(
-            TIERS[name],
-            **{key: _checked(file, name, key, value) for key, value in values.items()},
-        )
-    return tiers
 
 
 def _checked(file: Path, tier: str, key: str, value: Any) -> Any:
     """A value of the user's file, of the type that the table has. Raises ConfigError."""
     where = f"The tier file {file}, [{tier}] {key}"
-    known = [field.name for field in fields(Tier)]
-    if key not in known:
-        raise ConfigError(f"{where}: no such value{nearest(key, known) or '.'}")
-    ours = getattr(TIERS[tier], key)
-    value = tuple(value) if isinstance(value, list) else value
-    if key == "batch_share" and isinstance(value, float | int):
-        value = (value, value)
-    if key == "batch_share":
-        good = (
-            isinstance(value, tuple)
-            and len(value) == 2
-            and all(_is_number(share) for share in value)
-            and 0 < value[0] <= value[1] <= 1
-        )
-        wanted = "two shares like [0.3, 0.5], above 0 and at most 1, the smaller first"
-    elif key == "image_sizes":
-        good = (
-            isinstance(value, tuple)
-            and bool(value)
-            and all(isinstance(size, int) and size >= 16 for size in value)
-        )
-        wanted = "sizes in pixels like [128, 196], each at least 16"
-    elif isinstance(ours, bool):
-        good, wanted = isinstance(value, bool), "true or false"
-    elif isinstance(ours, int):
-        least = 0 if key == "workers" else 1
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        wanted = f"a whole number of at least {least}"
-    else:
-        most = 1 if key == "memory_share" else float("inf")
-        good, wanted = _is_number(value) and 0 < value <= most, "a number above 0"
-        wanted += " and at most 1" if most == 1 else ""
-    if not good:
-        raise ConfigError(f"{where} must be {wanted}, but it was {value!r}.")
-    return value
+    if key not in READERS:
+        hint = nearest(key, list(READERS)) or f": a tier has {', '.join(READERS)}."
+        raise ConfigError(f"{where}: there is no such value{hint}")
+    try:
+        return READERS[key].read(value)
+    except ValueError as error:
+        raise ConfigError(f"{where} {error}, but it was {value!r}.") from None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _read_shares(value: Any) -> tuple[float, float]:
+    """Two shares, or one that is both."""
+    shares = value if isinstance(value, list) else [value, value]
+    share = number(above=0, at_most=1)
+    try:
+        low, high = (share.read(item) for item in shares)
+        if low > high:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "must be two shares like [0.3, 0.5], above 0 and at most 1, the smaller first"
+        ) from None
+    return low, high
+
+
+def _read_sizes(value: Any) -> tuple[int, ...]:
+    """One or more sides in pixels."""
+    sizes = value if isinstance(value, list) else [value]
+    side = whole(at_least=16)
+    try:
+        if not sizes:
+            raise ValueError
+        return tuple(side.read(item) for item in sizes)
+    except ValueError:
+        raise ValueError("must be sizes in pixels like [128, 196], each at least 16") from None
+
+
+READERS: dict[str, Reader] = {
+    "batch_share": Reader("[LOW, HIGH]", _read_shares),
+    "default_batch": whole(at_least=1),
+    "mixed_precision": boolean(),
+    "compile": boolean(),
+    "image_sizes": Reader("[PIXELS, ...]", _read_sizes),
+    "learning_rate_factor": number(above=0),
+    "memory_share": number(above=0, at_most=1),
+    "workers": whole(),
+    "prefetch": whole(at_least=1),
+}
+"""How each value of a user's tier file is read."""

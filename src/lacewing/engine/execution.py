@@ -1,11 +1,14 @@
-"""How one optimiser step is run: plain values, resolved once in the plan."""
+"""How one step is run: plain values, resolved once in the plan."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Everything that changes how a step is computed and nothing of what it computes."""
+    """Everything that changes how a step is computed and nothing of what it computes.
+
+    A forward-only pass is a step of one pass: it has no accumulation and no optimiser.
+    """
 
     device: str
     """Its address, as in `Device.address`: cuda:0, mps, cpu."""
@@ -16,8 +19,8 @@ class Execution:
     compile_mode: str = "off"
     """off, default or reduce-overhead (`torch.compile`'s modes)."""
     micro_batch: int = 16
-    """Images per forward and backward pass."""
+    """Most images of one pass through the network."""
     accumulation: int = 1
-    """Micro-batches per optimiser step."""
+    """Passes per optimiser step."""
     optimizer_kernel: str = "plain"
     """plain, foreach or fused."""

@@ -33,6 +33,8 @@ class Capabilities:
     compile: bool = True
     pinned_memory: bool = False
     float64: bool = True
+    resampling: bool = True
+    """Whether images can be resampled on it (grid_sample), as augmentation does."""
 
 
 class Backend(Protocol):

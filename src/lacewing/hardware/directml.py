@@ -36,6 +36,8 @@ class DirectMLBackend:
         autocast=False,
         compile=False,
         float64=False,
+        # grid_sample can't be relied on across its versions
+        resampling=False,
     )
 
     def find(self) -> list[str]:

@@ -17,6 +17,8 @@ class Job:
     """Smallest side that it accepts."""
     fixed_size: bool
     """Whether it accepts its native size only."""
+    size_multiple: int = 1
+    """The side must be a multiple of this."""
     pretrained: bool
     optimizer: str
     default_learning_rate: float
@@ -24,7 +26,7 @@ class Job:
     optimizer_kernels: tuple[str, ...]
     """Of foreach and fused: those the optimiser has."""
     optimizer_advice: str | None = None
-    cache_bytes: Callable[[int], int] = lambda image_size: 0
+    cache_bytes: Callable[[int], int] = lambda _: 0
     """RAM that all decoded images would take at an image size."""
 
 

@@ -11,12 +11,12 @@ from lacewing.planning.rules import (
     compile,
     device,
     image_size,
+    kernel,
     learning_rate,
-    loader,
+    loading,
     memory,
     precision,
 )
-from lacewing.values import Choice
 
 
 def make_plan(
@@ -24,7 +24,8 @@ def make_plan(
 ) -> Plan:
     """Decide how `job` is carried out on `machine`. Pure: the same arguments, the same plan.
 
-    Raises DeviceError or ModelError where what was asked can't be honoured.
+    What the user asked for stands above every rule. Raises DeviceError or ModelError, naming
+    the remedy, where it can't be honoured.
     """
     chosen = device.choose(config.device, machine)
     this = device.find_device(machine, chosen.value)
@@ -34,37 +35,42 @@ def make_plan(
     batches = batch.choose(
         config.batch_size, config.accumulate, tier, this, machine, job.training_images
     )
-    steps = max(1, job.training_images // batches.batch.value) * config.epochs
     size = image_size.choose(config.image_size, tier, job)
+    training_precision = precision.choose(config.precision, this, tier)
+    training_format = precision.choose_memory_format(config.memory_format, this, capabilities)
     share = memory.choose_share(config.memory_share, tier)
-    loading = loader.choose(config.workers, tier, this, machine, capabilities)
+    loader = loading.choose(config.workers, tier, this, machine, capabilities)
+    steps = total_steps(config, batches.batch.value, job)
     return Plan(
         device=chosen,
         tier=tier_choice,
-        threads=loader.choose_threads(config.threads, machine),
-        precision=precision.choose(config.precision, this, tier),
-        memory_format=precision.choose_memory_format(config.memory_format, this, capabilities),
-        compile=compile.choose(config.compile, tier, capabilities, this.kind, steps),
+        threads=loading.choose_threads(config.threads, machine),
+        precision=training_precision,
+        memory_format=training_format,
+        compile=compile.choose(config.compile, tier, capabilities, this, steps),
         image_size=size,
         micro_batch=batches.micro_batch,
         accumulation=batches.accumulation,
         batch=batches.batch,
-        learning_rate=learning_rate.choose(config.learning_rate, batches, tier, job),
-        optimizer_kernel=choose_kernel(job.optimizer_kernels, capabilities.optimizer_kernels),
+        learning_rate=learning_rate.choose(
+            config.learning_rate, batches, tier, tier_choice.value, job
+        ),
+        optimizer_kernel=kernel.choose(job, this, capabilities),
+        eval_precision=precision.choose_for_evaluation(config.precision, training_precision, this),
+        eval_memory_format=precision.choose_format_for_evaluation(training_format),
+        eval_batch=batch.choose_eval_batch(batches.micro_batch.value),
         memory_share=share,
         memory_bytes=memory.choose_bytes(share, this, machine),
         pixels=memory.choose_pixels(job.cache_bytes, size.value, machine),
-        workers=loading.workers,
-        prefetch=loading.prefetch,
-        persistent_workers=loading.persistent_workers,
-        pin_memory=loading.pin_memory,
-        notes=tuple(note for note in (job.optimizer_advice,) if note),
+        augment_on=loader.augment_on,
+        workers=loader.workers,
+        prefetch=loader.prefetch,
+        pin_memory=loader.pin_memory,
+        notes=(job.optimizer_advice,) if job.optimizer_advice else (),
     )
 
 
-def choose_kernel(optimizer: tuple[str, ...], device: tuple[str, ...]) -> Choice[str]:
-    """The fastest kernel that both the optimiser and the device have."""
-    for kernel in ("fused", "foreach"):
-        if kernel in optimizer and kernel in device:
-            return Choice(kernel, "optimiser and device both have it", "rule")
-    return Choice("plain", "no faster one on this device for this optimiser", "rule")
+def total_steps(config: TrainConfig, batch_size: int, job: Job) -> int:
+    """Optimiser steps of the whole run; an epoch's last odd images make none."""
+    epochs = min(config.epochs, config.limit_epochs or config.epochs)
+    return job.training_images // batch_size * epochs

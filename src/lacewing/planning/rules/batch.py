@@ -1,24 +1,30 @@
-"""Requested batch -> micro-batch -> images per optimiser step."""
+"""Requested batch -> micro-batch -> images per optimiser step, and per forward-only pass."""
 
 from dataclasses import dataclass
 from math import ceil
 
 from lacewing.hardware.machine import Device, Machine
-from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM, SMALL_RAM_BYTES, Tier
+from lacewing.performance_config import (
+    EVAL_BATCH,
+    LEAST_BATCH_FOR_BATCHNORM,
+    SMALL_GPU_BYTES,
+    SMALL_RAM_BYTES,
+    Tier,
+)
 from lacewing.values import Choice
-
-TINY_GPU_BYTES = 2.5e9
-"""Below this much device memory the low tier takes the lower end of its share."""
 
 
 @dataclass(frozen=True)
 class BatchChoices:
-    """The three sizes, and the batch that was requested."""
+    """The three sizes, and what was requested."""
 
     requested: int
+    """Where nothing was requested, the chosen batch."""
     micro_batch: Choice[int]
     accumulation: Choice[int]
     batch: Choice[int]
+    kept: bool = False
+    """Whether the requested batch is kept by accumulation."""
 
 
 def choose(
@@ -29,45 +35,77 @@ def choose(
     machine: Machine,
     training_images: int,
 ) -> BatchChoices:
-    """The tier's share of the requested batch, at least what BatchNorm needs."""
-    micro = choose_micro_batch(asked, tier, device, machine, training_images)
-    requested = min(asked or micro.value, training_images)
-    if accumulate and micro.value < requested:
-        passes = ceil(requested / micro.value)
-        accumulation = Choice(
-            passes, f"{passes} micro-batches make the requested batch of {requested}", "user"
-        )
-        batch = Choice(requested, "the requested batch, by accumulation", "user")
+    """The tier's share of the requested batch; with `accumulate`, all of it in several passes."""
+    if asked is None:
+        micro = choose_unasked(tier, training_images)
     else:
-        accumulation = Choice(1, "one micro-batch is one step", "rule")
-        batch = Choice(micro.value, "images per optimiser step", "rule")
-    return BatchChoices(requested, micro, accumulation, batch)
+        micro = choose_micro_batch(asked, tier, device, machine, training_images)
+        if accumulate:
+            return accumulated(asked, min(asked, training_images), micro)
+    passes = Choice(1, "one pass is one step", "rule")
+    batch = Choice(micro.value, "images per optimiser step: one pass", micro.source)
+    return BatchChoices(asked or micro.value, micro, passes, batch)
+
+
+def choose_unasked(tier: Tier, training_images: int) -> Choice[int]:
+    """The tier's own size, where no batch was requested."""
+    if training_images < tier.default_batch:
+        return Choice(training_images, "all the training images there are", "rule")
+    return Choice(tier.default_batch, "the tier's size, as none was requested", "rule")
 
 
 def choose_micro_batch(
-    asked: int | None, tier: Tier, device: Device, machine: Machine, training_images: int
+    asked: int, tier: Tier, device: Device, machine: Machine, training_images: int
 ) -> Choice[int]:
-    """Images per forward and backward pass."""
-    if asked is None:
-        size = min(tier.default_batch, training_images)
-        return Choice(size, "none was requested: the tier's size", "rule")
+    """Images per forward and backward pass: a share of the requested, enough for BatchNorm."""
     requested = min(asked, training_images)
-    low, high = tier.batch_share
-    small = (
-        machine.memory.value < SMALL_RAM_BYTES
-        if device.kind == "cpu"
-        else (device.total_bytes or 0) < TINY_GPU_BYTES
-    )
-    share = low if small else high
+    share = choose_share(tier, device, machine)
     size = max(1, round(requested * share))
+    evidence = {"requested": asked, "training_images": training_images, "share": share}
     floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
-    evidence = {"requested": requested, "share": share}
+    if max(size, floor) == asked:
+        return Choice(asked, "as requested", "user", evidence)
     if size < floor:
-        reason = f"{share:g} of the requested {requested} is {size}: too few for BatchNorm"
+        reason = f"{share:g} x {requested} is {size}, too few for BatchNorm's statistics"
         return Choice(floor, reason, "rule", evidence)
-    if requested < asked:
-        evidence["asked"] = asked
-        reason = f"{share:g} of {requested}, all the training images there are"
-        return Choice(size, reason, "rule", evidence)
-    reason = "as requested" if share == 1 else f"{share:g} of the requested {requested}"
+    of = f"the requested {asked}" if requested == asked else f"all {requested} training images"
+    reason = of if share == 1 else f"{share:g} x {of}: the tier's share"
     return Choice(size, reason, "rule", evidence)
+
+
+def choose_share(tier: Tier, device: Device, machine: Machine) -> float:
+    """The tier's larger share, or its smaller one where memory is small or unknown."""
+    low, high = tier.batch_share
+    if device.kind == "cpu":
+        return low if machine.memory.value < SMALL_RAM_BYTES else high
+    return low if (device.total_bytes or 0) < SMALL_GPU_BYTES else high
+
+
+def accumulated(asked: int, batch: int, micro: Choice[int]) -> BatchChoices:
+    """A batch in even passes (their sizes differ by 1 at most), none too small for BatchNorm."""
+    most = max(1, batch // LEAST_BATCH_FOR_BATCHNORM)
+    size = ceil(batch / min(ceil(batch / micro.value), most))
+    passes = ceil(batch / size)
+    if size != micro.value:
+        micro = Choice(size, f"{batch} in {passes} even passes", "rule", micro.evidence)
+    counted = f"{passes} passes make" if passes > 1 else "one pass makes"
+    if batch == asked:
+        kept = Choice(batch, "as requested, by accumulation", "user")
+    else:
+        kept = Choice(batch, "all the training images, by accumulation", "rule")
+    return BatchChoices(
+        asked,
+        micro,
+        Choice(passes, f"{counted} a batch of {batch} (--accumulate)", "user"),
+        kept,
+        kept=True,
+    )
+
+
+def choose_eval_batch(micro_batch: int) -> Choice[int]:
+    """Images per forward-only pass: it keeps no activations, so more fit than in training."""
+    least, most = EVAL_BATCH
+    size = min(max(2 * micro_batch, least), most)
+    if size == 2 * micro_batch:
+        return Choice(size, "twice the micro-batch: nothing is kept for gradients", "rule")
+    return Choice(size, f"the {'least' if size == least else 'most'} that is worth it", "rule")

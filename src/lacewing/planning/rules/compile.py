@@ -2,6 +2,7 @@
 
 from lacewing.errors import DeviceError
 from lacewing.hardware.backend import Capabilities
+from lacewing.hardware.machine import Device
 from lacewing.performance_config import Tier
 from lacewing.values import Choice
 
@@ -9,25 +10,38 @@ COST_SECONDS = 60.0
 """What compiling a network's forward and backward pass takes: 29 to 79 s were measured."""
 SAVING_SECONDS_PER_STEP = 0.01
 """What a step may save on a GPU; a guess until it is measured on this machine."""
+TRITON_FROM = (7, 0)
+"""Compute capability from which Triton makes kernels for a CUDA device."""
 
 
 def choose(
-    asked: str | None, tier: Tier, capabilities: Capabilities, device_kind: str, total_steps: int
+    asked: str | None, tier: Tier, capabilities: Capabilities, device: Device, total_steps: int
 ) -> Choice[str]:
-    """On the tiers that allow it, if the run is long enough to earn its cost back."""
+    """On the tiers that allow it, if the run is long enough to earn its cost back.
+
+    Raises DeviceError where it is asked for and the device can't have it.
+    """
+    possible = is_possible(capabilities, device)
     if asked is not None:
-        if asked != "off" and not capabilities.compile:
+        if asked != "off" and not possible:
             raise DeviceError(
-                f"--compile {asked} does not work on {device_kind}: use --compile off."
+                f"--compile {asked} does not work on {device.name} ({device.kind}): "
+                "use --compile off, or leave it out."
             )
         return Choice(asked, "asked for", "user")
-    if not tier.compile or not capabilities.compile:
-        return Choice("off", "this tier does not compile: it rarely pays there", "rule")
+    if not possible:
+        return Choice("off", "torch.compile does not work on this device", "rule")
+    if not tier.compile:
+        return Choice("off", "it seldom pays on this tier", "rule")
     saving = total_steps * SAVING_SECONDS_PER_STEP
-    arithmetic = (
-        f"would cost about {COST_SECONDS:.0f} s and may save {saving:.0f} s "
-        f"over {total_steps:,} steps"
-    )
-    evidence = {"cost_seconds": COST_SECONDS, "saving_seconds": saving}
-    mode = "default" if saving > COST_SECONDS else "off"
-    return Choice(mode, arithmetic, "rule", evidence)
+    evidence = {"cost_seconds": COST_SECONDS, "saving_seconds": saving, "steps": total_steps}
+    arithmetic = f"costs about {COST_SECONDS:.0f} s, may save {saving:,.0f} s of this run"
+    return Choice("default" if saving > COST_SECONDS else "off", arithmetic, "rule", evidence)
+
+
+def is_possible(capabilities: Capabilities, device: Device) -> bool:
+    """Whether torch.compile can make kernels for the device at all."""
+    capability = device.details.get("compute capability")
+    if capability is not None and tuple(map(int, capability.split("."))) < TRITON_FROM:
+        return False
+    return capabilities.compile

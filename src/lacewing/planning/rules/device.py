@@ -1,6 +1,7 @@
 """Which device, and which tier of the table it falls in."""
 
 from lacewing.errors import DeviceError
+from lacewing.hardware.backends import parse_address
 from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import (
     HIGH_FROM_BYTES,
@@ -12,11 +13,11 @@ from lacewing.values import Choice, format_bytes
 
 def find_device(machine: Machine, address: str) -> Device:
     """The machine's device of that address. Raises DeviceError with what there is instead."""
-    kind, _, index = address.partition(":")
+    wanted = parse_address(address)
     for device in machine.devices:
-        if device.kind == kind and device.index == int(index or 0):
+        if (device.kind, device.index) == wanted:
             return device
-    why = "; ".join(f"{r.name}: {r.reason}" for r in machine.rejected if r.kind == kind)
+    why = "; ".join(f"{r.name}: {r.reason}" for r in machine.rejected if r.kind == wanted[0])
     there = ", ".join(device.address for device in machine.devices)
     raise DeviceError(
         f"This machine has no device {address}{f' ({why})' if why else ''}: "
@@ -25,20 +26,17 @@ def find_device(machine: Machine, address: str) -> Device:
 
 
 def choose(asked: str | None, machine: Machine) -> Choice[str]:
-    """The device asked for, else the first that passed its test."""
+    """The device asked for, else the first that passed its test. Raises DeviceError."""
     if asked is not None:
         return Choice(find_device(machine, asked).address, "asked for", "user")
     device = machine.devices[0]
     if device.kind != "cpu":
         return Choice(device.address, f"{device.name} passed its test", "rule")
-    failed = [f"{r.name}: {r.reason}" for r in machine.rejected if r.kind != "cpu"]
-    reason = "no accelerator passed its test" if failed else "no accelerator was found"
-    return Choice("cpu", reason, "fallback", dict(enumerate_text("rejected", failed)))
-
-
-def enumerate_text(name: str, texts: list[str]) -> list[tuple[str, str]]:
-    """Evidence with a numbered name for each text."""
-    return [(f"{name}_{number}", text) for number, text in enumerate(texts, start=1)]
+    # what was found and then failed has a name of its own
+    failed = [item for item in machine.rejected if item.name != item.kind]
+    reason = f"{failed[0].name} failed its test" if failed else "no GPU was found"
+    evidence = {f"not used: {item.name}": item.reason for item in machine.rejected}
+    return Choice(device.address, reason, "fallback", evidence)
 
 
 def choose_tier(device: Device) -> Choice[str]:
@@ -46,7 +44,7 @@ def choose_tier(device: Device) -> Choice[str]:
     if device.kind == "cpu":
         return Choice("cpu", "no GPU is used", "rule")
     if device.kind == "directml":
-        return Choice("directml", "DirectML can't tell its memory and has no autocast", "rule")
+        return Choice("directml", "DirectML neither tells its memory nor has autocast", "rule")
     total = device.total_bytes
     if total is None:
         return Choice("low", f"{device.name} does not tell its memory", "fallback")

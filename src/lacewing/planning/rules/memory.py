@@ -3,28 +3,30 @@
 from collections.abc import Callable
 
 from lacewing.hardware.machine import Device, Machine
-from lacewing.performance_config import Tier
+from lacewing.performance_config import CACHE_SHARE, Tier
 from lacewing.values import Choice, format_bytes
-
-CACHE_SHARE = 0.25
-"""Share of the free RAM that decoded images may take; training needs the rest."""
 
 
 def choose_share(asked: float | None, tier: Tier) -> Choice[float]:
     """Share of the free memory."""
     if asked is not None:
         return Choice(asked, "asked for", "user")
-    return Choice(tier.memory_share, "the tier's share; the rest is for others", "rule")
+    return Choice(tier.memory_share, "the tier's; the rest is left to others", "rule")
 
 
 def choose_bytes(share: Choice[float], device: Device, machine: Machine) -> Choice[int | None]:
     """The same in bytes, of what is free and allowed."""
-    free = machine.memory_free_bytes if device.kind == "cpu" else device.free_bytes
+    free = free_bytes(device, machine)
     if free is None:
         return Choice(None, f"{device.kind} does not tell its memory", "fallback")
     where = "RAM" if device.kind == "cpu" else "device memory"
-    reason = f"{share.value:g} of {format_bytes(free)} of free {where}"
+    reason = f"{share.value:g} x {format_bytes(free)} of free {where}"
     return Choice(int(free * share.value), reason, share.source, {"free_bytes": free})
+
+
+def free_bytes(device: Device, machine: Machine) -> int | None:
+    """What is free where the network computes; None where the device can't tell."""
+    return machine.memory_free_bytes if device.kind == "cpu" else device.free_bytes
 
 
 def choose_pixels(
@@ -32,10 +34,10 @@ def choose_pixels(
 ) -> Choice[str]:
     """Keep decoded images in RAM if they fit."""
     need = cache_bytes(image_size)
-    allowed = machine.memory_free_bytes * CACHE_SHARE
+    allowed = int(machine.memory_free_bytes * CACHE_SHARE)
     evidence = {"need_bytes": need, "allowed_bytes": allowed}
     if need <= allowed:
-        reason = f"decoded images take {format_bytes(need)} of RAM; each is decoded once"
+        reason = f"decoded once and kept: {format_bytes(need)} of RAM"
         return Choice("ram", reason, "rule", evidence)
-    reason = f"decoded images would take {format_bytes(need)}, over {format_bytes(allowed)} of RAM"
+    reason = f"decoded each time: {format_bytes(need)} is over {CACHE_SHARE:g} of free RAM"
     return Choice("none", reason, "rule", evidence)

@@ -1,0 +1,118 @@
+"""Can a plan from a file be carried out to the letter here, and where does this machine differ?"""
+
+from math import ceil
+from typing import Any
+
+from lacewing.errors import PlanError
+from lacewing.hardware.backend import Capabilities
+from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.machine import Device, Machine
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.device import choose_tier, find_device
+from lacewing.planning.rules.memory import free_bytes
+from lacewing.values import format_bytes
+
+
+def check_plan(plan: Plan, machine: Machine) -> tuple[str, ...]:
+    """Sentences on where the machine is not what the plan was made for; none if it fits.
+
+    Raises DeviceError if the plan's device is not here, and PlanError if the device can't do
+    what the plan says or the plan contradicts itself.
+    """
+    check_arithmetic(plan)
+    device = find_device(machine, plan.device.value)
+    check_possible(plan, device, BACKENDS[device.kind]().capabilities)
+    return tuple(note for note in differences(plan, machine, device) if note)
+
+
+def check_arithmetic(plan: Plan) -> None:
+    """Raise PlanError unless the passes make up the batch."""
+    batch, micro, passes = plan.batch.value, plan.micro_batch.value, plan.accumulation.value
+    if micro > batch:
+        raise PlanError(
+            f"The plan's micro_batch {micro} is over its batch {batch}: lower micro_batch or "
+            "raise batch in the plan file."
+        )
+    needed = ceil(batch / micro)
+    if passes != needed:
+        raise PlanError(
+            f"The plan's accumulation is {passes}, but its batch {batch} in passes of at most "
+            f"{micro} images takes {needed}: set accumulation to {needed} in the plan file."
+        )
+
+
+def check_possible(plan: Plan, device: Device, capabilities: Capabilities) -> None:
+    """Raise PlanError for a decision that the device can't carry out."""
+    for name, possible in possible_values(device, capabilities).items():
+        value = plan.choices()[name].value
+        if value not in possible:
+            words = " or ".join(str(word).lower() for word in possible)
+            raise PlanError(
+                f"The plan's {name} {str(value).lower()} is not possible on {device.name} "
+                f"({device.address}): set it to {words} in the plan file, or make a new plan."
+            )
+
+
+def possible_values(device: Device, capabilities: Capabilities) -> dict[str, tuple[Any, ...]]:
+    """The values that the device can carry out, of each decision where not all are."""
+    modes = ("off", "default", "reduce-overhead")
+    return {
+        "precision": device.precisions,
+        "memory_format": capabilities.memory_formats,
+        "compile": modes if is_possible(capabilities, device) else ("off",),
+        "optimizer_kernel": ("plain", *capabilities.optimizer_kernels),
+        "eval_precision": device.precisions,
+        "eval_memory_format": capabilities.memory_formats,
+        "augment_on": ("device", "cpu") if capabilities.resampling else ("cpu",),
+        "pin_memory": (True, False) if capabilities.pinned_memory else (False,),
+    }
+
+
+def differences(plan: Plan, machine: Machine, device: Device) -> list[str | None]:
+    """A sentence for each amount that the plan takes for granted and the machine lacks."""
+    return [
+        _other_tier(plan, device),
+        _less_memory(plan, free_bytes(device, machine)),
+        _less_room_for_pixels(plan, machine),
+        _more_threads("threads", plan.threads.value, machine),
+        _more_threads("workers", plan.workers.value, machine),
+    ]
+
+
+def _other_tier(plan: Plan, device: Device) -> str | None:
+    here = choose_tier(device)
+    if here.value == plan.tier.value:
+        return None
+    return (
+        f"The plan is for the {plan.tier.value} tier, but {device.name} is in the {here.value} "
+        f"one ({here.reason})."
+    )
+
+
+def _less_memory(plan: Plan, free: int | None) -> str | None:
+    wanted = plan.memory_bytes.value
+    if wanted is None or free is None or wanted <= free:
+        return None
+    return (
+        f"The plan may take {format_bytes(wanted)} of memory on {plan.device.value}, but only "
+        f"{format_bytes(free)} are free here."
+    )
+
+
+def _less_room_for_pixels(plan: Plan, machine: Machine) -> str | None:
+    need = plan.pixels.evidence.get("need_bytes")
+    free = machine.memory_free_bytes
+    if plan.pixels.value != "ram" or not isinstance(need, int | float) or need <= free:
+        return None
+    return (
+        f"The plan keeps {format_bytes(need)} of decoded images in RAM, but only "
+        f"{format_bytes(free)} are free here: set pixels to none."
+    )
+
+
+def _more_threads(name: str, wanted: int, machine: Machine) -> str | None:
+    cores = machine.cores
+    if wanted <= cores.value:
+        return None
+    return f"The plan's {name} {wanted} are more than the {cores.value} usable cores here."

@@ -1,0 +1,86 @@
+"""Threads that compute, threads that decode, and where images are augmented."""
+
+from dataclasses import dataclass
+
+from lacewing.hardware.backend import Capabilities
+from lacewing.hardware.machine import Device, Machine
+from lacewing.performance_config import Tier
+from lacewing.values import Choice
+
+
+@dataclass(frozen=True)
+class LoadingChoices:
+    """How batches are prepared."""
+
+    workers: Choice[int]
+    prefetch: Choice[int]
+    pin_memory: Choice[bool]
+    augment_on: Choice[str]
+
+
+def choose_threads(asked: int | None, machine: Machine) -> Choice[int]:
+    """Threads of one operation on the CPU: the usable cores, never the host's."""
+    if asked is not None:
+        return Choice(asked, "asked for", "user")
+    cores = machine.cores
+    by = "" if cores.source == "host" else f", limited by {cores.source}"
+    return Choice(cores.value, f"the usable cores{by}", "rule")
+
+
+def choose(
+    asked_workers: int | None,
+    tier: Tier,
+    device: Device,
+    machine: Machine,
+    capabilities: Capabilities,
+) -> LoadingChoices:
+    """Decoding threads, what they prepare ahead, pinned memory, and where to augment."""
+    workers = choose_workers(asked_workers, tier, device, machine)
+    return LoadingChoices(
+        workers,
+        choose_prefetch(workers.value, tier),
+        choose_pinning(capabilities),
+        choose_augment_on(device, capabilities),
+    )
+
+
+def choose_workers(asked: int | None, tier: Tier, device: Device, machine: Machine) -> Choice[int]:
+    """Decoding threads of the training process: Pillow lets others run while it decodes."""
+    if asked is not None:
+        return Choice(asked, "asked for", "user")
+    cores = machine.cores.value
+    evidence = {"cores": cores, "most": tier.workers}
+    if device.kind != "cpu":
+        count = min(tier.workers, cores)
+        reason = f"decoding threads for {cores} usable cores, {tier.workers} at most"
+        return Choice(count, reason, "rule", evidence)
+    if cores == 1:
+        return Choice(0, "the only core decodes and computes in turn", "rule", evidence)
+    count = min(tier.workers, cores - 1)
+    ahead = "one thread decodes" if count == 1 else f"{count} threads decode"
+    return Choice(count, f"{ahead} ahead while the network computes", "rule", evidence)
+
+
+def choose_prefetch(workers: int, tier: Tier) -> Choice[int]:
+    """Batches prepared ahead: the tier's, and at least one for each thread."""
+    if workers == 0:
+        return Choice(0, "no thread prepares batches ahead", "rule")
+    if workers > tier.prefetch:
+        return Choice(workers, "batches ahead: one for each decoding thread", "rule")
+    return Choice(tier.prefetch, "batches ahead: the tier's", "rule")
+
+
+def choose_pinning(capabilities: Capabilities) -> Choice[bool]:
+    """Pinned memory where the device copies from it while it computes."""
+    if capabilities.pinned_memory:
+        return Choice(True, "copies to the device run while it computes", "rule")
+    return Choice(False, "only CUDA devices copy from it", "rule")
+
+
+def choose_augment_on(device: Device, capabilities: Capabilities) -> Choice[str]:
+    """On the device, which is faster, unless it can't resample images."""
+    if not capabilities.resampling:
+        return Choice("cpu", f"{device.kind} can't be relied on to resample images", "rule")
+    if device.kind == "cpu":
+        return Choice("device", "the CPU is the device", "rule")
+    return Choice("device", "a whole batch at once, on the device", "rule")

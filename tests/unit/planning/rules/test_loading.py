@@ -1,0 +1,60 @@
+"""Threads, prefetching, pinned memory, and where to augment."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.hardware.machine import Limit
+from lacewing.performance_config import TIERS
+from lacewing.planning.rules.loading import choose_workers
+
+
+@pytest.mark.parametrize(
+    ("machine", "threads", "workers", "prefetch"),
+    [
+        ("taskset_1core", 1, 0, 0),
+        ("cpu_2core_24gb", 2, 1, 2),
+        ("cpu_laptop_4core_8gb", 4, 1, 2),
+        ("t4_16gb", 2, 2, 4),
+        ("gtx1650_4gb", 8, 4, 4),
+        ("h100_80gb", 16, 8, 8),
+        ("directml_laptop", 8, 2, 2),
+    ],
+)
+def test_threads_come_from_the_usable_cores(plan_on, machine, threads, workers, prefetch):
+    plan = plan_on(machine)
+    assert plan.threads.value == threads
+    assert (plan.workers.value, plan.prefetch.value) == (workers, prefetch)
+
+
+def test_the_cpu_tier_may_be_given_more(recorded):
+    machine = replace(recorded("cpu_laptop_4core_8gb"), cores=Limit(value=4, source="host"))
+    tier = replace(TIERS["cpu"], workers=8)
+    assert choose_workers(None, tier, machine.devices[0], machine).value == 3
+
+
+def test_asked_threads_win(plan_on):
+    plan = plan_on("taskset_1core", threads=4, workers=3)
+    assert (plan.threads.value, plan.threads.source) == (4, "user")
+    assert (plan.workers.value, plan.workers.source) == (3, "user")
+    assert plan.prefetch.value == 3
+    assert plan_on("h100_80gb", workers=0).prefetch.value == 0
+
+
+def test_what_limits_the_cores_is_said(plan_on):
+    assert plan_on("h100_80gb").threads.reason == "the usable cores, limited by cgroup quota"
+    assert plan_on("t4_16gb").threads.reason == "the usable cores"
+
+
+@pytest.mark.parametrize(
+    ("machine", "pinned", "augment_on"),
+    [
+        ("h100_80gb", True, "device"),
+        ("apple_m1_16gb", False, "device"),
+        ("cpu_2core_24gb", False, "device"),
+        ("directml_laptop", False, "cpu"),
+    ],
+)
+def test_what_the_device_can_do(plan_on, machine, pinned, augment_on):
+    plan = plan_on(machine)
+    assert (plan.pin_memory.value, plan.augment_on.value) == (pinned, augment_on)

@@ -1,0 +1,41 @@
+"""Shares of memory, and room for decoded images."""
+
+from dataclasses import replace
+
+import pytest
+
+
+def test_the_share_is_of_what_is_free(plan_on, recorded):
+    gpu = plan_on("gtx1650_4gb")
+    assert gpu.memory_bytes.value == int(recorded("gtx1650_4gb").devices[0].free_bytes * 0.8)
+    cpu = plan_on("cpu_2core_24gb")
+    assert cpu.memory_bytes.value == recorded("cpu_2core_24gb").memory_free_bytes // 2
+
+
+def test_an_asked_share_wins(plan_on, recorded):
+    plan = plan_on("gtx1650_4gb", memory_share=0.25)
+    assert (plan.memory_share.value, plan.memory_share.source) == (0.25, "user")
+    assert plan.memory_bytes.value == int(recorded("gtx1650_4gb").devices[0].free_bytes * 0.25)
+    assert plan.memory_bytes.source == "user"
+
+
+def test_a_device_that_does_not_tell(plan_on):
+    choice = plan_on("directml_laptop").memory_bytes
+    assert (choice.value, choice.source) == (None, "fallback")
+
+
+@pytest.mark.parametrize(("spare", "expected"), [(0, "ram"), (1, "none")])
+def test_images_are_kept_where_a_quarter_of_the_free_ram_holds_them(
+    plan_on, make_job, recorded, spare, expected
+):
+    allowed = recorded("cpu_2core_24gb").memory_free_bytes // 4
+    job = replace(make_job(), cache_bytes=lambda size: allowed + spare)
+    choice = plan_on("cpu_2core_24gb", job).pixels
+    assert choice.value == expected
+    assert choice.evidence["need_bytes"] == allowed + spare
+
+
+def test_the_room_is_asked_at_the_chosen_size(plan_on, make_job):
+    asked = []
+    plan_on("h100_80gb", make_job(cache_bytes=lambda size: asked.append(size) or 0))
+    assert asked == [224]
