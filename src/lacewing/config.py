@@ -108,17 +108,15 @@ class TrainConfig:
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
     image_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
     """Side of the network's square input, in pixels."""
-    precision: Annotated[
-        str | None, one_of("fp32", "tf32", "bf16", "fp16", optional=True)
-    ] = None
+    precision: Annotated[str | None, one_of("fp32", "tf32", "bf16", "fp16", optional=True)] = None
     """Precision of the forward pass."""
-    memory_format: Annotated[
-        str | None, one_of("contiguous", "channels_last", optional=True)
-    ] = None
+    memory_format: Annotated[str | None, one_of("contiguous", "channels_last", optional=True)] = (
+        None
+    )
     """Order of a tensor's dimensions in memory."""
-    compile: Annotated[
-        str | None, one_of("off", "default", "reduce-overhead", optional=True)
-    ] = None
+    compile: Annotated[str | None, one_of("off", "default", "reduce-overhead", optional=True)] = (
+        None
+    )
     """Mode of torch.compile."""
     workers: Annotated[int | None, whole(optional=True)] = None
     """Threads that decode images ahead; 0 decodes in the training thread."""

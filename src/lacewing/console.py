@@ -62,18 +62,18 @@ def error(text: str) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
     """A table; numbers stand at the right of their column."""
-    rows = [[str(cell) for cell in row] for row in rows]
+    texts = [[str(cell) for cell in row] for row in rows]
     drawn = Table(
         title=escape(title) or None, title_justify="left", header_style="bold", box=None,
         padding=(0, 2, 0, 0), show_header=any(columns := list(columns)),
     )  # fmt: skip
     for position, name in enumerate(columns):
-        numeric = bool(rows) and all(
-            row[position][:1].isdigit() or row[position] in ("", "-") for row in rows
+        numeric = bool(texts) and all(
+            row[position][:1].isdigit() or row[position] in ("", "-") for row in texts
         )
         drawn.add_column(escape(name), justify="right" if numeric and position else "left",
                          overflow="fold")  # fmt: skip
-    for row in rows:
+    for row in texts:
         drawn.add_row(*(escape(cell) for cell in row))
     _console().print(drawn)
 
@@ -125,7 +125,7 @@ def epoch_progress(description: str, total: int) -> Iterator[Callable[[int, str]
     """A live line for one epoch; the block gets `update(step, detail)`. Silent off a terminal."""
     console = _console(stderr=True)
     if not console.is_terminal:
-        yield lambda step, detail: None
+        yield lambda *_: None
         return
     with Progress(
         TextColumn("{task.description}"),

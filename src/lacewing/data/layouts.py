@@ -51,7 +51,9 @@ def table(folder: Path, images: Path | None) -> Listing | None:
     by_split = {split: file for split, file in find_lists(folder, ".csv").items() if file in files}
     if not by_split and len(files) != 1:
         return None
-    chosen: dict[str | None, Path] = {**by_split} if by_split else {None: files[0]}
+    chosen: dict[str | None, Path] = {None: files[0]}
+    if by_split:
+        chosen = dict(by_split.items())
     try:
         entries = [entry for split, file in chosen.items() for entry in read_csv(file, split)]
     except DataError:
@@ -60,7 +62,7 @@ def table(folder: Path, images: Path | None) -> Listing | None:
         raise
     step = max(1, len(entries) // 16)
     root = image_root([entry.path for entry in entries[::step]], image_places(folder, images))
-    return root and _table_listing(list(chosen.values()), entries, root)
+    return _table_listing(list(chosen.values()), entries, root) if root else None
 
 
 def csv_file(file: Path, images: Path | None) -> Listing:

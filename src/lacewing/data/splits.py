@@ -145,15 +145,15 @@ def _chance(rows: list[int], contents: list[str], seed: int) -> bytes:
 def _groups(index: ImageIndex) -> tuple[np.ndarray, tuple[str, ...]]:
     """Groups of near-identical images; by contents alone where perception says nothing."""
     contents = index.table.column("hash").to_pylist()
-    columns = [index.column(name) for name in ("dhash", "width", "height")]
+    dhash, width, height = (index.column(name) for name in ("dhash", "width", "height"))
     for distance in (MAX_DISTANCE, 0):
-        groups = near_identical_groups(contents, *columns, max_distance=distance)
+        groups = near_identical_groups(contents, dhash, width, height, distance)
         largest = int(np.bincount(groups).max(initial=0))
         if largest <= max(LARGEST_GROUP, LARGEST_GROUP_SHARE * len(groups)):
             twins = int((np.bincount(groups) > 1).sum())
             return groups, _twin_note(twins)
     note = "The images are too much alike to tell near-identical ones; only equal files were kept"
-    groups = near_identical_groups(contents, *columns, max_distance=-1)
+    groups = near_identical_groups(contents, dhash, width, height, -1)
     return groups, (f"{note} on one side of the split.",)
 
 

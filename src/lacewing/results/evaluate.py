@@ -43,7 +43,7 @@ class Judged:
 
 def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     """Figures of the network on every image of an index, in its order."""
-    store = PixelStore(index, judge.preprocessing, keep=False)
+    store = PixelStore(index, judge.preprocessing, keep="none")
     batch = judge.execution.micro_batch
     loader = EvalLoader(index, store, batch_size=batch, loading=judge.loading)
     with console.progress(title) as update:

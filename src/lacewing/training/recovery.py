@@ -1,13 +1,15 @@
 """Out of memory in a step: free, halve the micro-batch, repeat the same images.
 
 The batch of the step, and so the learning rate and the loss curve, stay what they were; only
-the number of passes it takes grows.
+the number of passes it takes grows. Augmentation is drawn per image and BatchNorm's
+statistics are put back, so nothing of the failed attempt is left.
 """
 
 from typing import TYPE_CHECKING
 
 from lacewing.data.chance import step_seed
 from lacewing.engine.losses import make_loss
+from lacewing.engine.prepare import to_format
 from lacewing.engine.step import StepResult, split_batch, train_step
 from lacewing.errors import TrainingError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 def recoverable_step(session: "Session", batch: "Batch") -> StepResult:
     """One optimiser step on a batch; raises TrainingError if a single image does not fit."""
+    session.norms.keep()
     while True:
         try:
             return one_step(session, batch)
@@ -26,19 +29,21 @@ def recoverable_step(session: "Session", batch: "Batch") -> StepResult:
                 raise
         # Outside the except block: the traceback above held the step's tensors.
         shrink(session)
+        session.norms.put_back()
 
 
 def one_step(session: "Session", batch: "Batch") -> StepResult:
     """The step function of trial and training, on this batch's micro-batches."""
-    progress, config = session.progress, session.config
+    progress, config, plan = session.progress, session.config, session.plan
     session.backend.seed(step_seed(config.seed, progress.step))
+    images = to_format(batch.images, plan.memory_format.value)
     return train_step(
         session.forward,
         session.optimizer,
         session.scaler,
         make_loss(config.label_smoothing),
-        split_batch(batch.images, batch.labels, progress.micro_batch),
-        autocast=lambda: session.backend.autocast(session.plan.precision.value),
+        split_batch(images, batch.labels, progress.micro_batch),
+        autocast=lambda: session.backend.autocast(plan.precision.value),
         clip_norm=config.clip_norm,
     )
 
@@ -58,8 +63,7 @@ def shrink(session: "Session") -> None:
     progress.micro_batch = new
     session.events.add(
         "out-of-memory",
-        f"out of memory at step {progress.step}: micro-batch {old} -> {new}, "
-        "same images per step",
+        f"out of memory at step {progress.step}: micro-batch {old} -> {new}, same images per step",
         step=progress.step,
         field="micro_batch",
         old=old,

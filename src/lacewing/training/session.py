@@ -8,11 +8,13 @@ from torch import nn
 from lacewing.config import TrainConfig
 from lacewing.data.augment import AugmentConfig
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader, TrainLoader
+from lacewing.data.loader import EvalLoader, Loading, TrainLoader
+from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.engine.prepare import compile_model, prepare_model
 from lacewing.engine.schedules import Schedule, make_schedule
+from lacewing.engine.step import NormKeeper
 from lacewing.hardware.backend import Backend, BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, preprocessing_for
@@ -32,8 +34,7 @@ class Session:
     config: TrainConfig
     plan: Plan
     info: ModelInfo
-    classes: tuple[str, ...]
-    class_ids: tuple[str, ...]
+    index: ImageIndex
     backend: Backend
     device_index: int
     model: nn.Module
@@ -45,9 +46,10 @@ class Session:
     schedule: Schedule
     train_loader: TrainLoader
     val_loader: EvalLoader
-    test_loader: EvalLoader
     events: EventLog
     progress: Progress
+    norms: NormKeeper
+    """BatchNorm's statistics before the running step."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
 
@@ -69,59 +71,16 @@ def open_session(
     limit_memory(backend, device_index, plan, events)
     backend.seed(config.seed)
     device = backend.torch_device(device_index)
-    size = plan.image_size.value
-    model = build_model(info, len(index.classes), config.dropout, weights, size)
+    model = build_model(info, len(index.classes), config.dropout, weights, plan.image_size.value)
     model = prepare_model(model, execution, device)
-    optimizer = make_optimizer(
-        find_optimizer(config.optimizer),
-        model,
-        learning_rate=plan.learning_rate.value,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        kernel=execution.optimizer_kernel,
-    )
-    preprocessing = preprocessing_for(info, size, weights)
-    train_loader = TrainLoader(
-        index.split("train"),
-        preprocessing,
-        AugmentConfig(
-            enabled=config.augment,
-            rotation=config.rotation,
-            flip=config.flip,
-            color_jitter=config.color_jitter,
-            min_crop=config.min_crop,
-        ),
-        batch_size=plan.batch.value,
-        seed=config.seed,
-        device=device,
-        workers=plan.workers.value,
-        prefetch=plan.prefetch.value,
-        persistent_workers=plan.persistent_workers.value,
-        pin_memory=plan.pin_memory.value,
-        pixels=plan.pixels.value,
-        on_event=lambda text: events.add("loader", text),
-    )
-
-    def evaluation(split: str) -> EvalLoader:
-        return EvalLoader(
-            index.split(split),
-            preprocessing,
-            batch_size=evaluation_batch(plan),
-            device=device,
-            workers=plan.workers.value,
-            prefetch=plan.prefetch.value,
-            pin_memory=plan.pin_memory.value,
-            pixels=plan.pixels.value if split == "val" else "none",
-        )
-
+    preprocessing = preprocessing_for(info, plan.image_size.value, weights)
+    train_loader, val_loader = open_loaders(config, plan, index, preprocessing, device, events)
     return Session(
         run=run,
         config=config,
         plan=plan,
         info=info,
-        classes=index.classes,
-        class_ids=index.class_ids,
+        index=index,
         backend=backend,
         device_index=device_index,
         model=model,
@@ -129,7 +88,15 @@ def open_session(
             model, execution.compile_mode, lambda text: events.add("compile", text)
         ),
         preprocessing=preprocessing,
-        optimizer=optimizer,
+        optimizer=make_optimizer(
+            find_optimizer(config.optimizer),
+            model,
+            learning_rate=plan.learning_rate.value,
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            kernel=execution.optimizer_kernel,
+        ),
         scaler=backend.grad_scaler(execution.precision),
         schedule=make_schedule(
             config.scheduler,
@@ -140,16 +107,65 @@ def open_session(
             gamma=config.gamma,
         ),
         train_loader=train_loader,
-        val_loader=evaluation("val"),
-        test_loader=evaluation("test"),
+        val_loader=val_loader,
         events=events,
         progress=Progress(micro_batch=execution.micro_batch),
+        norms=NormKeeper(model),
     )
 
 
-def evaluation_batch(plan: Plan) -> int:
-    """Images per forward-only pass: no gradients are kept, so twice the micro-batch fits."""
-    return 2 * plan.micro_batch.value
+def open_loaders(
+    config: TrainConfig,
+    plan: Plan,
+    index: ImageIndex,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    events: EventLog,
+) -> tuple[TrainLoader, EvalLoader]:
+    """The training and the validation split on their way to the device."""
+    loading = loading_of(plan, device)
+
+    def store(split: ImageIndex) -> PixelStore:
+        return PixelStore(
+            split,
+            preprocessing,
+            keep=plan.pixels.value,
+            on_lost=lambda sentence: events.add("image", sentence),
+            on_event=lambda sentence: events.add("pixels", sentence),
+        )
+
+    training, validation = index.split("train"), index.split("val")
+    augment = AugmentConfig(
+        enabled=config.augment,
+        rotation=config.rotation,
+        flip=config.flip,
+        color_jitter=config.color_jitter,
+        min_crop=config.min_crop,
+    )
+    return (
+        TrainLoader(
+            training,
+            store(training),
+            augment,
+            batch_size=plan.batch.value,
+            seed=config.seed,
+            loading=loading,
+        ),
+        EvalLoader(
+            validation, store(validation), batch_size=plan.eval_batch.value, loading=loading
+        ),
+    )
+
+
+def loading_of(plan: Plan, device: torch.device) -> Loading:
+    """The plan's decisions on how batches are prepared."""
+    return Loading(
+        device=device,
+        augment_device=device if plan.augment_on.value == "device" else torch.device("cpu"),
+        workers=plan.workers.value,
+        prefetch=plan.prefetch.value,
+        pin_memory=plan.pin_memory.value,
+    )
 
 
 def limit_memory(backend: Backend, device_index: int, plan: Plan, events: EventLog) -> None:

@@ -26,7 +26,7 @@ def stop_on_signals() -> Iterator[Stop]:
         yield stop
         return
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if stop.asked_by:
             raise KeyboardInterrupt
         stop.asked_by = signal.Signals(number).name

@@ -1,0 +1,193 @@
+"""The Python face: the same words as the command line.
+
+import lacewing
+
+run = lacewing.train(data="photos", epochs=5)
+print(run.accuracy)
+for prediction in lacewing.load(run.folder).predict(["leaf.jpg"]):
+    print(prediction.classes[0], prediction.probabilities[0])
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lacewing import console
+from lacewing.config import TrainConfig
+from lacewing.data.index import ImageIndex
+from lacewing.data.open import open_images
+from lacewing.data.sample import draw_sample
+from lacewing.deploy.predict import Predictor, load_predictor
+from lacewing.hardware.describe import short_rows, verdict
+from lacewing.hardware.machine import Machine
+from lacewing.planning.document import plan_rows
+from lacewing.planning.plan import Plan
+from lacewing.results.evaluate import Judged
+from lacewing.results.finish import evaluate_run, finish, report, show_answer
+from lacewing.store.run import open_run
+from lacewing.training.begin import begin, find_run, reopen
+from lacewing.training.loop import train as train_session
+from lacewing.training.session import Session
+from lacewing.training.setup import Prepared, prepare
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """Where a run lies and how it ended."""
+
+    folder: Path
+    finished: bool
+    """False where it was interrupted: `lacewing resume` goes on."""
+    reason: str
+    accuracy: float | None
+    """Top-1 on the test split, 0 to 1; None where it was not judged."""
+
+
+def train(**fields: Any) -> TrainedRun:
+    """Train a classifier; the keywords are the fields of `TrainConfig`.
+
+    Raises a UserError for what can't be done, TrainingError where training can't go on.
+    """
+    return run_training(TrainConfig(**fields))
+
+
+def plan(**fields: Any) -> Plan:
+    """What `train` with the same keywords would decide, without training."""
+    return prepare(TrainConfig(**fields)).plan
+
+
+def load(run: str | Path) -> Predictor:
+    """The model of a run folder, or a model.safetensors, ready to predict."""
+    return load_predictor(Path(run))
+
+
+def resume(run: str | Path) -> TrainedRun:
+    """Go on with an interrupted run, from its newest checkpoint."""
+    session = reopen(Path(run))
+    console.heading(f"Going on with {run} at step {session.progress.step}")
+    return carry_out(session)
+
+
+def evaluate(run: str | Path, data: str | None = None) -> dict[str, Any]:
+    """Figures of a run's best model on its test split, or on other images.
+
+    Of other data the test split is taken if it has one, else every image.
+    """
+    folder = open_run(Path(run))
+    if data is None:
+        judged = evaluate_run(folder, None, "test")
+    else:
+        index = other_images(data)
+        judged = evaluate_run(folder, index, index.name)
+    show_answer(folder, judged)
+    return judged.figures.as_dict()
+
+
+def rebuild_report(run: str | Path) -> Path:
+    """Write a run's report.html anew from its folder."""
+    return report(open_run(Path(run)))
+
+
+def run_training(config: TrainConfig) -> TrainedRun:
+    """Carry out a configuration, showing each decision on the screen."""
+    config = find_named_runs(config)
+    if config.load_checkpoint and config.train:
+        assert isinstance(config.load_checkpoint, Path)
+        return resume(config.load_checkpoint)
+    if not config.train:
+        return only_evaluate(config)
+    prepared = prepare(config)
+    show(prepared)
+    return carry_out(begin(prepared))
+
+
+def run_plan(config: TrainConfig) -> Plan:
+    """Decide and show, without training."""
+    prepared = prepare(config)
+    show(prepared)
+    return prepared.plan
+
+
+def find_named_runs(config: TrainConfig) -> TrainConfig:
+    """`True` for a checkpoint or a model means the newest run of this data and network."""
+    if config.load_checkpoint is True:
+        run = find_run(config.output, config.data, config.model)
+        return replace(config, load_checkpoint=run)
+    if config.load_model is True:
+        return replace(config, load_model=find_run(config.output, config.data, config.model))
+    return config
+
+
+def only_evaluate(config: TrainConfig) -> TrainedRun:
+    """`--train False`: judge a trained model, on its own test split if no data is named."""
+    folder = config.load_model or config.load_checkpoint
+    assert isinstance(folder, Path)
+    figures = evaluate(folder, config.data)
+    return TrainedRun(folder, True, "evaluated", figures["top1"])
+
+
+def carry_out(session: Session) -> TrainedRun:
+    """Train, judge, report."""
+    console.heading("Training")
+    ending = train_session(session)
+    folder = session.run.folder
+    if not ending.finished:
+        session.events.record("interrupted", ending.reason)
+        hint = f": `lacewing resume {folder}` goes on" if session.config.save_checkpoints else ""
+        console.warn(f"{ending.reason}{hint}.")
+        return TrainedRun(folder, False, ending.reason, None)
+    console.say(ending.reason)
+    judged = finish(session, ending)
+    show_answer(session.run, judged)
+    return TrainedRun(folder, True, ending.reason, accuracy_of(judged))
+
+
+def accuracy_of(judged: Judged | None) -> float | None:
+    """Top-1, if there is any."""
+    return None if judged is None else judged.figures.top1
+
+
+def other_images(data: str) -> ImageIndex:
+    """The images that a trained model is to be judged on. Raises DataError."""
+    with console.progress("reading the images") as update:
+        index = open_images(
+            data, val_share=0.0, test_share=0.0, progress=update, draw_sample=draw_sample
+        )
+    tested = index.split("test")
+    return tested if len(tested) else index
+
+
+def show(prepared: Prepared) -> None:
+    """Machine, data and plan, on the screen."""
+    show_machine(prepared.machine)
+    show_data(prepared.index)
+    console.heading("Plan")
+    console.table(("decision", "value", "why", "source"), plan_rows(prepared.plan))
+    for note in prepared.plan.notes:
+        console.note(note)
+
+
+def show_machine(machine: Machine) -> None:
+    """The short table that opens every run."""
+    console.heading("Machine")
+    console.pairs(short_rows(machine))
+    console.say(verdict(machine))
+
+
+def show_data(index: ImageIndex) -> None:
+    """What was recognised, how much there is, what was left out."""
+    console.heading("Data")
+    counts = ", ".join(f"{int(index.counts(s).sum()):,} {s}" for s in ("train", "val", "test"))
+    console.pairs(
+        (
+            ("data set", f"{index.name}: {index.layout}"),
+            ("classes", str(len(index.classes))),
+            ("images", counts),
+        )
+    )
+    for note in index.notes:
+        console.note(note)
+    for excluded in index.excluded[:5]:
+        console.say(f"  left out: {excluded.path} ({excluded.reason})")
+    if len(index.excluded) > 5:
+        console.say(f"  ... and {len(index.excluded) - 5} more, all in dataset.json")

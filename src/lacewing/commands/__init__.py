@@ -1,0 +1,1 @@
+"""What each command of `lacewing` takes and does. Heavy imports stand inside the functions."""

@@ -1,0 +1,77 @@
+"""The commands that hand a trained model on: `export` and `serve`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from lacewing import console
+from lacewing.commands.command import Command
+from lacewing.config import Short
+from lacewing.fields import one_of, path, text, whole
+from lacewing.flags import Given, Word, flags_of, options_from
+
+FORMATS = ("onnx", "onnx-int8", "torchscript", "pt2", "web")
+"""The names in deploy/export/formats.py, which imports too much for a quick --help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `export` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """The run folder."""
+    to: Annotated[str, one_of(*FORMATS)] = "onnx"
+    """The format; `web` is a folder with a page that works in a browser, also offline."""
+    out: Annotated[Path | None, path(metavar="FOLDER", optional=True), Short("-o")] = None
+    """Where to write it; by default into exports/ of the run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """What `serve` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """A run folder, or a model.safetensors."""
+    host: Annotated[str, text(metavar="ADDRESS")] = "127.0.0.1"
+    """Where to listen; 0.0.0.0 lets other machines in."""
+    port: Annotated[int, whole(at_most=65535)] = 8000
+    """The port; 0 takes any free one."""
+    token: Annotated[str | None, text(metavar="TOKEN", optional=True)] = None
+    """What users must present (Authorization: Bearer TOKEN)."""
+    device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
+    """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
+
+
+def export(given: Given) -> int:
+    """Export a model."""
+    options = options_from(ExportOptions, given)
+    from lacewing.deploy.export.carry_out import export_run
+    from lacewing.deploy.export.compare import comparison_rows
+
+    exported = export_run(options.run, options.to, options.out)
+    comparison = exported.comparison
+    console.heading(f"Compared on {comparison.images} {comparison.origin}")
+    console.table(("", "model", options.to), comparison_rows(comparison))
+    if comparison.original_accuracy is None:
+        console.warn("The run's images could not be read, so the accuracy is not compared.")
+    console.say(f"The export is in {exported.folder}; model.json says how to use it.")
+    return 0
+
+
+def serve(given: Given) -> int:
+    """Serve a model."""
+    options = options_from(ServeOptions, given)
+    from lacewing.deploy.serve.server import Address
+    from lacewing.deploy.serve.server import serve as serve_run
+
+    address = Address(host=options.host, port=options.port)
+    serve_run(options.run, address, token=options.token, device=options.device)
+    return 0
+
+
+COMMANDS = {
+    "export": Command("Write a trained model for other programs, checked against the original.",
+                      lambda: flags_of(ExportOptions), export),
+    "serve": Command("Show a page in the browser that names what is on a picture, and an API.",
+                     lambda: flags_of(ServeOptions), serve),
+}  # fmt: skip

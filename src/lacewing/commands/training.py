@@ -1,0 +1,135 @@
+"""The commands that train a model or work on a run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from lacewing import console
+from lacewing.commands.command import Command, check_target
+from lacewing.config import Short, TrainConfig
+from lacewing.fields import path, text, whole
+from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
+
+if TYPE_CHECKING:
+    from lacewing.api import TrainedRun
+
+INTERRUPTED = 130
+"""Exit code of a run that was interrupted and can be resumed: the shell's for Ctrl-C."""
+
+DEMO: dict[str, Any] = {"data": "sample", "epochs": 3, "patience": 0}
+"""Fields of the configuration that `lacewing demo` trains with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """What `plan` takes besides the flags of `train`."""
+
+    out: Annotated[Path, path(metavar="FILE"), Short("-o")] = Path("plan.yaml")
+    """Where the plan is written; edit it, and `lacewing train --plan FILE` carries it out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `resume` and `report` take."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What `evaluate` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """The run folder."""
+    data: Annotated[str | None, text(metavar="NAME|PATH", optional=True), Short("-data")] = None
+    """Judge the model on these images instead of the run's own test split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What `demo` takes."""
+
+    epochs: Annotated[int, whole(at_least=1), Short("-ep")] = DEMO["epochs"]
+    """Epochs to train."""
+    output: Annotated[Path, path(metavar="FOLDER")] = Path("runs")
+    """Folder in which the run folder is made."""
+
+
+def train(given: Given) -> int:
+    """Train a classifier."""
+    config = config_from(given)
+    from lacewing.api import run_training
+
+    return exit_code(run_training(config))
+
+
+def demo(given: Given) -> int:
+    """Train on the sample."""
+    options = options_from(DemoOptions, given)
+    config = TrainConfig(**{**DEMO, **vars(options)})
+    from lacewing.api import run_training
+
+    return exit_code(run_training(config))
+
+
+def resume(given: Given) -> int:
+    """Go on with an interrupted run."""
+    options = options_from(RunOptions, given)
+    from lacewing import api
+
+    return exit_code(api.resume(options.run))
+
+
+def exit_code(run: "TrainedRun") -> int:
+    """0 for a run that came to its end."""
+    return 0 if run.finished else INTERRUPTED
+
+
+def plan_flags() -> tuple[Flag, ...]:
+    """The flags of `train`, and where to write the plan."""
+    return (*flags_of(PlanOptions), *config_flags())
+
+
+def plan(given: Given) -> int:
+    """Show the plan and write it."""
+    options = options_from(PlanOptions, given)
+    config = config_from({name: value for name, value in given.items() if name != "out"})
+    check_target(options.out)
+    from lacewing.api import run_plan
+    from lacewing.planning.document import save_plan
+
+    save_plan(run_plan(config), options.out)
+    console.say(f"The plan is in {options.out}.")
+    return 0
+
+
+def evaluate(given: Given) -> int:
+    """Judge a trained model."""
+    options = options_from(EvaluateOptions, given)
+    from lacewing import api
+
+    api.evaluate(options.run, options.data)
+    return 0
+
+
+def report(given: Given) -> int:
+    """Write a run's report anew."""
+    options = options_from(RunOptions, given)
+    from lacewing.api import rebuild_report
+
+    console.say(f"The report is in {rebuild_report(options.run)}.")
+    return 0
+
+
+COMMANDS = {
+    "train": Command("Train an image classifier; what is not asked is decided.", config_flags,
+                     train),
+    "plan": Command("Show what train would decide and why, and write it down.", plan_flags, plan),
+    "resume": Command("Go on with an interrupted run.", lambda: flags_of(RunOptions), resume),
+    "evaluate": Command("Judge a run's best model on its test split, or on other images.",
+                        lambda: flags_of(EvaluateOptions), evaluate),
+    "report": Command("Write a run's report.html anew.", lambda: flags_of(RunOptions), report),
+    "demo": Command("Train on the built-in sample, in a few minutes on a CPU.",
+                    lambda: flags_of(DemoOptions), demo),
+}  # fmt: skip

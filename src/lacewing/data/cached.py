@@ -1,0 +1,71 @@
+"""What lies in the cache folder, and how to clear it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lacewing.errors import DataError
+
+KINDS = {
+    "scans": "sizes and hashes of images, so that they are read once",
+    "pixels": "decoded images, so that they are decoded once",
+    "unpacked": "the content of archives that lie where nothing can be written",
+    "sample": "the data set called sample",
+}
+"""The folders in the cache, and what they are for. Nothing else there is ever deleted."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One kind of what is kept."""
+
+    kind: str
+    files: int
+    bytes: int
+    """Space that the files take on the disk."""
+    about: str
+
+
+def cache_contents(folder: Path) -> list[Contents]:
+    """What lies in a cache folder, every kind, also those of which there is nothing."""
+    found = []
+    for kind, about in KINDS.items():
+        sizes = list(_sizes(folder / kind))
+        found.append(Contents(kind, len(sizes), sum(sizes), about))
+    return found
+
+
+def clear_cache(folder: Path, kind: str | None = None) -> int:
+    """Delete one kind, or all; returns the bytes that this freed.
+
+    Runs that use what is deleted go on; on Windows files in use stay, which raises DataError.
+    """
+    freed = 0
+    for name in KINDS if kind is None else (kind,):
+        place = folder / name
+        before = sum(_sizes(place))
+        try:
+            if place.is_symlink():
+                place.unlink()
+            elif place.is_dir():
+                shutil.rmtree(place)
+        except OSError as error:
+            raise DataError(
+                f"{error.filename or place} can't be deleted: {error.strerror}."
+            ) from None
+        freed += before
+    return freed
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Bytes that each file below a folder takes; links are not followed."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                state = (Path(place) / name).lstat()
+            except OSError:  # deleted in between
+                continue
+            blocks = getattr(state, "st_blocks", None)  # Windows has none
+            yield state.st_size if blocks is None else blocks * 512

@@ -1,0 +1,209 @@
+"""Batches on their way to the device: decoded ahead by threads, augmented where they are used.
+
+Threads, not processes: decoding and resizing release Python's lock, and a thread needs no
+shared memory, no pickling and no start-up, and can't be killed on its own
+(docs/decisions/0002-threads-load.md).
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
+from lacewing.data.chance import order
+from lacewing.data.index import ImageIndex
+from lacewing.data.pixels import PixelStore, central_square
+from lacewing.data.preprocess import Preprocessing
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images float32 [N, 3, S, S], normalised, and labels int64 [N], both on the device."""
+
+    images: Tensor
+    labels: Tensor
+    rows: np.ndarray
+    """Rows of the split's index, int64 [N]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How batches are prepared; changes nothing of what is in them."""
+
+    device: torch.device
+    augment_device: torch.device
+    """Where augmentation is computed: the device, or the CPU."""
+    workers: int = 0
+    """Decoding threads; 0 decodes in the caller's."""
+    prefetch: int = 2
+    """Batches prepared ahead."""
+    pin_memory: bool = False
+
+
+class TrainLoader:
+    """The training split, shuffled anew each epoch; every image once, the last odd ones not."""
+
+    def __init__(
+        self,
+        index: ImageIndex,
+        store: PixelStore,
+        augment: AugmentConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        loading: Loading,
+    ) -> None:
+        self.batch_size = min(batch_size, len(index))
+        self.steps_per_epoch = len(index) // self.batch_size
+        self.wait_seconds = 0.0
+        """Seconds for which the training step had to wait for images, in all."""
+        self._store = store
+        self._augment = augment
+        self._seed = seed
+        self._loading = loading
+        self._labels = torch.from_numpy(index.column("label").astype(np.int64))
+        self._scale = _normalisation(store.preprocessing, loading.device)
+
+    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """The epoch's batches from `start_step` on; the same however they are loaded."""
+        rows = order(self._seed, epoch, len(self._store))
+        size = self.batch_size
+        steps = [rows[s * size : (s + 1) * size] for s in range(start_step, self.steps_per_epoch)]
+
+        def prepare(step_rows: np.ndarray) -> tuple[Tensor, Parameters]:
+            return self._prepare(epoch, step_rows)
+
+        for step_rows, (canvas, parameters) in self._timed(steps, prepare):
+            yield self._finish(step_rows, canvas, parameters)
+
+    def _prepare(self, epoch: int, rows: np.ndarray) -> tuple[Tensor, Parameters]:
+        pixels = [self._store.get(int(row)) for row in rows]
+        heights = np.array([image.shape[0] for image in pixels])
+        widths = np.array([image.shape[1] for image in pixels])
+        canvas = np.zeros((len(rows), heights.max(), widths.max(), 3), np.uint8)
+        for place, image in zip(canvas, pixels, strict=True):
+            place[: image.shape[0], : image.shape[1]] = image
+        parameters = draw(
+            self._augment,
+            seed=self._seed,
+            epoch=epoch,
+            samples=rows,
+            heights=heights,
+            widths=widths,
+            size=self._store.preprocessing.image_size,
+        )
+        return _tensor(canvas, self._loading.pin_memory), parameters
+
+    def _finish(self, rows: np.ndarray, canvas: Tensor, parameters: Parameters) -> Batch:
+        loading = self._loading
+        canvas = canvas.to(loading.augment_device, non_blocking=True)
+        images = apply(canvas, parameters, self._store.preprocessing.image_size)
+        images = images.to(loading.device, non_blocking=True)
+        labels = self._labels[torch.from_numpy(rows)].to(loading.device, non_blocking=True)
+        return Batch(_normalised(images, self._scale), labels, rows)
+
+    def _timed(
+        self,
+        steps: Sequence[np.ndarray],
+        prepare: Callable[[np.ndarray], tuple[Tensor, Parameters]],
+    ) -> Iterator[tuple[np.ndarray, tuple[Tensor, Parameters]]]:
+        prepared = ahead(steps, prepare, self._loading.workers, self._loading.prefetch)
+        for step_rows in steps:
+            started = time.perf_counter()
+            result = next(prepared)
+            self.wait_seconds += time.perf_counter() - started
+            yield step_rows, result
+
+
+class EvalLoader:
+    """A split in its order: the central square of each image, every image exactly once."""
+
+    def __init__(
+        self, index: ImageIndex, store: PixelStore, *, batch_size: int, loading: Loading
+    ) -> None:
+        self.batch_size = batch_size
+        self._store = store
+        self._loading = loading
+        self._labels = torch.from_numpy(index.column("label").astype(np.int64))
+        self._scale = _normalisation(store.preprocessing, loading.device)
+
+    def __len__(self) -> int:
+        """Batches."""
+        return math.ceil(len(self._store) / self.batch_size)
+
+    @property
+    def images(self) -> int:
+        """Images in all."""
+        return len(self._store)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = np.arange(len(self._store))
+        parts = [rows[s : s + self.batch_size] for s in range(0, len(rows), self.batch_size)]
+        squares = ahead(parts, self._squares, self._loading.workers, self._loading.prefetch)
+        for part, pixels in zip(parts, squares, strict=True):
+            images = to_float(pixels.to(self._loading.device, non_blocking=True))
+            labels = self._labels[torch.from_numpy(part)].to(self._loading.device)
+            yield Batch(_normalised(images, self._scale), labels, part)
+
+    def _squares(self, rows: np.ndarray) -> Tensor:
+        size = self._store.preprocessing.image_size
+        squares = [central_square(self._store.get(int(row)), size) for row in rows]
+        return _tensor(np.stack(squares), self._loading.pin_memory)
+
+
+def ahead(
+    items: Sequence[Item], make: Callable[[Item], Result], workers: int, prefetch: int
+) -> Iterator[Result]:
+    """`make(item)` for each item in order, computed ahead by threads; by the caller with 0."""
+    if workers == 0:
+        yield from map(make, items)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="load")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > max(prefetch, workers):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in 0..1, channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+
+
+def normalised_squares(squares: np.ndarray, preprocessing: Preprocessing) -> Tensor:
+    """uint8 [N, S, S, 3] squares as the network's input, float32 [N, 3, S, S] on the CPU."""
+    scale = _normalisation(preprocessing, torch.device("cpu"))
+    return _normalised(to_float(torch.from_numpy(squares)), scale)
+
+
+def _tensor(pixels: np.ndarray, pin: bool) -> Tensor:
+    tensor = torch.from_numpy(pixels)
+    return tensor.pin_memory() if pin else tensor
+
+
+def _normalisation(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
+    return mean.to(device), std.to(device)
+
+
+def _normalised(images: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
+    mean, std = scale
+    return images.sub_(mean).div_(std)

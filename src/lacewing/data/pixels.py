@@ -1,0 +1,185 @@
+"""Decoded images by row: each file is decoded once and kept where it fits.
+
+An image is kept with its shorter side at `Preprocessing.resize_size` and its own aspect
+ratio. Validation, test and prediction take the central square of just these pixels;
+augmentation samples from them. So there is one resampling on the way in, the same for all.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from lacewing.data.cache import cache_folder
+from lacewing.data.index import ImageIndex
+from lacewing.data.kept import Kept, NoPixels, RamPixels
+from lacewing.data.pixel_file import open_pixel_file
+from lacewing.data.preprocess import Preprocessing
+from lacewing.data.rgb import Decoded, decode
+from lacewing.errors import DataError
+
+MAX_ASPECT = 2.0
+"""Of a longer image only the central part is kept, twice as long as it is wide."""
+MAX_LOST_SHARE = 0.01
+"""More unreadable images than this end the run: something is wrong with the disk."""
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def kept_sizes(widths: np.ndarray, heights: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Widths and heights in pixels, int64 [rows], of images resized to a shorter side."""
+    shorter = np.minimum(widths, heights)
+    longest = int(side * MAX_ASPECT)
+
+    def scaled(lengths: np.ndarray) -> np.ndarray:
+        # floor(x + 0.5): the same as `kept_length` for one image
+        sizes = np.floor(lengths.astype(np.float64) * side / shorter + 0.5).astype(np.int64)
+        return np.clip(sizes, side, longest)
+
+    return scaled(widths), scaled(heights)
+
+
+def kept_bytes(index: ImageIndex, side: int) -> int:
+    """RAM that all images of an index take at a shorter side of `side` pixels."""
+    widths, heights = kept_sizes(index.column("width"), index.column("height"), side)
+    return int(3 * (widths * heights).sum())
+
+
+def load_pixels(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
+    """A file's upright RGB pixels, uint8 [height, width, 3], shorter side at `resize_size`.
+
+    Raises OSError and UnreadableImageError as `open_rgb` does.
+    """
+    with Path(path).open("rb") as file:
+        decoded = decode(file, at_least=preprocessing.resize_size)
+    return resized(decoded, preprocessing)
+
+
+def resized(decoded: Decoded, preprocessing: Preprocessing) -> np.ndarray:
+    """A decoded image's pixels, uint8 [height, width, 3]; anti-aliased, aspect ratio kept."""
+    side = preprocessing.resize_size
+    full = decoded.width, decoded.height
+    target = [max(side, int(length * side / min(full) + 0.5)) for length in full]
+    keep = [min(length, int(side * MAX_ASPECT)) for length in target]
+    # of a panorama only the part that is kept is resampled
+    margins = [
+        length * (1 - kept / whole) / 2
+        for length, kept, whole in zip(decoded.image.size, keep, target, strict=True)
+    ]
+    width, height = decoded.image.size
+    region = (margins[0], margins[1], width - margins[0], height - margins[1])
+    filter_ = FILTERS[preprocessing.interpolation]
+    return np.asarray(decoded.image.resize((keep[0], keep[1]), filter_, box=region))
+
+
+def central_square(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The middle of [height, width, 3] pixels, a view of [size, size, 3]."""
+    top, left = ((length - size) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + size, left : left + size]
+
+
+def open_kept(
+    index: ImageIndex,
+    preprocessing: Preprocessing,
+    kind: str,
+    cache_dir: Path | None = None,
+    on_event: Callable[[str], None] = lambda _: None,
+) -> Kept:
+    """Where the pixels of an index's images are kept; `kind` is ram, disk or none.
+
+    On disk it is a file below `cache_dir` (`cache_folder()` by default) that is shared by all
+    runs with the same images, size and filter. Where there can be none, `on_event` gets a
+    sentence and nothing is kept.
+    """
+    side = preprocessing.resize_size
+    widths, heights = kept_sizes(index.column("width"), index.column("height"), side)
+    shapes = np.stack([heights, widths], axis=1)
+    if kind == "ram":
+        return RamPixels(shapes)
+    if kind == "none":
+        return NoPixels()
+    assert kind == "disk", kind
+    folder = (cache_folder() if cache_dir is None else cache_dir) / "pixels"
+    contents = index.table.column("hash").to_pylist()
+    key = pixel_key(contents, preprocessing)
+    try:
+        return open_pixel_file(folder, key, shapes, index.paths(), contents, on_event)
+    except OSError as error:
+        on_event(f"Decoded images can't be kept in {folder} ({error.strerror or error}): each is "
+                 "decoded every time it is used")  # fmt: skip
+        return NoPixels()
+
+
+def pixel_key(contents: list[str], preprocessing: Preprocessing) -> str:
+    """A name for the pixels of images with these content hashes, in this order.
+
+    Another version of Pillow may decode a little differently, so it has its own.
+    """
+    recipe = (preprocessing.resize_size, preprocessing.interpolation, MAX_ASPECT, PIL.__version__)
+    digest = blake2b(repr(recipe).encode(), digest_size=16)
+    for content in contents:
+        digest.update(content.encode())
+    return digest.hexdigest()
+
+
+class PixelStore:
+    """The pixels of an index's images by row, from where they are kept or from the image's file.
+
+    A file that vanished or broke since the scan is replaced by the next image of its class;
+    `lost` holds the reasons by row. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        index: ImageIndex,
+        preprocessing: Preprocessing,
+        *,
+        keep: str,
+        cache_dir: Path | None = None,
+        on_lost: Callable[[str], None] = lambda _: None,
+        on_event: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """keep: ram, disk or none; the other parameters as in `open_kept`."""
+        self.preprocessing = preprocessing
+        self.lost: dict[int, str] = {}
+        self._on_lost = on_lost
+        self._paths = index.paths()
+        self._labels = index.column("label")
+        self._kept = open_kept(index, preprocessing, keep, cache_dir, on_event)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def get(self, row: int) -> np.ndarray:
+        """Pixels of a row, uint8 [height, width, 3]. Raises DataError if too many are lost."""
+        kept = self._kept.get(row)
+        if kept is not None:
+            return kept
+        try:
+            pixels = load_pixels(self._paths[row], self.preprocessing)
+        except (OSError, ValueError) as error:
+            return self._substitute(row, error)
+        self._kept.put(row, pixels)
+        return pixels
+
+    def _substitute(self, row: int, error: Exception) -> np.ndarray:
+        reason = getattr(error, "strerror", None) or error
+        if row not in self.lost:
+            self.lost[row] = str(reason)
+            self._on_lost(f"{self._paths[row]} can't be read any more ({reason}): replaced by "
+                          "another image of its class")  # fmt: skip
+        if len(self.lost) > max(1, MAX_LOST_SHARE * len(self)):
+            raise DataError(
+                f"{len(self.lost)} of {len(self)} images can't be read any more, the last one "
+                f"{self._paths[row]} ({reason}): is the disk still there?"
+            )
+        same = np.flatnonzero(self._labels == self._labels[row])
+        following = same[(np.searchsorted(same, row) + 1) % len(same)]
+        if following in self.lost:
+            following = next((other for other in same if other not in self.lost), row)
+        if following == row:
+            raise DataError(f"{self._paths[row]}, the only image of its class, can't be read "
+                            f"any more: {reason}.")  # fmt: skip
+        return self.get(int(following))

@@ -1,0 +1,9 @@
+"""When a prediction is better called a doubt."""
+
+LOW_CONFIDENCE = 0.4
+"""Below this probability of the best class, a person is told that it may be none of them.
+
+Softmax shares out all of its probability even where a photo shows none of the classes, but
+then rarely gives one of them this much (Hendrycks and Gimpel 2017, arXiv:1610.02136). It is
+a hint, no test: a confident mistake stays confident.
+"""

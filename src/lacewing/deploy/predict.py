@@ -1,0 +1,151 @@
+"""Predictor: a trained model, ready to name what is on a photo. It needs nothing of training."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lacewing.data.loader import ahead, normalised_squares
+from lacewing.data.pixels import central_square, load_pixels
+from lacewing.data.preprocess import Preprocessing
+from lacewing.deploy.prediction import Prediction
+from lacewing.engine.step import eval_step
+from lacewing.errors import ConfigError, RunError
+from lacewing.hardware.backend import Backend
+from lacewing.hardware.backends import backend_for
+from lacewing.hardware.inspect import inspect
+from lacewing.hardware.limits import usable_cores
+from lacewing.models.bundle import load_model, restore_model
+from lacewing.store.run import open_run
+
+BATCH = 32
+"""Images of one pass through the network."""
+PRECISION = "fp32"
+"""So that a prediction is the same on every device, up to rounding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A network in eval mode on its device, with the preprocessing it was trained with."""
+
+    model: nn.Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    backend: Backend
+    device_index: int = 0
+    threads: int = 1
+    """Threads that decode images."""
+
+    def predict(
+        self,
+        paths: Iterable[str | Path],
+        top_k: int = 5,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Prediction]:
+        """A prediction for each file, in their order, with at most `top_k` classes each.
+
+        A file that can't be read becomes a prediction with an error. `progress` gets the
+        images done and in total. Raises ConfigError if `top_k` is below 1.
+        """
+        if top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, but it was {top_k}.")
+        files = [Path(path) for path in paths]
+        chunks = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+        result: list[Prediction] = []
+        for chunk, read in zip(
+            chunks, ahead(chunks, self._read, self.threads, prefetch=2), strict=True
+        ):
+            result += self._name(chunk, read, top_k)
+            if progress is not None:
+                progress(len(result), len(files))
+        return result
+
+    def probabilities(self, squares: np.ndarray) -> np.ndarray:
+        """float32 [N, classes] of preprocessed images, uint8 [N, S, S, 3]."""
+        images = normalised_squares(squares, self.preprocessing)
+        device = self.backend.torch_device(self.device_index)
+        return self._logits(images.to(device)).cpu().softmax(1).numpy()
+
+    def _read(self, chunk: list[Path]) -> list[np.ndarray | str]:
+        return [read_square(path, self.preprocessing) for path in chunk]
+
+    def _name(
+        self, chunk: list[Path], read: list[np.ndarray | str], top_k: int
+    ) -> list[Prediction]:
+        squares = [one for one in read if not isinstance(one, str)]
+        rows = iter(self.probabilities(np.stack(squares)) if squares else ())
+        return [
+            Prediction(path, error=one)
+            if isinstance(one, str)
+            else self._ranked(path, next(rows), top_k)
+            for path, one in zip(chunk, read, strict=True)
+        ]
+
+    def _ranked(self, path: Path, row: np.ndarray, top_k: int) -> Prediction:
+        best = np.argsort(-row, kind="stable")[:top_k]
+        names = tuple(self.classes[label] for label in best)
+        return Prediction(path, names, tuple(float(row[label]) for label in best))
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Logits [N, classes]; in halves where all at once exhaust the device's memory."""
+        try:
+            return eval_step(self.model, images, lambda: self.backend.autocast(PRECISION))
+        except Exception as error:  # each backend has its own for an exhausted memory
+            if len(images) == 1 or not self.backend.is_out_of_memory(error):
+                raise
+        self.backend.empty_cache()
+        return torch.cat([self._logits(half) for half in images.tensor_split(2)])
+
+
+def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray | str:
+    """A file's central square, uint8 [S, S, 3], or why it can't be read."""
+    try:
+        return central_square(load_pixels(path, preprocessing), preprocessing.image_size)
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+
+
+def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
+    """The model of a run folder, or of a model.safetensors, on the best device or the given one.
+
+    Raises RunError or WeightsError if there is no model, DeviceError for the device.
+    """
+    bundle = load_model(model_file(path))
+    backend, index = backend_for(device_address(device))
+    cores = usable_cores().value
+    backend.configure(PRECISION, threads=cores, deterministic=False)
+    model = restore_model(bundle).eval().to(backend.torch_device(index))
+    return Predictor(
+        model=model,
+        classes=tuple(bundle.classes),
+        preprocessing=bundle.preprocessing,
+        backend=backend,
+        device_index=index,
+        threads=cores,
+    )
+
+
+def model_file(path: Path) -> Path:
+    """The file of weights that a path means. Raises RunError."""
+    if not path.exists():
+        raise RunError(f"There is no run folder or model file {path}.")
+    if not path.is_dir():
+        return path
+    run = open_run(path)
+    if not run.model.is_file():
+        raise RunError(
+            f"The run {path} has no {run.model.name}: no epoch of it was finished, or it was "
+            f"trained with --save-model False; `lacewing resume {path}` goes on with it."
+        )
+    return run.model
+
+
+def device_address(device: str | None) -> str:
+    """The address of the device to use; every one but the CPU is tested. Raises DeviceError."""
+    if device == "cpu":
+        return device
+    machine = inspect(device)
+    return machine.devices[0].address if device in (None, "auto") else str(device)

@@ -1,0 +1,17 @@
+"""What a model sees on an image, as plain data; no torch at import."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model sees on one image; the most probable class first.
+
+    `error` says why a file could not be read; it then has no classes.
+    """
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None

@@ -1,0 +1,39 @@
+"""A forward-only pass over one split: validation, test and prediction call this."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.data.loader import Batch
+from lacewing.engine.execution import Execution
+from lacewing.engine.prepare import to_format
+from lacewing.engine.step import eval_step
+from lacewing.hardware.backend import Backend
+
+
+def predict_logits(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    backend: Backend,
+    execution: Execution,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> tuple[Tensor, Tensor]:
+    """Logits float32 [n, classes] and labels int64 [n] on the CPU, in the batches' order.
+
+    Leaves the network in the mode it was in. `on_batch` gets the images done so far.
+    """
+    was_training = model.training
+    model.eval()
+    logits, labels, done = [], [], 0
+    try:
+        for batch in batches:
+            images = to_format(batch.images, execution.memory_format)
+            scores = eval_step(model, images, lambda: backend.autocast(execution.precision))
+            logits.append(scores.cpu())
+            labels.append(batch.labels.cpu())
+            done += len(batch.labels)
+            on_batch(done)
+    finally:
+        model.train(was_training)
+    return torch.cat(logits), torch.cat(labels)

@@ -1,0 +1,131 @@
+"""One optimiser step, and one forward-only pass: the trial and the training loop call these."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.engine.losses import Loss
+
+MicroBatch = tuple[Tensor, Tensor]
+"""Images float32 [n, 3, S, S] and labels int64 [n], on the device."""
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step measured. The tensors stay on the device: reading them waits for it."""
+
+    loss: Tensor
+    """Mean over the step's images, float32, 0-dim."""
+    correct: Tensor
+    """Images whose highest logit is their label's, int64, 0-dim."""
+    count: int
+    """Images."""
+    scaled: bool
+    """Whether a loss scaler is in use, which skips steps that overflow on purpose."""
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+    loss_fn: Loss,
+    micro_batches: Sequence[MicroBatch],
+    autocast: Autocast,
+    clip_norm: float | None = None,
+) -> StepResult:
+    """Forward and backward over the micro-batches, then one update of the weights.
+
+    Each micro-batch weighs as its share of the images, so the gradient is that of the mean
+    loss over all of them, however they are split (BatchNorm's statistics are per micro-batch).
+    """
+    count = sum(len(labels) for _, labels in micro_batches)
+    optimizer.zero_grad(set_to_none=True)
+    losses, correct = [], []
+    for images, labels in micro_batches:
+        with autocast():
+            logits = model(images)
+        logits = logits.float()  # half-precision logits would cost the loss its digits
+        loss = loss_fn(logits, labels) * (len(labels) / count)
+        (scaler.scale(loss) if scaler else loss).backward()
+        losses.append(loss.detach())
+        correct.append((logits.detach().argmax(1) == labels).sum())
+    update(optimizer, scaler, clip_norm)
+    return StepResult(
+        torch.stack(losses).sum(), torch.stack(correct).sum(), count, scaler is not None
+    )
+
+
+def update(
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+    clip_norm: float | None,
+) -> None:
+    """Clip the gradients to their joint norm if asked, and change the weights."""
+    if clip_norm is not None:
+        if scaler:
+            scaler.unscale_(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, clip_norm)
+    if scaler:
+        scaler.step(optimizer)
+        scaler.update()
+    else:
+        optimizer.step()
+
+
+@torch.no_grad()
+def eval_step(model: nn.Module, images: Tensor, autocast: Autocast) -> Tensor:
+    """Logits float32 [N, classes] of images float32 [N, 3, S, S]; call it in eval mode.
+
+    Under `no_grad`, not `inference_mode`: a network that caches a tensor in its forward pass
+    would keep an inference tensor, on which the next training step fails.
+    """
+    with autocast():
+        logits = model(images)
+    return logits.float()
+
+
+def split_batch(images: Tensor, labels: Tensor, micro_batch: int) -> list[MicroBatch]:
+    """Views of at most `micro_batch` images each, whose sizes differ by at most one.
+
+    17 images in fours make 4, 4, 3, 3, 3: no lone image is left over, of which BatchNorm
+    could make no statistics.
+    """
+    parts = -(-len(labels) // micro_batch)
+    return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
+
+
+def norm_buffers(model: nn.Module) -> list[Tensor]:
+    """The statistics that a forward pass in training mode changes: BatchNorm's, by their names."""
+    return [
+        buffer
+        for name, buffer in model.named_buffers()
+        if name.rpartition(".")[2].startswith(("running_", "num_batches_tracked"))
+    ]
+
+
+class NormKeeper:
+    """Puts normalisation statistics back after a step that failed half-way.
+
+    The copies are made once; `keep` and `put_back` allocate nothing, so the latter works when
+    the memory is exhausted.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._live = norm_buffers(model)
+        self._kept = [buffer.clone() for buffer in self._live]
+
+    def keep(self) -> None:
+        """Remember the statistics as they are now."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            kept.copy_(live)
+
+    def put_back(self) -> None:
+        """Make them again what they were at the last `keep`."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            live.copy_(kept)

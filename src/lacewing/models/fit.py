@@ -1,0 +1,104 @@
+"""Which tensors of a file fit a network: loaded, left out, missing, and said in a sentence."""
+
+import sys
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from lacewing.errors import WeightsError
+from lacewing.models.catalog import ModelInfo
+from lacewing.models.networks import heads_of, parameter_names
+from lacewing.models.weights import Weights
+
+LEAST_SHARE = 0.5
+"""Of the backbone's tensors; with fewer, the file is another network's."""
+NAMED = 3
+"""How many tensors a sentence names."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a state meets a network."""
+
+    loaded: dict[str, Tensor]
+    """Of the state: right name, right shape."""
+    dropped: tuple[str, ...]
+    """Of the state: another shape, or no such name in the network."""
+    missing: tuple[str, ...]
+    """Of the network: not loaded."""
+
+
+def fit_state(model: nn.Module, state: dict[str, Tensor]) -> Fit:
+    """Match tensors by name and shape. A head is loaded whole or not at all."""
+    expected = model.state_dict()
+    head = parameter_names(model, heads_of(model))
+
+    def fits(name: str) -> bool:
+        return name in state and name in expected and state[name].shape == expected[name].shape
+
+    whole = all(fits(name) for name in head)
+    loaded = {name: state[name] for name in expected if fits(name) and (whole or name not in head)}
+    return Fit(
+        loaded,
+        dropped=tuple(name for name in state if name not in loaded),
+        missing=tuple(name for name in expected if name not in loaded),
+    )
+
+
+def fit_weights(model: nn.Module, info: ModelInfo, weights: Weights) -> Fit:
+    """The fit of weights to a network, which may be on the meta device.
+
+    Raises WeightsError if less than half of the backbone's tensors fit.
+    """
+    fit = fit_state(model, weights.state)
+    head = parameter_names(model, heads_of(model))
+    found = sum(name not in head for name in fit.loaded)
+    wanted = sum(name not in head for name in model.state_dict())
+    if found < LEAST_SHARE * wanted:
+        raise WeightsError(
+            f"{weights.source} does not hold weights of {info.name}: only {found} of "
+            f"{wanted} tensors fit. Give the network's own with --weights, or another --model."
+        )
+    if info.built_for_size and any(name in weights.state for name in fit.missing):
+        return fit_state(model, resampled(model, weights.state))
+    return fit
+
+
+def resampled(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tables of positions interpolated to the network's size, as timm does for its own weights.
+
+    timm's modules of transformers hold a function of this name for it; where there is none,
+    the tables start new.
+    """
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    return state if convert is None else convert(dict(state), model)
+
+
+def load_into(model: nn.Module, info: ModelInfo, weights: Weights) -> str:
+    """Load what fits, in place; a sentence about it. Raises WeightsError."""
+    fit = fit_weights(model, info, weights)
+    model.load_state_dict(fit.loaded, strict=False)
+    return fit_sentence(model, fit, weights)
+
+
+def fit_sentence(model: nn.Module, fit: Fit, weights: Weights) -> str:
+    """`"205 of 207 tensors loaded from FILE; the head for 1000 classes was left out"`."""
+    head = parameter_names(model, heads_of(model))
+    parts = [f"{len(fit.loaded)} of {len(model.state_dict())} tensors loaded from {weights.source}"]
+    old = [weights.state[name] for name in fit.dropped if name in head]
+    if old:
+        parts.append(f"the head for {old[0].shape[0]} classes was left out")
+    elif head & set(fit.missing):
+        parts.append("the head starts new")
+    fresh = [name for name in fit.missing if name not in head]
+    if fresh:
+        parts.append(f"{len(fresh)} start new ({some(fresh)})")
+    unused = [name for name in fit.dropped if name not in head and name not in fresh]
+    if unused:
+        parts.append(f"{len(unused)} of the file have no place ({some(unused)})")
+    return "; ".join(parts)
+
+
+def some(names: list[str]) -> str:
+    """The first few names."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

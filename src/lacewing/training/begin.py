@@ -1,0 +1,155 @@
+"""Begin a run folder, find one again, and put a run back to where it stood."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from lacewing import console
+from lacewing.config import TrainConfig, load_config, save_config
+from lacewing.data.index import ImageIndex
+from lacewing.errors import DeviceError, RunError
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.inspect import inspect
+from lacewing.hardware.machine import Machine
+from lacewing.models.catalog import find_model
+from lacewing.performance_config import load_tiers
+from lacewing.planning.document import load_plan, save_plan
+from lacewing.planning.make import make_plan
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.device import find_device
+from lacewing.store.atomic import write_text
+from lacewing.store.run import Run, open_run, read_lines, write_json
+from lacewing.training.checkpoint import load_checkpoint
+from lacewing.training.events import EventLog
+from lacewing.training.session import Session, open_session
+from lacewing.training.setup import Prepared, job_of
+from lacewing.training.state import restore
+from lacewing.values import Choice
+
+
+def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
+    """Make the run folder, write down what was decided, and open the session."""
+    run = create_run(prepared)
+    save_config(prepared.config, run.config)
+    prepared.machine.save(run.machine)
+    write_json(run.dataset, prepared.index.summary())
+    prepared.index.save(run.index)
+    save_plan(prepared.plan, run.plan)
+    events = EventLog(run, console.note)
+    events.record("start", f"training of {prepared.info.name} on {prepared.index.name} begins")
+    return open_session(
+        run,
+        prepared.config,
+        prepared.plan,
+        prepared.index,
+        prepared.info,
+        prepared.weights,
+        events,
+        backends,
+    )
+
+
+def create_run(prepared: Prepared) -> Run:
+    """A new folder `<output>/<date>-<data>-<model>`, or `--name`. Raises RunError."""
+    config = prepared.config
+    name = config.name or "-".join(
+        (f"{datetime.now():%Y%m%d-%H%M%S}", prepared.index.name, prepared.info.name)
+    )
+    folder = config.output / "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    try:
+        config.output.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except FileExistsError:
+        raise RunError(
+            f"The run folder {folder} exists already: choose another --name, or go on with it by "
+            f"`lacewing resume {folder}`."
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder} can't be made ({error.strerror}): choose another --output."
+        ) from None
+    return Run(folder)
+
+
+def find_run(output: Path, data: str | None, model: str) -> Path:
+    """The newest run of these data and this model in `output`. Raises RunError."""
+    found = []
+    for file in output.glob("*/config.yaml") if output.is_dir() else ():
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if config.get("data") == data and config.get("model") == model:
+            found.append(file)
+    if not found:
+        raise RunError(
+            f"{output} holds no run of {model} on {data}: name the run folder instead of True."
+        )
+    return max(found, key=lambda file: file.stat().st_mtime).parent
+
+
+def reopen(folder: Path, backends: BackendTable = BACKENDS) -> Session:
+    """A run at its newest checkpoint, ready to go on. Raises RunError and DeviceError."""
+    run = open_run(folder)
+    config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
+    snapshot = load_checkpoint(run)
+    index = ImageIndex.load(run.index)
+    machine = inspect(None, backends, run.folder)
+    plan = plan_here(load_plan(run.plan), config, machine, index, run)
+    events = EventLog(run, console.note)
+    info = find_model(config.model)
+    session = open_session(run, config, plan, index, info, None, events, backends)
+    session.progress = restore(
+        snapshot, session.model, session.optimizer, session.scaler, session.schedule
+    )
+    session.progress.micro_batch = min(session.progress.micro_batch, plan.micro_batch.value)
+    if session.progress.epoch >= config.epochs:
+        raise RunError(
+            f"{folder} has done all of its {config.epochs} epochs: nothing is left to resume."
+        )
+    forget_after(run, session.progress.epoch)
+    events.record("resume", f"resumed at step {session.progress.step}", step=session.progress.step)
+    return session
+
+
+def plan_here(
+    plan: Plan, config: TrainConfig, machine: Machine, index: ImageIndex, run: Run
+) -> Plan:
+    """The run's plan, or on another kind of machine a new one that computes the same.
+
+    Batch, image size and learning rate are what makes the model: they stay.
+    """
+    try:
+        find_device(machine, plan.device.value)
+        return plan
+    except DeviceError:
+        pass
+    tiers = load_tiers(config.tiers)
+    free = replace(config, device=None, precision=None, memory_format=None, compile=None)
+    fresh = make_plan(free, machine, job_of(free, find_model(config.model), None, index), tiers)
+    micro = min(fresh.micro_batch.value, plan.batch.value)
+    passes = -(-plan.batch.value // micro)
+    kept = {name: getattr(plan, name) for name in ("batch", "image_size", "learning_rate")}
+    moved = replace(
+        fresh,
+        **kept,
+        micro_batch=replace(fresh.micro_batch, value=micro),
+        accumulation=Choice(passes, f"keeps the batch of {plan.batch.value}", "rule"),
+    )
+    save_plan(moved, run.plan)
+    machine.save(run.machine)
+    sentence = (
+        f"{plan.device.value} is not here: the run goes on on {moved.device.value} with the same "
+        "batch, image size and learning rate"
+    )
+    EventLog(run, console.note).add("moved", sentence, old=plan.device.value)
+    return moved
+
+
+def forget_after(run: Run, epoch: int) -> None:
+    """Drop rows of epochs that a kill left without a checkpoint: they are done again."""
+    rows = list(read_lines(run.metrics))
+    kept = [row for row in rows if row["epoch"] <= epoch]
+    if len(kept) < len(rows):
+        write_text(run.metrics, "".join(json.dumps(row) + "\n" for row in kept))

@@ -1,0 +1,125 @@
+"""From a configuration to a plan: check the words, find machine and images, decide."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lacewing import console
+from lacewing.config import TrainConfig
+from lacewing.data.index import ImageIndex
+from lacewing.data.open import open_images
+from lacewing.data.pixels import kept_bytes
+from lacewing.data.sample import draw_sample
+from lacewing.engine.optimizers import find_optimizer, optimizer_advice
+from lacewing.errors import ConfigError
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS, parse_address
+from lacewing.hardware.inspect import inspect
+from lacewing.hardware.machine import Machine
+from lacewing.models.build import preprocessing_for
+from lacewing.models.catalog import ModelInfo, find_model
+from lacewing.models.weights import Weights, fetch_weights, read_weights_file
+from lacewing.performance_config import Tier, load_tiers
+from lacewing.planning.check import check_plan
+from lacewing.planning.document import load_plan
+from lacewing.planning.job import Job
+from lacewing.planning.make import make_plan
+from lacewing.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known before the first step."""
+
+    config: TrainConfig
+    info: ModelInfo
+    weights: Weights | None
+    machine: Machine
+    index: ImageIndex
+    plan: Plan
+
+
+def prepare(config: TrainConfig, backends: BackendTable = BACKENDS) -> Prepared:
+    """Find out and decide everything that a run needs, the quick checks first.
+
+    Raises a UserError for the first thing that can't be done.
+    """
+    tiers = check_words(config)
+    info = find_model(config.model)
+    weights = starting_weights(config, info)
+    machine = inspect(config.device, backends, config.output)
+    index = find_images(config, machine)
+    plan = decide(config, machine, job_of(config, info, weights, index), tiers)
+    return Prepared(config, info, weights, machine, index, plan)
+
+
+def check_words(config: TrainConfig) -> dict[str, Tier]:
+    """The tier table; raises a UserError for names and files that can't be right."""
+    if config.data is None:
+        raise ConfigError(
+            "--data (-data) is missing: give a folder of images, a .csv, a .tar, IP102, D0 or "
+            "sample."
+        )
+    find_optimizer(config.optimizer)
+    if config.device not in (None, "auto"):
+        parse_address(config.device)
+    if config.plan is not None:
+        load_plan(config.plan)
+    return load_tiers(config.tiers)
+
+
+def starting_weights(config: TrainConfig, info: ModelInfo) -> Weights | None:
+    """What the network starts from; None for random weights. Raises WeightsError."""
+    if isinstance(config.load_model, Path):
+        return read_weights_file(config.load_model, info)
+    if config.weights is not None:
+        return read_weights_file(config.weights, info)
+    return fetch_weights(info) if config.pretrained else None
+
+
+def find_images(config: TrainConfig, machine: Machine) -> ImageIndex:
+    """The data set with its splits; shows progress while it is scanned."""
+    assert config.data is not None
+    with console.progress("reading the images") as update:
+        return open_images(
+            config.data,
+            data_root=config.data_root,
+            images=config.images,
+            val_share=config.val_share,
+            test_share=config.test_share,
+            seed=config.seed,
+            threads=machine.cores.value,
+            progress=update,
+            draw_sample=draw_sample,
+        )
+
+
+def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index: ImageIndex) -> Job:
+    """What the plan must know of the work."""
+    optimizer = find_optimizer(config.optimizer)
+    training = index.split("train")
+    kept = index.take((index.table.column("split").to_numpy() != "test").nonzero()[0])
+    return Job(
+        training_images=len(training),
+        classes=len(index.classes),
+        model=info.name,
+        native_size=info.native_size,
+        min_size=info.min_size,
+        fixed_size=info.fixed_size,
+        size_multiple=info.size_multiple,
+        pretrained=weights is not None,
+        optimizer=optimizer.name,
+        default_learning_rate=optimizer.default_learning_rate(weights is not None),
+        optimizer_kernels=optimizer.kernels,
+        optimizer_advice=optimizer_advice(config.optimizer, config.weight_decay),
+        cache_bytes=lambda size: kept_bytes(kept, preprocessing_for(info, size, None).resize_size),
+    )
+
+
+def decide(config: TrainConfig, machine: Machine, job: Job, tiers: dict[str, Tier]) -> Plan:
+    """The plan file to the letter, if one was given; else what the rules say."""
+    if config.plan is None:
+        return make_plan(config, machine, job, tiers)
+    plan = load_plan(config.plan)
+    for note in check_plan(plan, machine):
+        console.note(note)
+    return plan

@@ -1,0 +1,54 @@
+"""What lies in the cache, and what clearing it deletes."""
+
+import os
+
+import pytest
+
+from lacewing.data.cached import KINDS, cache_contents, clear_cache
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "cache"
+    for name in ("scans/a.arrow", "pixels/a.u8", "pixels/b.u8", "unpacked/x/1.jpg", "mine.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(b"x" * 5000)
+    return place
+
+
+def counts(folder):
+    return {one.kind: one.files for one in cache_contents(folder)}
+
+
+def test_every_kind_is_told(folder):
+    assert counts(folder) == {"scans": 1, "pixels": 2, "unpacked": 1, "sample": 0}
+    sizes = {one.kind: one.bytes for one in cache_contents(folder)}
+    assert 10_000 <= sizes["pixels"] < 40_000
+    assert sizes["sample"] == 0
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path):
+    assert counts(tmp_path / "none") == dict.fromkeys(KINDS, 0)
+    assert clear_cache(tmp_path / "none") == 0
+
+
+def test_one_kind_is_cleared(folder):
+    before = {one.kind: one.bytes for one in cache_contents(folder)}
+    assert clear_cache(folder, "pixels") == before["pixels"]
+    assert counts(folder) == {"scans": 1, "pixels": 0, "unpacked": 1, "sample": 0}
+
+
+def test_everything_of_ours_is_cleared_and_nothing_else(folder):
+    clear_cache(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_what_a_link_leads_to_is_not_deleted(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/photo.jpg").write_bytes(b"x")
+    (folder / "sample").symlink_to(tmp_path / "other")
+    (folder / "unpacked/link").symlink_to(tmp_path / "other")
+    clear_cache(folder)
+    assert (tmp_path / "other/photo.jpg").exists()
+    assert not (folder / "sample").is_symlink()

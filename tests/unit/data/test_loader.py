@@ -1,0 +1,130 @@
+"""The same batches, however they are loaded."""
+
+import numpy as np
+import pytest
+import torch
+
+from lacewing.data.augment import AugmentConfig
+from lacewing.data.loader import EvalLoader, Loading, TrainLoader, ahead, normalised_squares
+from lacewing.data.open import open_images
+from lacewing.data.pixels import PixelStore, central_square
+from lacewing.data.preprocess import Preprocessing
+
+SETTINGS = Preprocessing(image_size=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def index(tmp_path, class_folders):
+    class_folders(tmp_path / "photos", {"ants": 7, "bees": 6})
+    return open_images(tmp_path / "photos", val_share=0.1, test_share=0, cache_dir=tmp_path / "c")
+
+
+def loader(index, *, batch_size=4, seed=0, workers=0, prefetch=2, keep="ram", augment=True):
+    return TrainLoader(
+        index,
+        PixelStore(index, SETTINGS, keep=keep),
+        AugmentConfig(enabled=augment),
+        batch_size=batch_size,
+        seed=seed,
+        loading=Loading(device=CPU, augment_device=CPU, workers=workers, prefetch=prefetch),
+    )
+
+
+def epoch(loader, number=0, start=0):
+    return list(loader.epoch(number, start))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("keep", ["ram", "disk", "none"])
+def test_batches_do_not_depend_on_how_they_are_loaded(index, workers, keep):
+    plain = epoch(loader(index))
+    other = epoch(loader(index, workers=workers, prefetch=5, keep=keep))
+    for one, two in zip(plain, other, strict=True):
+        assert torch.equal(one.images, two.images)
+        assert torch.equal(one.labels, two.labels)
+
+
+def test_a_resumed_epoch_goes_on_with_the_same_batches(index):
+    whole = epoch(loader(index, workers=2), number=3)
+    rest = epoch(loader(index), number=3, start=1)
+    assert len(rest) == len(whole) - 1
+    for one, two in zip(whole[1:], rest, strict=True):
+        assert torch.equal(one.images, two.images)
+
+
+def test_an_image_is_varied_the_same_in_any_batch(index):
+    small, large = (
+        {int(row): image for batch in epoch(loader(index, batch_size=size))
+         for row, image in zip(batch.rows, batch.images, strict=True)}
+        for size in (3, 5)
+    )  # fmt: skip
+    common = small.keys() & large.keys()
+    assert len(common) > 5
+    assert all(torch.equal(small[row], large[row]) for row in common)
+
+
+def test_epochs_and_seeds_differ(index):
+    first, second = epoch(loader(index), 0), epoch(loader(index), 1)
+    assert not torch.equal(first[0].images, second[0].images)
+    assert not np.array_equal(first[0].rows, epoch(loader(index, seed=1))[0].rows)
+
+
+def test_every_image_comes_once_and_the_odd_ones_are_left(index):
+    rows = np.concatenate([batch.rows for batch in epoch(loader(index, batch_size=5))])
+    assert len(set(rows.tolist())) == len(rows) == len(index) // 5 * 5
+
+
+def test_a_batch_larger_than_the_split_is_the_split(index):
+    assert loader(index, batch_size=500).batch_size == len(index)
+    assert loader(index, batch_size=500).steps_per_epoch == 1
+
+
+def test_labels_are_those_of_the_rows(index):
+    labels = index.column("label")
+    for batch in epoch(loader(index)):
+        assert batch.labels.tolist() == labels[batch.rows].tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_evaluation_takes_every_image_once_in_order(index, workers, batch_size):
+    store = PixelStore(index, SETTINGS, keep="none")
+    loading = Loading(device=CPU, augment_device=CPU, workers=workers)
+    batches = EvalLoader(index, store, batch_size=batch_size, loading=loading)
+    images = torch.cat([batch.images for batch in batches])
+    assert len(list(batches)) == len(batches)
+    squares = np.stack([central_square(store.get(row), 28) for row in range(len(index))])
+    assert torch.equal(images, normalised_squares(squares, SETTINGS))
+
+
+def test_normalisation_is_mean_and_std():
+    squares = np.full((1, 2, 2, 3), 255, np.uint8)
+    values = normalised_squares(squares, SETTINGS)[0, :, 0, 0]
+    assert values.tolist() == pytest.approx([0.6 / 0.2, 0.5 / 0.3, 0.4 / 0.4])
+
+
+def test_without_augmentation_an_image_is_its_middle(index):
+    batch = epoch(loader(index, augment=False))[0]
+    store = PixelStore(index, SETTINGS, keep="none")
+    side = SETTINGS.resize_size
+    small = central_square(store.get(int(batch.rows[0])), side).mean()
+    assert float(batch.images[0].mean()) == pytest.approx(
+        float(np.mean((small / 255 - np.array(SETTINGS.mean)) / np.array(SETTINGS.std))), abs=0.5
+    )
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    def fail(item):
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 1"):
+        list(ahead([1, 2, 3], fail, workers=2, prefetch=2))
+
+
+def test_no_more_than_asked_is_prepared_ahead():
+    made = []
+    stream = ahead(range(100), lambda item: made.append(item) or item, workers=1, prefetch=3)
+    assert next(stream) == 0
+    stream.close()
+    assert len(made) <= 6

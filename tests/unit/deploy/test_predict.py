@@ -1,0 +1,167 @@
+"""Predictor: from photos to names."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lacewing.data.preprocess import Preprocessing
+from lacewing.deploy.predict import BATCH, device_address, load_predictor, model_file
+from lacewing.errors import ConfigError, DeviceError, LacewingError, RunError
+from lacewing.models.build import build_model
+from lacewing.models.bundle import save_model
+from lacewing.models.catalog import find_model
+
+
+def test_each_photo_gets_its_name_in_the_order_given(predictor, photo):
+    paths = [photo(colour) for colour in ("blue", "red", "green")]
+    predictions = predictor.predict(paths)
+    assert [one.path for one in predictions] == paths
+    assert [one.classes[0] for one in predictions] == ["blue", "red", "green"]
+    assert all(one.error is None for one in predictions)
+
+
+def test_probabilities_fall_and_add_up(predictor, photo):
+    (one,) = predictor.predict([str(photo("red"))])
+    assert list(one.probabilities) == sorted(one.probabilities, reverse=True)
+    assert sum(one.probabilities) == pytest.approx(1)
+
+
+def test_top_k_cuts_the_names(predictor, photo):
+    red = photo("red")
+    assert predictor.predict([red], top_k=1)[0].classes == ("red",)
+    assert len(predictor.predict([red], top_k=99)[0].classes) == 3
+    with pytest.raises(ConfigError, match="top_k must be at least 1"):
+        predictor.predict([red], top_k=0)
+
+
+def test_a_file_that_cannot_be_read_is_a_row_with_an_error(predictor, photo, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photo("red").read_bytes()[:200])
+    predictions = predictor.predict([tmp_path / "gone.jpg", broken, photo("green")])
+    assert predictions[0].error == "No such file or directory"
+    assert predictions[1].error
+    assert predictions[0].classes == predictions[1].classes == ()
+    assert predictions[2].classes[0] == "green"
+
+
+def test_only_unreadable_files_are_no_crash(predictor, tmp_path):
+    (one,) = predictor.predict([tmp_path])
+    assert one.error == "Is a directory"
+
+
+def test_no_files_give_no_predictions(predictor):
+    assert predictor.predict([]) == []
+
+
+def test_more_than_a_batch_is_told_and_stays_in_order(predictor, photo):
+    red, blue = photo("red"), photo("blue")
+    paths = [red if number % 3 else blue for number in range(2 * BATCH + 5)]
+    told = []
+    predictions = predictor.predict(paths, progress=lambda done, total: told.append((done, total)))
+    assert told == [(BATCH, 69), (2 * BATCH, 69), (69, 69)]
+    assert [one.classes[0] for one in predictions] == [path.stem for path in paths]
+    assert replace(predictor, threads=0).predict(paths) == predictions
+
+
+def test_the_networks_input_is_normalised_as_it_was_trained(predictor):
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.4, 0.2)
+    other = replace(predictor, preprocessing=Preprocessing(image_size=8, mean=mean, std=std))
+    squares = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    inputs = (squares.astype(np.float64) / 255 - mean) / std
+    expected = torch.from_numpy(10 * inputs.mean((1, 2))).softmax(1).numpy()
+    assert other.probabilities(squares) == pytest.approx(expected, abs=1e-5)
+
+
+class Greedy(nn.Module):
+    """Has memory for four images at once."""
+
+    def __init__(self, model, error):
+        super().__init__()
+        self.model, self.error, self.sizes = model, error, []
+
+    def forward(self, images):
+        self.sizes.append(len(images))
+        if len(images) > 4:
+            raise self.error
+        return self.model(images)
+
+
+def test_an_exhausted_memory_halves_the_batch(predictor):
+    squares = np.random.default_rng(0).integers(0, 256, (11, 8, 8, 3), dtype=np.uint8)
+    greedy = Greedy(predictor.model, MemoryError())
+    halved = replace(predictor, model=greedy).probabilities(squares)
+    assert halved == pytest.approx(predictor.probabilities(squares), abs=1e-6)
+    assert greedy.sizes == [11, 6, 3, 3, 5, 3, 2]
+
+
+def test_any_other_error_is_passed_on(predictor):
+    squares = np.zeros((8, 8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match="shapes"):
+        replace(predictor, model=Greedy(predictor.model, ValueError("shapes"))).probabilities(
+            squares
+        )
+
+
+def saved(path: Path) -> Path:
+    """A small network with random weights in a file."""
+    info = find_model("efficientnet_lite0")
+    model = build_model(info, classes=3, dropout=0.0, weights=None, image_size=32)
+    fields = {
+        "model": info.name,
+        "classes": ["red", "green", "blue"],
+        "class_ids": ["0", "1", "2"],
+        "dropout": 0.0,
+        "preprocessing": Preprocessing(image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3).as_dict(),
+        "figures": {},
+    }
+    save_model(path, model.state_dict(), fields)
+    return path
+
+
+def test_a_saved_model_predicts_alone_and_in_its_run_folder(tmp_path, photo):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("epochs: 1\n")
+    file = saved(tmp_path / "run" / "model.safetensors")
+    alone = load_predictor(file, "cpu")
+    assert alone.classes == ("red", "green", "blue")
+    assert alone.preprocessing.image_size == 32
+    assert not alone.model.training
+    paths = [photo("red"), photo("green")]
+    in_folder = load_predictor(tmp_path / "run", "cpu")
+    assert in_folder.predict(paths) == alone.predict(paths)
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(RunError, match="There is no run folder or model file"):
+        model_file(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="is not a run folder"):
+        model_file(tmp_path)
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(RunError, match=r"has no model\.safetensors: no epoch"):
+        model_file(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(LacewingError, match=r"model\.safetensors"):
+        load_predictor(tmp_path, "cpu")
+
+
+def test_the_device_is_the_best_or_the_one_asked_for():
+    assert device_address("cpu") == "cpu"
+    assert device_address("auto") == device_address(None)
+    with pytest.raises(DeviceError, match="no kind of device called 'gpu'"):
+        device_address("gpu")
+
+
+def test_predicting_imports_nothing_of_training():
+    code = (
+        "import sys, lacewing.deploy.predict, lacewing.deploy.output\n"
+        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('lacewing.')}\n"
+        "sys.exit(str(rooms & {'training', 'planning', 'results', 'api'} or ''))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert ended.stderr.decode().strip() == ""

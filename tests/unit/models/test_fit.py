@@ -1,0 +1,82 @@
+"""What is loaded, what is left out, and how it is said."""
+
+import pytest
+import torch
+from torch import nn
+
+from lacewing.errors import WeightsError
+from lacewing.models.build import build_model, describe_fit
+from lacewing.models.catalog import find_model
+from lacewing.models.fit import fit_state, load_into
+from lacewing.models.weights import Weights
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return find_model("test_resnet")
+
+
+@pytest.fixture
+def state(tiny):
+    torch.manual_seed(3)
+    return build_model(tiny, 7, 0.0, None, 64).state_dict()
+
+
+@pytest.fixture
+def network(tiny):
+    return lambda classes: build_model(tiny, classes, 0.0, None, 64)
+
+
+def test_a_whole_state_is_loaded(tiny, network, state):
+    model = network(7)
+    total = len(state)
+    assert load_into(model, tiny, Weights(state=state, source="F")) == (
+        f"{total} of {total} tensors loaded from F"
+    )
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_a_head_of_other_classes_is_left_out_and_said(tiny, network, state):
+    model = network(5)
+    before = model.fc.weight.clone()
+    assert load_into(model, tiny, Weights(state=state, source="F")).endswith(
+        "from F; the head for 7 classes was left out"
+    )
+    assert torch.equal(model.fc.weight, before)
+    assert torch.equal(model.conv1[0].weight, state["conv1.0.weight"])
+
+
+def test_half_a_head_is_none(network, state):
+    del state["fc.bias"]
+    fit = fit_state(network(7), state)
+    assert fit.missing == ("fc.weight", "fc.bias")
+    assert fit.dropped == ("fc.weight",)
+
+
+def test_missing_and_foreign_tensors_are_named(tiny, network, state):
+    for name in ("fc.weight", "fc.bias", "bn1.weight"):
+        del state[name]
+    state["ema.decay"] = torch.ones(1)
+    sentence = load_into(network(7), tiny, Weights(state=state, source="F"))
+    assert sentence.endswith(
+        "; the head starts new; 1 start new (bn1.weight); 1 of the file have no place (ema.decay)"
+    )
+
+
+def test_another_networks_weights_are_refused(tiny, network):
+    other = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(8, 7)).state_dict()
+    with pytest.raises(WeightsError, match=r"F does not hold weights of test_resnet: only 0 of "):
+        load_into(network(7), tiny, Weights(state=other, source="F"))
+
+
+def test_a_transformers_positions_are_interpolated_to_the_new_size():
+    info = find_model("vit_tiny_patch16_224")
+    small = build_model(info, 5, 0.0, None, 64)
+    with torch.no_grad():
+        small.pos_embed.fill_(0.25)
+    weights = Weights(state=small.state_dict(), source="F")
+    large = build_model(info, 5, 0.0, weights, 96)
+    assert large.pos_embed.shape[1] == 1 + 6 * 6
+    torch.testing.assert_close(large.pos_embed, torch.full_like(large.pos_embed, 0.25))
+    total = len(small.state_dict())
+    assert describe_fit(info, 5, weights, 96) == f"{total} of {total} tensors loaded from F"
