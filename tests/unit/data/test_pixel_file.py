@@ -15,7 +15,6 @@ from lacewing.data import pixel_file, pixel_place
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.pixel_file import PAGE, PixelFile, layout, open_pixel_file
-from lacewing.data.pixel_place import make_room, pixel_limit
 from lacewing.data.pixels import PixelStore, load_pixels, open_kept, pixel_key
 from lacewing.data.preprocess import Preprocessing
 
@@ -354,48 +353,6 @@ def test_space_is_asked_for_where_it_can_not_be_kept(cache, monkeypatch, way):
     assert not (cache / "b.u8").exists()
 
 
-@pytest.fixture
-def full_place(cache, monkeypatch) -> Path:
-    """A folder with three files of 1000 bytes, a the oldest, where 3500 bytes are allowed."""
-    cache.mkdir()
-    for age, name in enumerate(("c", "b", "a")):
-        (cache / f"{name}.u8").write_bytes(b"x" * 1000)
-        os.utime(cache / f"{name}.u8", (1e9 - age, 1e9 - age))
-    monkeypatch.setattr(pixel_place, "pixel_limit", lambda folder: 3500)
-    return cache
-
-
-def names(folder: Path) -> str:
-    return "".join(sorted(path.stem for path in folder.iterdir()))
-
-
-@pytest.mark.parametrize(
-    ("size", "left"), [(500, "abc"), (501, "bc"), (1500, "bc"), (1501, "c"), (3500, "")]
-)
-def test_room_is_made_by_the_least_recently_used(full_place, size, left):
-    make_room(full_place, size)
-    assert names(full_place) == left
-
-
-def test_what_can_never_fit_costs_no_other_file(full_place):
-    with pytest.raises(OSError, match="are needed, and all decoded images may take"):
-        make_room(full_place, 3501)
-    assert names(full_place) == "abc"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows itself keeps files that are in use")
-def test_files_in_use_stay(full_place):
-    descriptor = os.open(full_place / "a.u8", os.O_RDONLY)
-    pixel_place.lock_shared(descriptor)
-    make_room(full_place, 1500)
-    assert names(full_place) == "ac"
-    with pytest.raises(OSError, match="1000 B are in use"):
-        make_room(full_place, 3000)
-    os.close(descriptor)
-    make_room(full_place, 3000)
-    assert names(full_place) == ""
-
-
 def test_an_open_pixel_file_is_in_use(index, cache, monkeypatch):
     path = fill(index, cache)
     monkeypatch.setattr(pixel_place, "pixel_limit", lambda folder: path.stat().st_size + 10)
@@ -410,19 +367,6 @@ def test_opening_is_a_use(index, cache):
     os.utime(path, (1e9, 1e9))
     kept(index, cache)
     assert path.stat().st_mtime > 1e9
-
-
-def test_the_limit_is_a_share_of_the_disk(cache, monkeypatch):
-    class Usage:
-        free = 50_000
-
-    monkeypatch.setattr(pixel_place.shutil, "disk_usage", lambda place: Usage)
-    assert pixel_limit(cache / "not/there") == 5_000
-    cache.mkdir()
-    (cache / "a.u8").write_bytes(b"x" * 10_000)
-    assert pixel_limit(cache) == 6_000
-    Usage.free = 1 << 50
-    assert pixel_limit(cache) == 20 * 2**30
 
 
 def test_a_mark_is_the_crc_with_a_bit_above():
