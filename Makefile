@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# The oldest torch that lacewing takes is the last one that torch-directml takes (Python <= 3.12).
+OLDEST       := .venv-oldest
+OLDEST_STAMP := $(OLDEST)/.installed
+
 .PHONY: demo test lint format docs test-oldest clean
 
 $(STAMP): pyproject.toml
@@ -32,5 +36,14 @@ docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group docs
 	$(BIN)/mkdocs build --strict
 
+$(OLDEST_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(OLDEST)/bin/python -m pip install --quiet torch-directml --editable . --group dev
+	touch $(OLDEST_STAMP)
+
+test-oldest: $(OLDEST_STAMP)
+	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal
+
 clean:
-	rm -rf $(VENV) .venv-oldest site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) site .mypy_cache .pytest_cache .ruff_cache

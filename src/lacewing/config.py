@@ -15,6 +15,7 @@ from lacewing.errors import ConfigError
 from lacewing.fields import (
     Reader,
     boolean,
+    duration,
     number,
     one_of,
     path,
@@ -27,6 +28,7 @@ from lacewing.values import nearest
 SECTIONS = {
     "data": "what to train on",
     "model": "the network",
+    "recipe": "the recipe",
     "optimizer": "the optimiser",
     "batch_size": "how long, how much",
     "device": "the machine (the plan decides what is not given)",
@@ -36,6 +38,29 @@ SECTIONS = {
 }
 """Titles of the groups of fields, by the first field of each."""
 
+RECIPES = ("auto", "classic", "features", "finetune")
+CLASSIC = frozenset(
+    (
+        "dropout",
+        "optimizer",
+        "scheduler",
+        "learning_rate",
+        "weight_decay",
+        "momentum",
+        "nesterov",
+        "step_epochs",
+        "gamma",
+        "warmup_epochs",
+        "label_smoothing",
+        "clip_norm",
+        "batch_size",
+        "accumulate",
+        "epochs",
+        "limit_epochs",
+        "patience",
+    )
+)
+"""Fields that describe the classic training: whoever sets one gets what it says."""
 SCHEDULERS = ("none", "steplr", "expdecay", "cosine", "onecycle", "plateau")
 
 
@@ -70,6 +95,14 @@ class TrainConfig:
     dropout: Annotated[float, number(at_least=0, below=1), Short("-do")] = 0.0
     """Dropout before the head, a probability."""
 
+    recipe: Annotated[str | None, one_of(*RECIPES, optional=True, unset=("none",))] = None
+    """auto: the best model for the time; features: a head on frozen features; finetune: that,
+then all weights; classic: just what the flags say, the default where one of them is given."""
+    budget: Annotated[float | None, duration(optional=True)] = None
+    """Time for the whole run, as in 90s, 10m or 2h; the recipe spends it and no more."""
+    optimize: Annotated[str, one_of("accuracy", "macro-f1")] = "accuracy"
+    """What the recipe makes best: the share of right answers, or the mean over the classes."""
+
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
     scheduler: Annotated[str, one_of(*SCHEDULERS), Short("-sch")] = "cosine"
@@ -90,6 +123,11 @@ class TrainConfig:
     """Epochs of linear warm-up, for any schedule."""
     label_smoothing: Annotated[float, number(at_least=0, below=1)] = 0.0
     """Label smoothing of the loss."""
+    head_rate: Annotated[float | None, number(above=0, optional=True)] = None
+    """Learning rate of the head over that of the rest; 10 for a new head on pretrained weights
+where no --learning-rate is given, else 1."""
+    decay_norms: Annotated[bool, boolean()] = True
+    """Weight decay also for biases and the scales of norms."""
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 
@@ -108,6 +146,8 @@ class TrainConfig:
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
     image_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
     """Side of the network's square input, in pixels."""
+    eval_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
+    """Side of the input in validation, test and prediction; as in training if not given."""
     precision: Annotated[str | None, one_of("fp32", "tf32", "bf16", "fp16", optional=True)] = None
     """Precision of the forward pass."""
     memory_format: Annotated[str | None, one_of("contiguous", "channels_last", optional=True)] = (
@@ -139,6 +179,14 @@ class TrainConfig:
     """Largest relative change of brightness, contrast and saturation."""
     min_crop: Annotated[float, number(above=0, at_most=1)] = 0.5
     """Smallest area of a random resized crop, as a share of the image."""
+    trivial_augment: Annotated[bool, boolean()] = False
+    """One random change of 14 kinds per image (TrivialAugment), not rotation and colour jitter."""
+    erasing: Annotated[float, number(at_least=0, at_most=1)] = 0.0
+    """Probability that a rectangle of an image is erased."""
+    mixup: Annotated[float, number(at_least=0, at_most=100)] = 0.0
+    """Blend pairs of images by Beta(mixup, mixup), for long runs; 0 is off."""
+    cutmix: Annotated[float, number(at_least=0, at_most=100)] = 0.0
+    """Paste a part of one image into another by Beta(cutmix, cutmix); 0 is off."""
 
     output: Annotated[Path, path(metavar="FOLDER")] = Path("runs")
     """Folder in which the run folder is made."""
@@ -214,11 +262,36 @@ def check_together(config: TrainConfig) -> None:
         config.nesterov and config.momentum == 0,
         "--nesterov needs a --momentum above 0.",
     )
+    asked = [
+        f"--{word.replace('_', '-')}"
+        for word in ("trivial_augment", "erasing", "mixup", "cutmix")
+        if getattr(config, word)
+    ]
+    refuse(
+        asked and not config.augment,
+        f"{' and '.join(asked)} vary the training images, but --augment is False: leave that out.",
+    )
     refuse(
         config.val_share + config.test_share >= 1,
         f"--val-share {config.val_share:g} and --test-share {config.test_share:g} leave no image "
         "to train on: their sum must be below 1.",
     )
+
+
+def with_recipe(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, and `recipe`: auto, or classic where a classic field is among it."""
+    if given.get("recipe") is not None:
+        return given
+    return {**given, "recipe": "classic" if CLASSIC.intersection(given) else "auto"}
+
+
+def require_data(config: TrainConfig) -> None:
+    """Raise ConfigError where no data set is named."""
+    if config.data is None:
+        raise ConfigError(
+            "--data (-data) is missing: give a folder of images, a .csv, a .tar, IP102, D0 or "
+            "sample."
+        )
 
 
 @cache

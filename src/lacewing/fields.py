@@ -5,13 +5,13 @@ gets the same sentence wherever it comes from. `auto` and an empty YAML value bo
 "not asked" and become None where a field allows it.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lacewing.errors import ConfigError
-from lacewing.values import nearest
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ class Reader:
     metavar: str
     read: Callable[[Any], Any]
     optional: bool = False
+    unset: tuple[str, ...] = ("auto", "none")
+    """Words for "not asked", where the field is optional."""
 
     def check(self, field: str, value: Any) -> Any:
         """The value that `value` stands for. Raises ConfigError naming the flag of `field`."""
-        if self.optional and (value is None or str(value).lower() in ("auto", "none")):
+        if self.optional and (value is None or str(value).lower() in self.unset):
             return None
         try:
             return self.read(value)
@@ -93,6 +95,30 @@ def whole(*, at_least: int = 0, at_most: int | None = None, optional: bool = Fal
     return Reader("N", read, optional)
 
 
+SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+DURATION = re.compile(r"([0-9.]+) *([a-z]*) *")
+
+
+def duration(*, optional: bool = False) -> Reader:
+    """A time above 0, in seconds: `90`, `90s`, `10m`, `1.5h`, `1h30m`."""
+    wanted = "must be a time like 90s, 10m or 1h30m"
+
+    def read(value: Any) -> float:
+        text = str(value).strip().lower()
+        if isinstance(value, bool) or DURATION.sub("", text):
+            raise ValueError(wanted)
+        try:
+            parts = DURATION.findall(text)
+            seconds = sum(float(count) * SECONDS[unit] for count, unit in parts)
+        except (ValueError, KeyError):
+            raise ValueError(wanted) from None
+        if not 0 < seconds < float("inf"):
+            raise ValueError(wanted)
+        return float(seconds)
+
+    return Reader("TIME", read, optional)
+
+
 TRUE = frozenset({"true", "yes", "1", "on", "t", "y"})
 FALSE = frozenset({"false", "no", "0", "off", "f", "n"})
 
@@ -111,19 +137,20 @@ def boolean(*, optional: bool = False) -> Reader:
     return Reader("True|False", _read_boolean, optional)
 
 
-def one_of(*words: str, optional: bool = False) -> Reader:
-    """One of a few words, in any case."""
+def one_of(
+    *words: str, optional: bool = False, unset: tuple[str, ...] = ("auto", "none")
+) -> Reader:
+    """One of a few words, in any case; `unset` as in Reader."""
 
     def read(value: Any) -> str:
         word = str(value).strip().lower()
         # YAML reads a bare `none`, `off` or `no` as something else than text.
         word = {"false": "off", "true": "on"}.get(word, word) if word not in words else word
         if word not in words:
-            hint = nearest(word, list(words), count=1).rstrip("?")
-            raise ValueError(f"must be one of {', '.join(words)}{hint}")
+            raise ValueError(f"must be one of {', '.join(words)}")
         return word
 
-    return Reader("|".join(words), read, optional)
+    return Reader("|".join(words), read, optional, unset)
 
 
 def text(*, metavar: str = "TEXT", optional: bool = False) -> Reader:
@@ -144,9 +171,16 @@ def path(*, metavar: str = "PATH", optional: bool = False) -> Reader:
     def read(value: Any) -> Path:
         if not str(value).strip() or "\0" in str(value):
             raise ValueError("must be a path")
-        return Path(str(value)).expanduser()
+        return _expanded(value)
 
     return Reader(metavar, read, optional)
+
+
+def _expanded(value: Any) -> Path:
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError:  # ~ of a user that is not there
+        raise ValueError("must be a path, and there is no such user") from None
 
 
 def switch_or_path() -> Reader:
@@ -156,20 +190,6 @@ def switch_or_path() -> Reader:
         try:
             return _read_boolean(value)
         except ValueError:
-            return Path(str(value)).expanduser()
+            return _expanded(value)
 
     return Reader("True|False|PATH", read)
-
-
-def word_list(known: Sequence[str] | None = None) -> Reader:
-    """Words separated by commas; with `known`, each must be among them."""
-
-    def read(value: Any) -> tuple[str, ...]:
-        parts = value if isinstance(value, list | tuple) else str(value).split(",")
-        words = tuple(str(part).strip() for part in parts if str(part).strip())
-        for word in words:
-            if known is not None and word not in known:
-                raise ValueError(f"knows {', '.join(known)}; {word!r} is none of them")
-        return words
-
-    return Reader("WORD[,WORD]", read)

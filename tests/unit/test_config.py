@@ -90,6 +90,7 @@ def test_a_python_call_and_a_replacement_are_checked_too():
         ({"nesterov": True}, "but --optimizer is adamw"),
         ({"nesterov": True, "optimizer": "SGD", "momentum": 0}, "needs a --momentum above 0"),
         ({"val_share": 0.5, "test_share": 0.5}, "leave no image"),
+        ({"augment": False, "mixup": 0.2, "erasing": 0.1}, "--erasing and --mixup vary"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(fields, fragment):

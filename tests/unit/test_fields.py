@@ -15,7 +15,6 @@ from lacewing.fields import (
     switch_or_path,
     text,
     whole,
-    word_list,
 )
 
 
@@ -93,10 +92,10 @@ def test_neither(word):
         boolean().check("x", word)
 
 
-def test_one_of_ignores_case_and_names_the_nearest():
+def test_one_of_ignores_case_and_names_them_all():
     reader = one_of("none", "steplr", "expdecay")
     assert reader.check("scheduler", "StepLR") == "steplr"
-    with pytest.raises(ConfigError, match=r"none, steplr, expdecay; did you mean steplr, but"):
+    with pytest.raises(ConfigError, match=r"none, steplr, expdecay, but it was"):
         reader.check("scheduler", "setplr")
 
 
@@ -146,11 +145,3 @@ def test_a_switch_or_path():
     assert switch_or_path().check("load_model", "yes") is True
     assert switch_or_path().check("load_model", False) is False
     assert switch_or_path().check("load_model", Path("runs/a")) == Path("runs/a")
-
-
-def test_words_in_a_list():
-    reader = word_list(("onnx", "torchscript"))
-    assert reader.check("formats", "onnx, torchscript,") == ("onnx", "torchscript")
-    assert reader.check("formats", ["onnx"]) == ("onnx",)
-    with pytest.raises(ConfigError, match="'pdf' is none of them"):
-        reader.check("formats", "pdf")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from lacewing import console
 from lacewing.commands.command import Command, check_target
-from lacewing.config import Short, TrainConfig
+from lacewing.config import Short, TrainConfig, require_data
 from lacewing.fields import path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
 
@@ -59,6 +59,8 @@ class DemoOptions:
 def train(given: Given) -> int:
     """Train a classifier."""
     config = config_from(given)
+    if config.train and not config.load_checkpoint:
+        require_data(config)
     from lacewing.api import run_training
 
     return exit_code(run_training(config))
@@ -96,6 +98,7 @@ def plan(given: Given) -> int:
     options = options_from(PlanOptions, given)
     config = config_from({name: value for name, value in given.items() if name != "out"})
     check_target(options.out)
+    require_data(config)
     from lacewing.api import run_plan
     from lacewing.planning.document import save_plan
 

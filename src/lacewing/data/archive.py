@@ -44,7 +44,8 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
         temporary.rename(target)
     except (tarfile.TarError, EOFError) as error:
         raise DataError(
-            f"{archive} is damaged ({error}): download it again, or unpack it yourself."
+            f"{archive} is damaged ({str(error).splitlines()[0]}): download it again, or unpack "
+            "it yourself."
         ) from None
     except OSError as error:
         reason = error.strerror or error

@@ -1,7 +1,8 @@
 """Augmentation of training images: drawn per sample by address, computed per batch on tensors.
 
 One resampling does crop, scale, aspect, rotation and flip together, so an image is
-interpolated once; brightness, contrast and saturation follow, in this order.
+interpolated once; brightness, contrast and saturation follow, in this order. What else may be
+asked for lies in trivial.py, erasing.py and mixing.py.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lacewing.data.chance import uniforms
+from lacewing.data.chance import ERASING, TRIVIAL, uniforms
+from lacewing.data.erasing import COLUMNS as ERASING_COLUMNS
+from lacewing.data.erasing import draw_boxes
 from lacewing.data.resample import resample
+from lacewing.data.trivial import COLUMNS as TRIVIAL_COLUMNS
+from lacewing.data.trivial import Trivial, draw_trivial, jitters, retouch, warps
 
 FLIP, ROTATION, BRIGHTNESS, CONTRAST, SATURATION, ACROSS, DOWN = range(7)
 """Columns of a sample's uniform numbers; the crop's tries follow: TRIES areas, TRIES aspects."""
@@ -35,6 +40,14 @@ class AugmentConfig:
     """Largest relative change of brightness, contrast and saturation, 0..1."""
     min_crop: float = 0.5
     """Smallest area of a crop, as a share of the image, above 0."""
+    trivial: bool = False
+    """TrivialAugment in the place of rotation and colour jitter."""
+    erasing: float = 0.0
+    """Probability that a rectangle is erased."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which images are blended; 0 is off."""
+    cutmix: float = 0.0
+    """The same for images that are pasted into others."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,10 @@ class Parameters:
     heights: np.ndarray
     """int64 [N]: the images' own pixels, without the canvas's padding."""
     widths: np.ndarray
+    trivial: Trivial | None = None
+    """What TrivialAugment drew; its warps and factors are in `affine` and `jitter` already."""
+    erased: np.ndarray | None = None
+    """int64 [N, 4]: top, left, bottom, right of what is to be erased once normalised."""
 
 
 def draw(
@@ -74,11 +91,21 @@ def draw(
         return Parameters(affine, np.ones((len(samples), 3), np.float32), heights, widths)
     u = uniforms(seed, epoch, samples, 7 + 2 * TRIES)
     centre, boxes = crops(u, heights, widths, config.min_crop)
-    angle = np.radians(config.rotation) * (2 * u[:, ROTATION] - 1)
     mirrored = (u[:, FLIP] < 0.5) & config.flip
-    affine = affine_maps(centre, boxes, angle, mirrored, size)
-    jitter = 1 + config.color_jitter * (2 * u[:, BRIGHTNESS : SATURATION + 1] - 1)
-    return Parameters(affine, jitter.astype(np.float32), heights, widths)
+    trivial = None
+    if config.trivial:
+        trivial = draw_trivial(uniforms(seed, epoch, samples, TRIVIAL_COLUMNS, TRIVIAL))
+        plain = affine_maps(centre, boxes, np.zeros(len(u)), mirrored, size)
+        affine, factors = after(plain, warps(trivial, size)), jitters(trivial)
+    else:
+        angle = np.radians(config.rotation) * (2 * u[:, ROTATION] - 1)
+        affine = affine_maps(centre, boxes, angle, mirrored, size)
+        factors = 1 + config.color_jitter * (2 * u[:, BRIGHTNESS : SATURATION + 1] - 1)
+    erased = None
+    if config.erasing:
+        places = uniforms(seed, epoch, samples, ERASING_COLUMNS, ERASING)
+        erased = draw_boxes(places, config.erasing, size)
+    return Parameters(affine, factors.astype(np.float32), heights, widths, trivial, erased)
 
 
 def crops(
@@ -120,6 +147,13 @@ def affine_maps(
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 
 
+def after(affine: np.ndarray, warp: np.ndarray) -> np.ndarray:
+    """The maps [N, 2, 3] that warp an output pixel first and then find it in the image."""
+    linear = affine[:, :, :2] @ warp[:, :, :2]
+    shift = affine[:, :, :2] @ warp[:, :, 2:] + affine[:, :, 2:]
+    return np.concatenate([linear, shift], axis=2)
+
+
 def apply(canvas: Tensor, parameters: Parameters, size: int) -> Tensor:
     """Augmented images, float32 [N, 3, size, size] in 0..1, on the canvas's device.
 
@@ -127,9 +161,9 @@ def apply(canvas: Tensor, parameters: Parameters, size: int) -> Tensor:
     and nothing is read of the rest.
     """
     images = resample(canvas, parameters.affine, parameters.heights, parameters.widths, size)
-    if (parameters.jitter == 1).all():
-        return images
-    return jitter(images, torch.from_numpy(parameters.jitter).to(canvas.device))
+    if (parameters.jitter != 1).any():
+        images = jitter(images, torch.from_numpy(parameters.jitter).to(canvas.device))
+    return images if parameters.trivial is None else retouch(images, parameters.trivial)
 
 
 def jitter(images: Tensor, factors: Tensor) -> Tensor:

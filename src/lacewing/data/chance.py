@@ -9,6 +9,8 @@ import numpy as np
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """SplitMix64's increment: 2**64 divided by the golden ratio, made odd."""
 MASK = 2**64 - 1
+VARIATION, TRIVIAL, ERASING, MIXING = 0, 32, 40, 64
+"""First columns of what is drawn for a sample: each use has its own, so none sways another."""
 
 
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -22,15 +24,18 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.argsort(generator.random_raw(count), kind="stable").astype(np.int64)
 
 
-def uniforms(seed: int, epoch: int, samples: np.ndarray, count: int) -> np.ndarray:
+def uniforms(
+    seed: int, epoch: int, samples: np.ndarray, count: int, first: int = VARIATION
+) -> np.ndarray:
     """Uniform numbers in [0, 1), float64 [N, count], for samples int64 [N].
 
-    (seed, epoch, sample) is hashed to the start of a SplitMix64 sequence (Steele, Lea and
-    Flood, "Fast splittable pseudorandom number generators", 2014) and the column is the place
-    in it: a number costs one hash and needs none of its neighbours.
+    They are the columns from `first` on. (seed, epoch, sample) is hashed to the start of a
+    SplitMix64 sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+    2014) and the column is the place in it: a number costs one hash and needs none of its
+    neighbours.
     """
     starts = _hash(_hash(_hash(_words(seed)) + _words(epoch)) + samples.astype(np.uint64))
-    places = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
+    places = np.arange(first + 1, first + count + 1, dtype=np.uint64) * GOLDEN
     words = _mix(starts[:, None] + places)
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

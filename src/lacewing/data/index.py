@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from lacewing.errors import DataError
 from lacewing.store.atomic import replacing
+from lacewing.values import MIB
 
 SCHEMA = pa.schema(
     [
@@ -27,6 +28,10 @@ SCHEMA = pa.schema(
     ]
 )
 SPLITS = ("train", "val", "test")
+HASHED = ("path", "label", "split", "hash")
+"""Columns of which the fingerprint is made."""
+MAPPED_BYTES = 64 * MIB
+"""A larger index file is mapped into memory instead of read: its rows are loaded when used."""
 METADATA_KEY = b"lacewing.index"
 VERSION = 1
 
@@ -64,13 +69,22 @@ class ImageIndex:
         """One column as a numpy array [rows]."""
         return self.table.column(name).to_numpy(zero_copy_only=False)
 
+    def path(self, row: int) -> str:
+        """The absolute path of one row."""
+        return str(self.root / self.table.column("path")[row].as_py())
+
     def paths(self) -> list[str]:
-        """Absolute paths [rows]."""
+        """Absolute paths [rows]: a Python string per image, so ask a large index for single ones."""
         return [str(self.root / path) for path in self.table.column("path").to_pylist()]
 
     def split(self, name: str) -> "ImageIndex":
-        """The rows of one split, in their order."""
-        return replace(self, table=self.table.filter(pc.field("split") == name))
+        """The rows of one split, in their order; of rows that lie together, without a copy."""
+        return replace(self, table=_rows_where(self.table, pc.equal(self.table["split"], name)))
+
+    def without(self, split: str) -> "ImageIndex":
+        """The rows of the other splits."""
+        others = pc.not_equal(self.table["split"], split)
+        return replace(self, table=_rows_where(self.table, others))
 
     def take(self, rows: np.ndarray) -> "ImageIndex":
         """Some rows, in the given order."""
@@ -78,17 +92,14 @@ class ImageIndex:
 
     def counts(self, split: str) -> np.ndarray:
         """Images per class in one split, int64 [classes]."""
-        labels = self.split(split).column("label")
-        return np.bincount(labels, minlength=len(self.classes))
+        labels = self.table["label"].filter(pc.equal(self.table["split"], split))
+        return np.bincount(labels.to_numpy(), minlength=len(self.classes))
 
     def fingerprint(self) -> str:
         """A hash over path, label, split and content of every row, in their order, hex."""
         digest = blake2b(digest_size=16)
-        columns = [
-            self.table.column(name).to_pylist() for name in ("path", "label", "split", "hash")
-        ]
-        for row in zip(*columns, strict=True):
-            digest.update(json.dumps(row).encode())
+        for name in HASHED:
+            digest.update(_column_hash(self.table[name]))
         return digest.hexdigest()
 
     def summary(self) -> dict[str, Any]:
@@ -130,9 +141,7 @@ class ImageIndex:
     def load(cls, path: Path) -> "ImageIndex":
         """What `save` wrote. Raises DataError if the file is missing, damaged or another."""
         try:
-            with pa.OSFile(str(path), "rb") as source:
-                table = pa.ipc.open_file(source).read_all()
-            table.validate(full=True)
+            table = _open_table(path)
             extra = json.loads((table.schema.metadata or {})[METADATA_KEY])
             if extra.pop("version") != VERSION:
                 raise ValueError("it was written by another version")
@@ -145,6 +154,42 @@ class ImageIndex:
                 f"The image index {path} can't be read ({str(error)[:120]}): make it again from "
                 "the images."
             ) from None
+
+
+def _open_table(path: Path) -> pa.Table:
+    """The table in a file. A small one is read and checked to the last byte."""
+    if path.stat().st_size >= MAPPED_BYTES:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate()
+        return table
+    with pa.OSFile(str(path), "rb") as source:
+        table = pa.ipc.open_file(source).read_all()
+    table.validate(full=True)
+    return table
+
+
+def _rows_where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
+    """Rows by a mask: a view if they lie together, as the splits of split folders do."""
+    wanted = mask.fill_null(False).to_numpy()
+    count = int(wanted.sum())
+    first = int(wanted.argmax()) if count else 0
+    together = wanted[first : first + count].all()
+    return table.slice(first, count) if together else table.filter(mask)
+
+
+def _column_hash(column: pa.ChunkedArray) -> bytes:
+    """A hash over a column's values, however the table is cut into chunks; null is "" or -1."""
+    lengths, values = blake2b(digest_size=16), blake2b(digest_size=16)
+    for chunk in column.chunks:
+        if pa.types.is_string(chunk.type):
+            chunk = chunk.fill_null("")
+            lengths.update(pc.binary_length(chunk).to_numpy().astype("<i4").tobytes())
+            _, starts, text = chunk.buffers()
+            first = np.frombuffer(starts, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            values.update(memoryview(text)[first[0] : first[-1]] if text else b"")
+        else:
+            values.update(chunk.fill_null(-1).to_numpy().astype("<i8").tobytes())
+    return lengths.digest() + values.digest()
 
 
 _SAVED = ("root", "classes", "name", "layout", "class_ids", "excluded", "notes", "details")

@@ -8,9 +8,10 @@ shared memory, no pickling and no start-up, and can't be killed on its own
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
 from lacewing.data.chance import order
+from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
+from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
 
@@ -29,12 +32,24 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Batch:
-    """Images float32 [N, 3, S, S], normalised, and labels int64 [N], both on the device."""
+    """Images float32 [N, 3, S, S], normalised, and their labels, both on the device."""
 
     images: Tensor
     labels: Tensor
+    """int64 [N]; of images that are mixed, each class's share, float32 [N, classes]."""
     rows: np.ndarray
     """Rows of the split's index, int64 [N]."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training batch before it goes to the device."""
+
+    rows: np.ndarray
+    canvas: Tensor
+    """uint8 [N, H, W, 3], as `apply` takes it."""
+    parameters: Parameters
+    mixture: Mixture | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +87,7 @@ class TrainLoader:
         self._augment = augment
         self._seed = seed
         self._loading = loading
+        self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
         self._scale = _normalisation(store.preprocessing, loading.device)
 
@@ -79,51 +95,52 @@ class TrainLoader:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
         rows = order(self._seed, epoch, len(self._store))
         size = self.batch_size
-        steps = [rows[s * size : (s + 1) * size] for s in range(start_step, self.steps_per_epoch)]
+        steps = (rows[s * size : (s + 1) * size] for s in range(start_step, self.steps_per_epoch))
+        loading = self._loading
+        prepared = ahead(steps, partial(self._prepare, epoch), loading.workers, loading.prefetch)
+        for batch in self._timed(prepared):
+            yield self._finish(batch)
 
-        def prepare(step_rows: np.ndarray) -> tuple[Tensor, Parameters]:
-            return self._prepare(epoch, step_rows)
-
-        for step_rows, (canvas, parameters) in self._timed(steps, prepare):
-            yield self._finish(step_rows, canvas, parameters)
-
-    def _prepare(self, epoch: int, rows: np.ndarray) -> tuple[Tensor, Parameters]:
-        pixels = [self._store.get(int(row)) for row in rows]
-        heights = np.array([image.shape[0] for image in pixels])
-        widths = np.array([image.shape[1] for image in pixels])
-        canvas = np.zeros((len(rows), heights.max(), widths.max(), 3), np.uint8)
-        for place, image in zip(canvas, pixels, strict=True):
-            place[: image.shape[0], : image.shape[1]] = image
+    def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
+        canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
+        size = self._store.preprocessing.image_size
+        augment, seed = self._augment, self._seed
         parameters = draw(
-            self._augment,
-            seed=self._seed,
+            augment,
+            seed=seed,
             epoch=epoch,
             samples=rows,
             heights=heights,
             widths=widths,
-            size=self._store.preprocessing.image_size,
+            size=size,
         )
-        return _tensor(canvas, self._loading.pin_memory), parameters
+        mixture = None
+        if augment.enabled and (augment.mixup or augment.cutmix):
+            mixture = draw_mixture(
+                augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
+            )
+        return Prepared(rows, _tensor(canvas, self._loading.pin_memory), parameters, mixture)
 
-    def _finish(self, rows: np.ndarray, canvas: Tensor, parameters: Parameters) -> Batch:
+    def _finish(self, batch: Prepared) -> Batch:
         loading = self._loading
-        canvas = canvas.to(loading.augment_device, non_blocking=True)
-        images = apply(canvas, parameters, self._store.preprocessing.image_size)
-        images = images.to(loading.device, non_blocking=True)
-        labels = self._labels[torch.from_numpy(rows)].to(loading.device, non_blocking=True)
-        return Batch(_normalised(images, self._scale), labels, rows)
+        canvas = batch.canvas.to(loading.augment_device, non_blocking=True)
+        images = apply(canvas, batch.parameters, self._store.preprocessing.image_size)
+        images = _normalised(images.to(loading.device, non_blocking=True), self._scale)
+        if batch.parameters.erased is not None:
+            images = erase(images, batch.parameters.erased)
+        labels = self._labels[torch.from_numpy(batch.rows)].to(loading.device, non_blocking=True)
+        if batch.mixture is not None:
+            images, labels = mix(images, labels, batch.mixture, self._classes)
+        return Batch(images, labels, batch.rows)
 
-    def _timed(
-        self,
-        steps: Sequence[np.ndarray],
-        prepare: Callable[[np.ndarray], tuple[Tensor, Parameters]],
-    ) -> Iterator[tuple[np.ndarray, tuple[Tensor, Parameters]]]:
-        prepared = ahead(steps, prepare, self._loading.workers, self._loading.prefetch)
-        for step_rows in steps:
+    def _timed(self, prepared: Iterator[Prepared]) -> Iterator[Prepared]:
+        while True:
             started = time.perf_counter()
-            result = next(prepared)
+            batch = next(prepared, None)
             self.wait_seconds += time.perf_counter() - started
-            yield step_rows, result
+            if batch is None:
+                return
+            yield batch
 
 
 class EvalLoader:
@@ -162,8 +179,18 @@ class EvalLoader:
         return _tensor(np.stack(squares), self._loading.pin_memory)
 
 
+def on_canvas(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images uint8 [h, w, 3] on one canvas [N, H, W, 3], each in its upper left; their h and w."""
+    heights = np.array([image.shape[0] for image in images])
+    widths = np.array([image.shape[1] for image in images])
+    canvas = np.zeros((len(images), heights.max(), widths.max(), 3), np.uint8)
+    for place, image in zip(canvas, images, strict=True):
+        place[: image.shape[0], : image.shape[1]] = image
+    return canvas, heights, widths
+
+
 def ahead(
-    items: Sequence[Item], make: Callable[[Item], Result], workers: int, prefetch: int
+    items: Iterable[Item], make: Callable[[Item], Result], workers: int, prefetch: int
 ) -> Iterator[Result]:
     """`make(item)` for each item in order, computed ahead by threads; by the caller with 0."""
     if workers == 0:

@@ -16,11 +16,15 @@ D0 = re.compile(r"(unzip_)?d0(\.tar)?", re.IGNORECASE)
 RELEASES = {
     "IP102": (
         IP102,
-        "The official release is a folder ip102_v1.1 with images/, train.txt, val.txt, test.txt "
-        "(or ip102_v1.1.tar, still packed); its images are for academic use only: get it from "
-        "https://github.com/xpwu95/IP102",
+        "Put its release into one of these folders: ip102_v1.1 with images/, train.txt, val.txt "
+        "and test.txt, or ip102_v1.1.tar as it is; it is at https://github.com/xpwu95/IP102, for "
+        "academic use only",
     ),
-    "D0": (D0, "D0 is a folder unzip_D0 with train/, valid/ and test/ and a folder per class"),
+    "D0": (
+        D0,
+        "Put it into one of these folders: unzip_D0 with train/, valid/ and test/ and a folder "
+        "per class in each",
+    ),
 }
 """Data sets that have a name: how their folders are called, what they look like."""
 
@@ -133,7 +137,7 @@ def _not_found(data: str, data_root: Path | None) -> str:
         searched = ", ".join(str(place.resolve()) for place in search_places(data_root))
         return f"There is no data set {data!r}; looked in {searched}."
     searched = ", ".join(str(place.resolve()) for place in search_places(data_root))
-    return f"{data} was not found in {searched}. {release}, and put it into one of these folders."
+    return f"{data} was not found in {searched}. {release}."
 
 
 def _sample(cache: Path, draw: Callable[[Path], None]) -> Path:

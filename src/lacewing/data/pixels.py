@@ -25,6 +25,8 @@ MAX_ASPECT = 2.0
 """Of a longer image only the central part is kept, twice as long as it is wide."""
 MAX_LOST_SHARE = 0.01
 """More unreadable images than this end the run: something is wrong with the disk."""
+ROWS_AT_ONCE = 2**18
+"""Rows of an index that are added up at once: millions would take much memory."""
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -43,8 +45,12 @@ def kept_sizes(widths: np.ndarray, heights: np.ndarray, side: int) -> tuple[np.n
 
 def kept_bytes(index: ImageIndex, side: int) -> int:
     """RAM that all images of an index take at a shorter side of `side` pixels."""
-    widths, heights = kept_sizes(index.column("width"), index.column("height"), side)
-    return int(3 * (widths * heights).sum())
+    total = 0
+    for start in range(0, len(index), ROWS_AT_ONCE):
+        part = index.table.slice(start, ROWS_AT_ONCE)
+        widths, heights = (part.column(name).to_numpy() for name in ("width", "height"))
+        total += 3 * int(np.dot(*kept_sizes(widths, heights, side)))
+    return total
 
 
 def load_pixels(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
@@ -93,13 +99,12 @@ def open_kept(
     runs with the same images, size and filter. Where there can be none, `on_event` gets a
     sentence and nothing is kept.
     """
-    side = preprocessing.resize_size
-    widths, heights = kept_sizes(index.column("width"), index.column("height"), side)
-    shapes = np.stack([heights, widths], axis=1)
-    if kind == "ram":
-        return RamPixels(shapes)
     if kind == "none":
         return NoPixels()
+    sizes = kept_sizes(index.column("width"), index.column("height"), preprocessing.resize_size)
+    shapes = np.stack(sizes[::-1], axis=1)
+    if kind == "ram":
+        return RamPixels(shapes)
     assert kind == "disk", kind
     folder = (cache_folder() if cache_dir is None else cache_dir) / "pixels"
     contents = index.table.column("hash").to_pylist()
@@ -145,12 +150,12 @@ class PixelStore:
         self.preprocessing = preprocessing
         self.lost: dict[int, str] = {}
         self._on_lost = on_lost
-        self._paths = index.paths()
+        self._index = index
         self._labels = index.column("label")
         self._kept = open_kept(index, preprocessing, keep, cache_dir, on_event)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._index)
 
     def get(self, row: int) -> np.ndarray:
         """Pixels of a row, uint8 [height, width, 3]. Raises DataError if too many are lost."""
@@ -158,7 +163,7 @@ class PixelStore:
         if kept is not None:
             return kept
         try:
-            pixels = load_pixels(self._paths[row], self.preprocessing)
+            pixels = load_pixels(self._index.path(row), self.preprocessing)
         except (OSError, ValueError) as error:
             return self._substitute(row, error)
         self._kept.put(row, pixels)
@@ -168,18 +173,18 @@ class PixelStore:
         reason = getattr(error, "strerror", None) or error
         if row not in self.lost:
             self.lost[row] = str(reason)
-            self._on_lost(f"{self._paths[row]} can't be read any more ({reason}): replaced by "
+            self._on_lost(f"{self._index.path(row)} can't be read any more ({reason}): replaced by "
                           "another image of its class")  # fmt: skip
         if len(self.lost) > max(1, MAX_LOST_SHARE * len(self)):
             raise DataError(
                 f"{len(self.lost)} of {len(self)} images can't be read any more, the last one "
-                f"{self._paths[row]} ({reason}): is the disk still there?"
+                f"{self._index.path(row)} ({reason}): is the disk still there?"
             )
         same = np.flatnonzero(self._labels == self._labels[row])
         following = same[(np.searchsorted(same, row) + 1) % len(same)]
         if following in self.lost:
             following = next((other for other in same if other not in self.lost), row)
         if following == row:
-            raise DataError(f"{self._paths[row]}, the only image of its class, can't be read "
+            raise DataError(f"{self._index.path(row)}, the only image of its class, can't be read "
                             f"any more: {reason}.")  # fmt: skip
         return self.get(int(following))

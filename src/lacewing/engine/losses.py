@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes logits float32 [N, classes] and labels int64 [N]; returns their mean loss, 0-dim."""
+"""Takes logits float32 [N, classes] and labels, int64 [N] or each class's share, float32
+[N, classes]; returns their mean loss, 0-dim."""
 
 
 def make_loss(label_smoothing: float = 0.0) -> Loss:

@@ -124,14 +124,18 @@ def make_optimizer(
     nesterov: bool = False,
     kernel: str = "plain",
     decay_norms: bool = True,
+    head: frozenset[str] = frozenset(),
+    head_rate: float = 1.0,
 ) -> torch.optim.Optimizer:
     """The optimiser over the network's trainable weights.
 
     Momentum is SGD's and RMSprop's, and of those of timm's that have one. `kernel` is plain,
     or a member of `info.kernels`. Without `decay_norms`, parameters of one dimension (biases,
     scales of norms) get no weight decay; classic flags mean what they say, so by default they do.
+    The parameters named in `head` learn at `head_rate` times the rate, which their groups carry
+    as `lr_scale`: `set_learning_rate` honours it.
     """
-    groups = parameter_groups(model, weight_decay, decay_norms)
+    groups = parameter_groups(model, weight_decay, decay_norms, head, head_rate)
     if info.from_timm:
         from timm import optim  # slow to import
 
@@ -159,17 +163,23 @@ def kernel_options(kind: type[torch.optim.Optimizer], kernel: str) -> dict[str, 
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, decay_norms: bool
+    model: nn.Module,
+    weight_decay: float,
+    decay_norms: bool,
+    head: frozenset[str] = frozenset(),
+    head_rate: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """The trainable parameters as an optimiser's groups: one, or decayed and not decayed."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    if decay_norms:
-        return [{"params": trainable, "weight_decay": weight_decay}]
-    groups = [
-        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": weight_decay},
-        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    """The trainable parameters as an optimiser's groups: the head's apart, the undecayed apart."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            decay = weight_decay if decay_norms or weight.ndim > 1 else 0.0
+            rate = head_rate if name in head else 1.0
+            groups.setdefault((decay, rate), []).append(weight)
+    return [
+        {"params": weights, "weight_decay": decay, "lr_scale": rate}
+        for (decay, rate), weights in groups.items()
     ]
-    return [group for group in groups if group["params"]]
 
 
 def optimizer_advice(name: str, weight_decay: float) -> str | None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from lacewing.engine.losses import Loss
 
 MicroBatch = tuple[Tensor, Tensor]
-"""Images float32 [n, 3, S, S] and labels int64 [n], on the device."""
+"""Images float32 [n, 3, S, S] and their labels, on the device: int64 [n], or each class's share
+of mixed images, float32 [n, classes]."""
 Autocast = Callable[[], AbstractContextManager[Any]]
 
 
@@ -22,7 +23,7 @@ class StepResult:
     loss: Tensor
     """Mean over the step's images, float32, 0-dim."""
     correct: Tensor
-    """Images whose highest logit is their label's, int64, 0-dim."""
+    """Images whose highest logit is their label's (the larger part's, if mixed), int64, 0-dim."""
     count: int
     """Images."""
     scaled: bool
@@ -53,11 +54,16 @@ def train_step(
         loss = loss_fn(logits, labels) * (len(labels) / count)
         (scaler.scale(loss) if scaler else loss).backward()
         losses.append(loss.detach())
-        correct.append((logits.detach().argmax(1) == labels).sum())
+        correct.append((logits.detach().argmax(1) == main_class(labels)).sum())
     update(optimizer, scaler, clip_norm)
     return StepResult(
         torch.stack(losses).sum(), torch.stack(correct).sum(), count, scaler is not None
     )
+
+
+def main_class(labels: Tensor) -> Tensor:
+    """The one class, int64 [n], of labels that may be shares of all classes."""
+    return labels if labels.ndim == 1 else labels.argmax(1)
 
 
 def update(

@@ -35,6 +35,13 @@ class Faults:
     precisions: Mapping[str, str] = field(default_factory=dict)
     """Precisions that don't work, and how: "nan" (convolutions give NaN), "wrong" (they are off
     by a half), or anything else: the text of the RuntimeError that autocast raises."""
+    channels_last: bool = False
+    """Convolutions of images in channels_last are off by a half, in every precision."""
+    frozen_norms: bool = False
+    """BatchNorm never updates its running statistics (as on old DirectML)."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What the fake's clock shows a forward pass to take, by precision or by precision and
+    format ("bf16 channels_last"); 0 for others."""
     lost_at: int | None = None
     """The call of `autocast` from which on every call raises FakeDeviceLostError."""
 
@@ -73,6 +80,8 @@ class FakeBackend:
         self.faults = faults or Faults()
         self.forward_calls = 0
         """How many forward passes were counted."""
+        self.now = 0.0
+        """The fake's clock, in seconds."""
         self.calls: list[str] = []
         """The names of the other calls that were made, in their order."""
         self.memory_fraction: float | None = None
@@ -138,6 +147,7 @@ class FakeBackend:
             context.enter_context(_WrongConvolutions(math.nan if fault == "nan" else 1.5))
         elif fault is not None:
             raise RuntimeError(fault)
+        context.enter_context(_Scripted(self, precision))
         context.enter_context(switches.autocast("cpu", precision))
         return context
 
@@ -171,6 +181,32 @@ class FakeBackend:
             raise FakeDeviceLostError("the fake device is gone, as its script says")
         if self.forward_calls in self.out_of_memory_at:
             raise FakeOutOfMemoryError(f"the fake's memory is full at call {self.forward_calls}")
+
+
+class _Scripted(TorchFunctionMode):
+    """Moves the fake's clock at each first convolution, and does wrong what the script says."""
+
+    def __init__(self, fake: FakeBackend, precision: str) -> None:
+        super().__init__()
+        self.fake, self.precision, self.is_first = fake, precision, True
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        faults, options = self.fake.faults, kwargs or {}
+        if func is functional.batch_norm and faults.frozen_norms:
+            images, mean, variance, *rest = args
+            return func(images, mean.clone(), variance.clone(), *rest, **options)
+        result = func(*args, **options)
+        if func is not functional.conv2d:
+            return result
+        images = args[0]
+        last = images.is_contiguous(memory_format=torch.channels_last)
+        last = last and not images.is_contiguous()
+        memory_format = "channels_last" if last else "contiguous"
+        if self.is_first:
+            by_pair = faults.seconds.get(f"{self.precision} {memory_format}")
+            self.fake.now += by_pair or faults.seconds.get(self.precision, 0.0)
+            self.is_first = False
+        return result * 1.5 if last and faults.channels_last else result
 
 
 class _WrongConvolutions(TorchFunctionMode):

@@ -118,6 +118,7 @@ def _judge(backend: Backend, names: list[str], findings: list[Findings]) -> _Fou
                 total_bytes=found.total_bytes,
                 free_bytes=found.free_bytes,
                 precisions=found.smoke.passed,
+                pairs=found.smoke.pairs,
                 details=found.details,
             )
         )

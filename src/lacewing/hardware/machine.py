@@ -23,9 +23,16 @@ class Device:
     free_bytes: int | None = None
     """What of it was free when it was inspected."""
     precisions: tuple[str, ...] = ("fp32",)
-    """The members of PRECISIONS whose forward and backward convolution passed the test."""
+    """The members of PRECISIONS that passed the functional test in contiguous format."""
+    pairs: tuple[str, ...] = ()
+    """Precision and memory format, "bf16 channels_last", of every pair that passed the test;
+    empty where it is not known (recorded by an older version)."""
     details: dict[str, str] = field(default_factory=dict)
     """What else is worth knowing: compute capability, driver, "rocm"."""
+
+    def is_right(self, precision: str, memory_format: str) -> bool:
+        """Whether the pair passed the test; an unknown one counts as right."""
+        return not self.pairs or f"{precision} {memory_format}" in self.pairs
 
     @property
     def address(self) -> str:
@@ -97,7 +104,13 @@ class Machine:
     def from_dict(cls, fields: dict[str, Any]) -> "Machine":
         """The machine that `dataclasses.asdict` took apart."""
         devices = tuple(
-            Device(**{**device, "precisions": tuple(device["precisions"])})
+            Device(
+                **{
+                    **device,
+                    "precisions": tuple(device["precisions"]),
+                    "pairs": tuple(device.get("pairs", ())),
+                }
+            )
             for device in fields["devices"]
         )
         return cls(

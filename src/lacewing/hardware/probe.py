@@ -37,7 +37,8 @@ def probe_in_child(kind: str, index: int) -> Findings:
     except ChildError as error:
         return Findings(smoke=SmokeResult(failed={"fp32": f"its test failed ({error})"}))
     smoke = found.pop("smoke")
-    return Findings(smoke=SmokeResult(tuple(smoke["passed"]), smoke["failed"]), **found)
+    result = SmokeResult(tuple(smoke["passed"]), smoke["failed"], tuple(smoke["pairs"]))
+    return Findings(smoke=result, **found)
 
 
 def report_to(report: Any, kind: str, index: int) -> None:

@@ -4,7 +4,7 @@ from math import ceil
 from typing import Any
 
 from lacewing.errors import PlanError
-from lacewing.hardware.backend import Capabilities
+from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Device, Machine
 from lacewing.planning.plan import Plan
@@ -14,7 +14,7 @@ from lacewing.planning.rules.memory import free_bytes
 from lacewing.values import format_bytes
 
 
-def check_plan(plan: Plan, machine: Machine) -> tuple[str, ...]:
+def check_plan(plan: Plan, machine: Machine, backends: BackendTable = BACKENDS) -> tuple[str, ...]:
     """Sentences on where the machine is not what the plan was made for; none if it fits.
 
     Raises DeviceError if the plan's device is not here, and PlanError if the device can't do
@@ -22,7 +22,7 @@ def check_plan(plan: Plan, machine: Machine) -> tuple[str, ...]:
     """
     check_arithmetic(plan)
     device = find_device(machine, plan.device.value)
-    check_possible(plan, device, BACKENDS[device.kind]().capabilities)
+    check_possible(plan, device, backends[device.kind]().capabilities)
     return tuple(note for note in differences(plan, machine, device) if note)
 
 
@@ -107,7 +107,7 @@ def _less_room_for_pixels(plan: Plan, machine: Machine) -> str | None:
         return None
     return (
         f"The plan keeps {format_bytes(need)} of decoded images in RAM, but only "
-        f"{format_bytes(free)} are free here: set pixels to none."
+        f"{format_bytes(free)} are free here: set pixels to disk or none."
     )
 
 

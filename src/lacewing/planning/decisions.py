@@ -43,7 +43,9 @@ DECISIONS: dict[str, Decision] = {
         "share of the free memory that the run may take", number(above=0, at_most=1)
     ),
     "memory_bytes": Decision("the same in bytes; null where unknown", whole(optional=True)),
-    "pixels": Decision("where decoded images are kept: ram or none", one_of("ram", "none")),
+    "pixels": Decision(
+        "where decoded images are kept: ram, disk or none", one_of("ram", "disk", "none")
+    ),
     "augment_on": Decision(
         "where training images are varied: device or cpu", one_of("device", "cpu")
     ),

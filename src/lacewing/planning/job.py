@@ -27,7 +27,9 @@ class Job:
     """Of foreach and fused: those the optimiser has."""
     optimizer_advice: str | None = None
     cache_bytes: Callable[[int], int] = lambda _: 0
-    """RAM that all decoded images would take at an image size."""
+    """What all decoded images would take at an image size."""
+    disk_bytes: int = 0
+    """Room for decoded images on the disk."""
 
 
 REFERENCE_BATCH = 32

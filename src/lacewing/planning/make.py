@@ -1,6 +1,7 @@
 """make_plan(): the rules in their order."""
 
 from lacewing.config import TrainConfig
+from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Machine
 from lacewing.performance_config import TIERS, Tier
@@ -20,7 +21,11 @@ from lacewing.planning.rules import (
 
 
 def make_plan(
-    config: TrainConfig, machine: Machine, job: Job, tiers: dict[str, Tier] = TIERS
+    config: TrainConfig,
+    machine: Machine,
+    job: Job,
+    tiers: dict[str, Tier] = TIERS,
+    backends: BackendTable = BACKENDS,
 ) -> Plan:
     """Decide how `job` is carried out on `machine`. Pure: the same arguments, the same plan.
 
@@ -29,7 +34,7 @@ def make_plan(
     """
     chosen = device.choose(config.device, machine)
     this = device.find_device(machine, chosen.value)
-    capabilities = BACKENDS[this.kind]().capabilities
+    capabilities = backends[this.kind]().capabilities
     tier_choice = device.choose_tier(this)
     tier = tiers[tier_choice.value]
     batches = batch.choose(
@@ -37,7 +42,9 @@ def make_plan(
     )
     size = image_size.choose(config.image_size, tier, job)
     training_precision = precision.choose(config.precision, this, tier)
-    training_format = precision.choose_memory_format(config.memory_format, this, capabilities)
+    training_format = precision.choose_memory_format(
+        config.memory_format, this, capabilities, training_precision.value
+    )
     share = memory.choose_share(config.memory_share, tier)
     loader = loading.choose(config.workers, tier, this, machine, capabilities)
     steps = total_steps(config, batches.batch.value, job)
@@ -61,7 +68,7 @@ def make_plan(
         eval_batch=batch.choose_eval_batch(batches.micro_batch.value),
         memory_share=share,
         memory_bytes=memory.choose_bytes(share, this, machine),
-        pixels=memory.choose_pixels(job.cache_bytes, size.value, machine),
+        pixels=memory.choose_pixels(job.cache_bytes(size.value), job.disk_bytes, machine),
         augment_on=loader.augment_on,
         workers=loader.workers,
         prefetch=loader.prefetch,

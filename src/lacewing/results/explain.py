@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-OPACITY = 0.62
+OPACITY = 0.7
 """Of the hottest place in the overlay; the coldest is clear."""
 RAMP = np.array(
-    [(46, 8, 84), (130, 24, 110), (204, 52, 82), (244, 112, 40), (250, 196, 60), (255, 250, 190)],
+    [(46, 8, 84), (130, 24, 110), (204, 52, 82), (244, 112, 40), (252, 184, 30), (255, 236, 80)],
     dtype=np.float64,
 )
 """Colours from cold to hot, RGB; they grow lighter, so that grey prints keep the order."""

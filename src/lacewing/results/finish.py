@@ -1,7 +1,12 @@
 """The end of a run: the best weights judged on validation and test, pictures, the report."""
 
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
 
 from lacewing import console
 from lacewing.data.index import ImageIndex
@@ -15,6 +20,7 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.figures import curves_png
+from lacewing.results.pieces import read_pieces
 from lacewing.results.report import write_report
 from lacewing.store.run import Run, read_lines
 from lacewing.training.loop import Ending
@@ -52,7 +58,8 @@ def best_model(session: Session) -> Judge:
         session.model,
         session.preprocessing,
         session.backend,
-        session.plan.eval_execution,
+        # as `predict` computes, so that both give the same probabilities
+        replace(session.plan.eval_execution, precision="fp32"),
         loading_of(session.plan, device),
     )
 
@@ -75,16 +82,14 @@ def summary(session: Session, ending: Ending) -> dict[str, object]:
 
 def report(run: Run) -> Path:
     """Draw the curves and write report.html anew, from the run folder alone."""
-    rows = list(read_lines(run.metrics))
-    if rows:
-        curves_png(run.curves, rows)
+    epochs = read_pieces(run).epochs
+    if epochs:
+        curves_png(run.curves, epochs)
     return write_report(run)
 
 
 def command_line() -> str:
     """What was typed, as it can be typed again."""
-    import shlex
-
     name = Path(sys.argv[0]).name
     words = ["python", sys.argv[0]] if name == "Trainmain.py" else ["lacewing"]
     return shlex.join([*words, *sys.argv[1:]])
@@ -112,7 +117,7 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
     machine = inspect(None)
     try:
         address = find_device(machine, plan.device.value).address
-        execution = plan.eval_execution
+        execution = replace(plan.eval_execution, precision="fp32")
     except DeviceError:
         address = machine.devices[0].address
         execution = Execution(device=address, micro_batch=plan.eval_batch.value)
@@ -125,11 +130,6 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
 
 def relabelled(index: ImageIndex, bundle: Bundle) -> ImageIndex:
     """An index whose labels are the model's; the classes are matched by name."""
-    from dataclasses import replace
-
-    import numpy as np
-    import pyarrow as pa
-
     unknown = [name for name in index.classes if name not in bundle.classes]
     if unknown:
         raise DataError(

@@ -5,12 +5,14 @@ the weights.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lacewing.errors import RunError
+from lacewing.store.atomic import write_text
 
 SCHEMA_VERSION = 1
 
@@ -67,6 +69,11 @@ class Run:
         return self.folder / "LAST"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains in this folder."""
+        return self.folder / ".lock"
+
+    @property
     def model(self) -> Path:
         """The best weights with everything needed to use them, safetensors."""
         return self.folder / "model.safetensors"
@@ -114,8 +121,6 @@ def open_run(folder: Path) -> Run:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically."""
-    from lacewing.store.atomic import write_text
-
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -130,9 +135,16 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one JSON object to a .jsonl file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """Append one JSON object to a .jsonl file. Raises OSError where the disk refuses.
+
+    A line that a crash or a full disk cut off before is ended first, so that it spoils only
+    itself.
+    """
+    with path.open("ab+") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        cut_off = file.read(1) not in (b"", b"\n")
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        file.write(b"\n" * cut_off + line.encode())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

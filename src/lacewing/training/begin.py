@@ -53,21 +53,30 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     )
 
 
+def run_folder(output: Path, name: str) -> Path:
+    """The folder of a run's name, whose odd characters become dashes."""
+    return output / "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise RunError for a run folder that is there already."""
+    if folder.exists():
+        raise RunError(
+            f"The run folder {folder} exists already: choose another --name, or go on with it by "
+            f"`lacewing resume {folder}`."
+        )
+
+
 def create_run(prepared: Prepared) -> Run:
     """A new folder `<output>/<date>-<data>-<model>`, or `--name`. Raises RunError."""
     config = prepared.config
     name = config.name or "-".join(
         (f"{datetime.now():%Y%m%d-%H%M%S}", prepared.index.name, prepared.info.name)
     )
-    folder = config.output / "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    folder = run_folder(config.output, name)
+    refuse_existing(folder)
     try:
-        config.output.mkdir(parents=True, exist_ok=True)
-        folder.mkdir()
-    except FileExistsError:
-        raise RunError(
-            f"The run folder {folder} exists already: choose another --name, or go on with it by "
-            f"`lacewing resume {folder}`."
-        ) from None
+        folder.mkdir(parents=True)
     except OSError as error:
         raise RunError(
             f"The run folder {folder} can't be made ({error.strerror}): choose another --output."
@@ -96,7 +105,7 @@ def reopen(folder: Path, backends: BackendTable = BACKENDS) -> Session:
     snapshot = load_checkpoint(run)
     index = ImageIndex.load(run.index)
     machine = inspect(None, backends, run.folder)
-    plan = plan_here(load_plan(run.plan), config, machine, index, run)
+    plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
     events = EventLog(run, console.note)
     info = find_model(config.model)
     session = open_session(run, config, plan, index, info, None, events, backends)
@@ -114,7 +123,12 @@ def reopen(folder: Path, backends: BackendTable = BACKENDS) -> Session:
 
 
 def plan_here(
-    plan: Plan, config: TrainConfig, machine: Machine, index: ImageIndex, run: Run
+    plan: Plan,
+    config: TrainConfig,
+    machine: Machine,
+    index: ImageIndex,
+    run: Run,
+    backends: BackendTable,
 ) -> Plan:
     """The run's plan, or on another kind of machine a new one that computes the same.
 
@@ -127,7 +141,8 @@ def plan_here(
         pass
     tiers = load_tiers(config.tiers)
     free = replace(config, device=None, precision=None, memory_format=None, compile=None)
-    fresh = make_plan(free, machine, job_of(free, find_model(config.model), None, index), tiers)
+    job = job_of(free, find_model(config.model), None, index)
+    fresh = make_plan(free, machine, job, tiers, backends)
     micro = min(fresh.micro_batch.value, plan.batch.value)
     passes = -(-plan.batch.value // micro)
     kept = {name: getattr(plan, name) for name in ("batch", "image_size", "learning_rate")}

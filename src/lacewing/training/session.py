@@ -1,6 +1,7 @@
 """Session: a plan turned into objects that are ready to train."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -17,7 +18,12 @@ from lacewing.engine.schedules import Schedule, make_schedule
 from lacewing.engine.step import NormKeeper
 from lacewing.hardware.backend import Backend, BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
-from lacewing.models.build import build_model, preprocessing_for
+from lacewing.models.build import (
+    build_model,
+    describe_fit,
+    head_parameters,
+    preprocessing_for,
+)
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.plan import Plan
@@ -52,6 +58,8 @@ class Session:
     """BatchNorm's statistics before the running step."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
+    deadline: float = math.inf
+    """When training must have ended, on the clock of `time.perf_counter`."""
 
 
 def open_session(
@@ -71,9 +79,13 @@ def open_session(
     limit_memory(backend, device_index, plan, events)
     backend.seed(config.seed)
     device = backend.torch_device(device_index)
-    model = build_model(info, len(index.classes), config.dropout, weights, plan.image_size.value)
+    size = config.eval_size or plan.image_size.value
+    model = build_model(info, len(index.classes), config.dropout, weights, size)
+    if weights is not None:
+        fit = describe_fit(info, len(index.classes), weights, size)
+        events.add("weights", fit)
     model = prepare_model(model, execution, device)
-    preprocessing = preprocessing_for(info, plan.image_size.value, weights)
+    preprocessing = preprocessing_for(info, size, weights)
     train_loader, val_loader = open_loaders(config, plan, index, preprocessing, device, events)
     return Session(
         run=run,
@@ -96,6 +108,9 @@ def open_session(
             momentum=config.momentum,
             nesterov=config.nesterov,
             kernel=execution.optimizer_kernel,
+            decay_norms=config.decay_norms,
+            head=head_parameters(model),
+            head_rate=config.head_rate or 1.0,
         ),
         scaler=backend.grad_scaler(execution.precision),
         schedule=make_schedule(
@@ -122,13 +137,16 @@ def open_loaders(
     device: torch.device,
     events: EventLog,
 ) -> tuple[TrainLoader, EvalLoader]:
-    """The training and the validation split on their way to the device."""
+    """The training and the validation split on their way to the device.
+
+    `preprocessing` is that of validation; training may see smaller images (`eval_size`).
+    """
     loading = loading_of(plan, device)
 
-    def store(split: ImageIndex) -> PixelStore:
+    def store(split: ImageIndex, size: int) -> PixelStore:
         return PixelStore(
             split,
-            preprocessing,
+            replace(preprocessing, image_size=size),
             keep=plan.pixels.value,
             on_lost=lambda sentence: events.add("image", sentence),
             on_event=lambda sentence: events.add("pixels", sentence),
@@ -141,18 +159,25 @@ def open_loaders(
         flip=config.flip,
         color_jitter=config.color_jitter,
         min_crop=config.min_crop,
+        trivial=config.trivial_augment,
+        erasing=config.erasing,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
     )
     return (
         TrainLoader(
             training,
-            store(training),
+            store(training, plan.image_size.value),
             augment,
             batch_size=plan.batch.value,
             seed=config.seed,
             loading=loading,
         ),
         EvalLoader(
-            validation, store(validation), batch_size=plan.eval_batch.value, loading=loading
+            validation,
+            store(validation, preprocessing.image_size),
+            batch_size=plan.eval_batch.value,
+            loading=loading,
         ),
     )
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing import console
-from lacewing.config import TrainConfig
+from lacewing.config import TrainConfig, require_data
+from lacewing.data.cache import cache_folder
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
+from lacewing.data.pixel_place import pixel_limit
 from lacewing.data.pixels import kept_bytes
 from lacewing.data.sample import draw_sample
 from lacewing.engine.optimizers import find_optimizer, optimizer_advice
-from lacewing.errors import ConfigError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, parse_address
 from lacewing.hardware.inspect import inspect
@@ -48,17 +49,13 @@ def prepare(config: TrainConfig, backends: BackendTable = BACKENDS) -> Prepared:
     weights = starting_weights(config, info)
     machine = inspect(config.device, backends, config.output)
     index = find_images(config, machine)
-    plan = decide(config, machine, job_of(config, info, weights, index), tiers)
+    plan = decide(config, machine, job_of(config, info, weights, index), tiers, backends)
     return Prepared(config, info, weights, machine, index, plan)
 
 
 def check_words(config: TrainConfig) -> dict[str, Tier]:
     """The tier table; raises a UserError for names and files that can't be right."""
-    if config.data is None:
-        raise ConfigError(
-            "--data (-data) is missing: give a folder of images, a .csv, a .tar, IP102, D0 or "
-            "sample."
-        )
+    require_data(config)
     find_optimizer(config.optimizer)
     if config.device not in (None, "auto"):
         parse_address(config.device)
@@ -111,15 +108,30 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
         default_learning_rate=optimizer.default_learning_rate(weights is not None),
         optimizer_kernels=optimizer.kernels,
         optimizer_advice=optimizer_advice(config.optimizer, config.weight_decay),
+        disk_bytes=room_on_disk(),
         cache_bytes=lambda size: kept_bytes(kept, preprocessing_for(info, size, None).resize_size),
     )
 
 
-def decide(config: TrainConfig, machine: Machine, job: Job, tiers: dict[str, Tier]) -> Plan:
+def room_on_disk() -> int:
+    """Bytes that decoded images may take on the disk; 0 where it can't be asked."""
+    try:
+        return pixel_limit(cache_folder() / "pixels")
+    except OSError:
+        return 0
+
+
+def decide(
+    config: TrainConfig,
+    machine: Machine,
+    job: Job,
+    tiers: dict[str, Tier],
+    backends: BackendTable = BACKENDS,
+) -> Plan:
     """The plan file to the letter, if one was given; else what the rules say."""
     if config.plan is None:
-        return make_plan(config, machine, job, tiers)
+        return make_plan(config, machine, job, tiers, backends)
     plan = load_plan(config.plan)
-    for note in check_plan(plan, machine):
+    for note in check_plan(plan, machine, backends):
         console.note(note)
     return plan

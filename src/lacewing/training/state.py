@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from lacewing.engine.schedules import Schedule
 
 
+KERNEL_FLAGS = ("foreach", "fused")
+"""Settings of an optimiser's groups that belong to the machine, not to the run."""
+
+
 @dataclass
 class Progress:
     """Where a run stands. Plain values."""
@@ -36,6 +40,10 @@ class Progress:
     """Seconds of training in all sessions."""
     micro_batch: int = 0
     """What recovery from an exhausted memory has left of the plan's; 0 before the first step."""
+    rollbacks: int = 0
+    """How often a loss that was not finite sent the run back."""
+    rate_factor: float = 1.0
+    """What those have left of the learning rate."""
 
     def start_epoch(self) -> None:
         """Forget the sums of the epoch before."""
@@ -49,6 +57,18 @@ class Snapshot:
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     plain: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The best epoch's weights, where the run folder has no file of them."""
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done at that instant."""
+        return int(self.plain["progress"]["step"])
+
+    def is_finite(self) -> bool:
+        """Whether no weight and no moment of the optimiser is NaN or infinite."""
+        tensors = [*self.model.values(), *self.optimizer.values()]
+        return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
 
 
 def capture(
@@ -57,8 +77,9 @@ def capture(
     scaler: torch.amp.GradScaler | None,
     schedule: Schedule,
     progress: Progress,
+    best: dict[str, Tensor] | None = None,
 ) -> Snapshot:
-    """Copy the state to the CPU."""
+    """Copy the state to the CPU. `best`, which no later step changes, is not copied."""
     tensors, values, groups = flatten_optimizer(optimizer.state_dict())
     plain = {
         "progress": asdict(progress),
@@ -66,7 +87,7 @@ def capture(
         "schedule": schedule.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
     }
-    return Snapshot(copied(model.state_dict()), tensors, plain)
+    return Snapshot(copied(model.state_dict()), tensors, plain, best or {})
 
 
 def restore(
@@ -76,16 +97,38 @@ def restore(
     scaler: torch.amp.GradScaler | None,
     schedule: Schedule,
 ) -> Progress:
-    """Put a snapshot back and return where the run stood."""
+    """Put a snapshot back and return where the run stood.
+
+    The optimiser keeps the kernel (foreach, fused) that it was made with: the snapshot may
+    come from a machine with another one.
+    """
     model.load_state_dict(snapshot.model)
     saved = snapshot.plain["optimizer"]
-    optimizer.load_state_dict(
-        unflatten_optimizer(snapshot.optimizer, saved["values"], saved["groups"])
-    )
+    state = unflatten_optimizer(snapshot.optimizer, saved["values"], saved["groups"])
+    for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        group |= {name: own[name] for name in KERNEL_FLAGS if name in own}
+    optimizer.load_state_dict(in_weights_order(state, optimizer))
     schedule.load_state_dict(snapshot.plain["schedule"])
     if scaler and snapshot.plain["scaler"]:
         scaler.load_state_dict(snapshot.plain["scaler"])
     return Progress(**snapshot.plain["progress"])
+
+
+def in_weights_order(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The state with each moment laid out in memory as its weight is.
+
+    torch's fused kernels walk through both side by side, so a contiguous moment beside a
+    channels_last weight would be applied to the wrong places, without an error.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    for number, weight in zip(numbers, weights, strict=True):
+        entries = state["state"].get(number, {})
+        for key, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                laid_out = torch.empty_like(weight, dtype=value.dtype, device="cpu")
+                entries[key] = laid_out.detach().copy_(value)
+    return state
 
 
 def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -99,26 +142,28 @@ def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def flatten_optimizer(
     state: dict[str, Any],
 ) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]]:
-    """An optimiser's state as tensors named `<parameter>.<key>`, plain values, and groups."""
-    tensors: dict[str, Tensor] = {}
-    values: dict[str, Any] = {}
-    for parameter, entries in state["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, Tensor):
-                tensors[f"{parameter}.{key}"] = value
-            else:
-                values[f"{parameter}.{key}"] = value
-    return copied(tensors), values, state["param_groups"]
+    """An optimiser's state as tensors by name, plain values by name, and plain groups.
+
+    Names are `<parameter>.<key>`, or `group.<group>.<key>` for a tensor among the settings.
+    """
+    named = {
+        f"{parameter}.{key}": value
+        for parameter, entries in state["state"].items()
+        for key, value in entries.items()
+    }
+    groups = [dict(group) for group in state["param_groups"]]
+    for number, group in enumerate(groups):
+        for key in [key for key, value in group.items() if isinstance(value, Tensor)]:
+            named[f"group.{number}.{key}"] = group.pop(key)
+    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    values = {name: value for name, value in named.items() if name not in tensors}
+    return copied(tensors), values, groups
 
 
 def unflatten_optimizer(
     tensors: dict[str, Tensor], values: dict[str, Any], groups: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `flatten_optimizer` took apart."""
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in [*tensors.items(), *values.items()]:
-        parameter, key = name.split(".", 1)
-        state.setdefault(int(parameter), {})[key] = value
+    """What `flatten_optimizer` took apart; the arguments stay as they are."""
     # JSON knows no tuples; torch wants one for `betas`.
     restored = [
         {
@@ -127,4 +172,14 @@ def unflatten_optimizer(
         }
         for group in groups
     ]
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in [*tensors.items(), *values.items()]:
+        owner, key = name.split(".", 1)
+        if owner == "group":
+            number, key = key.split(".", 1)
+            restored[int(number)][key] = value.clone()
+        else:
+            # a copy: the optimiser changes its state in place, and a snapshot is put back twice
+            entry = value.clone() if isinstance(value, Tensor) else value
+            state.setdefault(int(owner), {})[key] = entry
     return {"state": state, "param_groups": restored}

@@ -22,6 +22,19 @@ def jpeg(path: Path, seed: int, side: int = 16) -> Path:
     return path
 
 
+def ks_statistic(a: np.ndarray, b: np.ndarray) -> float:
+    both = np.sort(np.concatenate([a, b]))
+    left = np.searchsorted(np.sort(a), both, side="right") / len(a)
+    right = np.searchsorted(np.sort(b), both, side="right") / len(b)
+    return abs(left - right).max()
+
+
+@pytest.fixture
+def ks_distance() -> Callable[[np.ndarray, np.ndarray], float]:
+    """`ks_distance(a, b)`: the Kolmogorov-Smirnov statistic of two samples."""
+    return ks_statistic
+
+
 @pytest.fixture(name="jpeg")
 def jpeg_maker() -> Callable[..., Path]:
     """`jpeg(path, seed)` writes a small JPEG that is like no other seed's."""

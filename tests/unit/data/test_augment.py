@@ -32,14 +32,6 @@ def drawn(config, samples, height=40, width=50, size=32, epoch=0):
     )
 
 
-def ks_distance(a, b):
-    """The Kolmogorov-Smirnov statistic of two samples."""
-    both = np.sort(np.concatenate([a, b]))
-    left = np.searchsorted(np.sort(a), both, side="right") / len(a)
-    right = np.searchsorted(np.sort(b), both, side="right") / len(b)
-    return abs(left - right).max()
-
-
 @pytest.mark.parametrize("parts", [1, 3, 7])
 def test_a_sample_is_the_same_in_any_batch(parts):
     canvas, samples = noise(21, 40, 50), np.arange(100, 121)
@@ -58,7 +50,7 @@ def test_epochs_differ():
 
 
 @pytest.mark.parametrize(("height", "width"), [(146, 146), (146, 208), (301, 100)])
-def test_crops_are_distributed_as_torchvisions(height, width):
+def test_crops_are_distributed_as_torchvisions(height, width, ks_distance):
     count = 4000
     u = uniforms(0, 0, np.arange(count), 27)
     centre, boxes = crops(u, np.full(count, height), np.full(count, width), 0.3)
@@ -96,7 +88,7 @@ def test_an_image_too_long_for_any_crop_is_cropped_centrally():
     assert np.allclose(boxes, (40 / 3, 10))
 
 
-def test_rotation_and_flip_are_drawn_evenly():
+def test_rotation_and_flip_are_drawn_evenly(ks_distance):
     affine = drawn(AugmentConfig(rotation=20), range(4000), height=50, width=50).affine
     # a flip makes the map's determinant negative; rows carry no flip, so they tell the angle
     flipped = np.linalg.det(affine[:, :, :2]) < 0
@@ -105,7 +97,7 @@ def test_rotation_and_flip_are_drawn_evenly():
     assert ks_distance(angle, np.linspace(-20, 20, 4000)) < 1.95 * np.sqrt(1 / 4000)
 
 
-def test_jitter_is_drawn_evenly():
+def test_jitter_is_drawn_evenly(ks_distance):
     factors = drawn(AugmentConfig(color_jitter=0.3), range(4000)).jitter
     assert factors.dtype == np.float32
     for column in factors.T:

@@ -20,11 +20,16 @@ def index(tmp_path, class_folders):
     return open_images(tmp_path / "photos", val_share=0.1, test_share=0, cache_dir=tmp_path / "c")
 
 
-def loader(index, *, batch_size=4, seed=0, workers=0, prefetch=2, keep="ram", augment=True):
+ALL = {"trivial": True, "erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
+
+
+def loader(
+    index, *, batch_size=4, seed=0, workers=0, prefetch=2, keep="ram", augment=True, **varied
+):
     return TrainLoader(
         index,
         PixelStore(index, SETTINGS, keep=keep),
-        AugmentConfig(enabled=augment),
+        AugmentConfig(enabled=augment, **varied),
         batch_size=batch_size,
         seed=seed,
         loading=Loading(device=CPU, augment_device=CPU, workers=workers, prefetch=prefetch),
@@ -38,16 +43,16 @@ def epoch(loader, number=0, start=0):
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("keep", ["ram", "disk", "none"])
 def test_batches_do_not_depend_on_how_they_are_loaded(index, workers, keep):
-    plain = epoch(loader(index))
-    other = epoch(loader(index, workers=workers, prefetch=5, keep=keep))
+    plain = epoch(loader(index, **ALL))
+    other = epoch(loader(index, workers=workers, prefetch=5, keep=keep, **ALL))
     for one, two in zip(plain, other, strict=True):
         assert torch.equal(one.images, two.images)
         assert torch.equal(one.labels, two.labels)
 
 
 def test_a_resumed_epoch_goes_on_with_the_same_batches(index):
-    whole = epoch(loader(index, workers=2), number=3)
-    rest = epoch(loader(index), number=3, start=1)
+    whole = epoch(loader(index, workers=2, **ALL), number=3)
+    rest = epoch(loader(index, **ALL), number=3, start=1)
     assert len(rest) == len(whole) - 1
     for one, two in zip(whole[1:], rest, strict=True):
         assert torch.equal(one.images, two.images)
@@ -55,13 +60,38 @@ def test_a_resumed_epoch_goes_on_with_the_same_batches(index):
 
 def test_an_image_is_varied_the_same_in_any_batch(index):
     small, large = (
-        {int(row): image for batch in epoch(loader(index, batch_size=size))
+        {int(row): image
+         for batch in epoch(loader(index, batch_size=size, trivial=True, erasing=0.5))
          for row, image in zip(batch.rows, batch.images, strict=True)}
         for size in (3, 5)
     )  # fmt: skip
     common = small.keys() & large.keys()
     assert len(common) > 5
     assert all(torch.equal(small[row], large[row]) for row in common)
+
+
+def test_mixed_labels_are_shares_of_the_batchs_own_classes(index):
+    labels = torch.tensor(index.column("label"), dtype=torch.int64)
+    for plain, mixed in zip(epoch(loader(index)), epoch(loader(index, mixup=0.4)), strict=True):
+        assert mixed.labels.shape == (4, 2) and mixed.labels.dtype == torch.float32
+        assert torch.allclose(mixed.labels.sum(1), torch.ones(4))
+        own, partner = labels[plain.rows], labels[np.roll(plain.rows, 1)]
+        same = own == partner
+        assert (mixed.labels[same, own[same]] == 1).all()
+        share = mixed.labels[~same].gather(1, own[~same, None])[:, :, None, None]
+        blended = share * plain.images[~same] + (1 - share) * plain.images.roll(1, 0)[~same]
+        assert torch.allclose(mixed.images[~same], blended, atol=1e-5)
+
+
+def test_what_is_erased_has_the_mean_colour(index):
+    batch = epoch(loader(index, batch_size=12, erasing=1.0))[0]
+    assert ((batch.images == 0).all(1).sum((1, 2)) >= 0.02 * 28**2 - 28).all()
+
+
+def test_nothing_is_mixed_or_erased_without_augmentation(index):
+    plain, off = epoch(loader(index, augment=False)), epoch(loader(index, augment=False, **ALL))
+    for one, two in zip(plain, off, strict=True):
+        assert torch.equal(one.images, two.images) and torch.equal(one.labels, two.labels)
 
 
 def test_epochs_and_seeds_differ(index):

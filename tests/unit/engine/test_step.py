@@ -67,6 +67,20 @@ def test_the_figures_are_of_the_weights_before_the_update(network, batch):
     assert not result.scaled
 
 
+def test_mixed_labels_weigh_the_loss_and_the_larger_part_counts(network, batch):
+    images, labels = batch
+    other = labels.roll(1)
+    classes = network()(images).shape[1]
+    hot = nn.functional.one_hot(labels, classes), nn.functional.one_hot(other, classes)
+    shares = 0.7 * hot[0] + 0.3 * hot[1]
+    logits = network()(images)
+    result = step(network(), split_batch(images, shares, 17))
+    entropy = nn.functional.cross_entropy
+    expected = 0.7 * entropy(logits, labels) + 0.3 * entropy(logits, other)
+    assert torch.allclose(result.loss, expected)
+    assert result.correct == (logits.argmax(1) == labels).sum()
+
+
 def test_the_loss_sees_float32(network, batch):
     seen = []
 

@@ -58,3 +58,46 @@ def test_prepare_is_called_before_each_precision():
     prepared = []
     smoke_test(FakeBackend(precisions=("fp32", "bf16")), 0, prepared.append)
     assert prepared == ["fp32", "bf16"]
+
+
+def test_every_pair_of_precision_and_format_is_told():
+    result = smoke_test(FakeBackend(precisions=("fp32", "bf16")), 0)
+    assert result.pairs == (
+        "fp32 contiguous",
+        "fp32 channels_last",
+        "bf16 contiguous",
+        "bf16 channels_last",
+    )
+
+
+def test_a_wrong_channels_last_is_out_and_contiguous_stays():
+    """As on MPS, where it gave wrong results."""
+    fake = FakeBackend(precisions=("fp32", "bf16"), faults=Faults(channels_last=True))
+    result = smoke_test(fake, 0)
+    assert result.passed == ("fp32", "bf16")
+    assert result.pairs == ("fp32 contiguous", "bf16 contiguous")
+    assert set(result.failed) == {"fp32 channels_last", "bf16 channels_last"}
+    assert "is wrong by" in result.failed["fp32 channels_last"]
+
+
+def test_a_device_that_never_updates_batchnorm_fails():
+    fake = FakeBackend("directml", precisions=("fp32",), faults=Faults(frozen_norms=True))
+    result = smoke_test(fake, 0)
+    assert result.passed == ()
+    assert "running mean is wrong" in result.failed["fp32"]
+
+
+def test_a_format_that_the_kind_must_not_use_is_not_tested():
+    assert smoke_test(FakeBackend("mps", precisions=("fp32",)), 0).pairs == ("fp32 contiguous",)
+
+
+@pytest.mark.parametrize("operator", ["max_pool2d", "avg_pool2d", "relu", "linear"])
+def test_an_operator_that_is_wrong_is_found(monkeypatch, operator):
+    real = getattr(torch.nn.functional, operator)
+
+    def wrong(x, *args, **kwargs):
+        result = real(x, *args, **kwargs)
+        return result if x.dtype == torch.float64 else result * 1.3
+
+    monkeypatch.setattr(torch.nn.functional, operator, wrong)
+    assert "is wrong by" in smoke_test(FakeBackend(precisions=("fp32",)), 0).failed["fp32"]

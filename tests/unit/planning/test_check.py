@@ -72,7 +72,7 @@ def test_where_the_machine_differs_is_said(plan_on, recorded, make_job):
     assert notes[1:] == (
         "The plan may take 62.9 GiB of memory on cuda:0, but only 3.5 GiB are free here.",
         "The plan keeps 27.9 GiB of decoded images in RAM, but only 11.2 GiB are free here: set "
-        "pixels to none.",
+        "pixels to disk or none.",
         "The plan's threads 16 are more than the 8 usable cores here.",
     )
 

@@ -1,7 +1,5 @@
 """How much memory the run may take, and where decoded images are kept."""
 
-from collections.abc import Callable
-
 from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import CACHE_SHARE, Tier
 from lacewing.values import Choice, format_bytes
@@ -29,15 +27,15 @@ def free_bytes(device: Device, machine: Machine) -> int | None:
     return machine.memory_free_bytes if device.kind == "cpu" else device.free_bytes
 
 
-def choose_pixels(
-    cache_bytes: Callable[[int], int], image_size: int, machine: Machine
-) -> Choice[str]:
-    """Keep decoded images in RAM if they fit."""
-    need = cache_bytes(image_size)
+def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
+    """Keep decoded images in RAM if they fit, else on the disk; `disk` is the room there."""
     allowed = int(machine.memory_free_bytes * CACHE_SHARE)
-    evidence = {"need_bytes": need, "allowed_bytes": allowed}
+    evidence = {"need_bytes": need, "allowed_bytes": allowed, "disk_bytes": disk}
     if need <= allowed:
         reason = f"decoded once and kept: {format_bytes(need)} of RAM"
         return Choice("ram", reason, "rule", evidence)
+    if need <= disk:
+        reason = f"decoded once and kept: {format_bytes(need)}, too much for RAM"
+        return Choice("disk", reason, "rule", evidence)
     reason = f"decoded each time: {format_bytes(need)} is over {CACHE_SHARE:g} of free RAM"
     return Choice("none", reason, "rule", evidence)

@@ -41,13 +41,13 @@ def choose_for_evaluation(asked: str | None, training: Choice[str], device: Devi
 
 
 def choose_memory_format(
-    asked: str | None, device: Device, capabilities: Capabilities
+    asked: str | None, device: Device, capabilities: Capabilities, precision: str = "fp32"
 ) -> Choice[str]:
     """channels_last where it is right; it is faster for most convolutional networks.
 
     Raises DeviceError for a format in which the device computes wrong results.
     """
-    right = capabilities.memory_formats
+    right = right_formats(device, capabilities, precision)
     if asked is not None:
         if asked not in right:
             raise DeviceError(
@@ -56,8 +56,15 @@ def choose_memory_format(
             )
         return Choice(asked, "asked for", "user")
     if "channels_last" not in right:
+        if "channels_last" in capabilities.memory_formats:
+            return Choice("contiguous", f"channels_last failed its test in {precision}", "rule")
         return Choice("contiguous", f"channels_last can't be trusted on {device.kind}", "rule")
     return Choice("channels_last", "most convolutions run faster in it", "rule")
+
+
+def right_formats(device: Device, capabilities: Capabilities, precision: str) -> tuple[str, ...]:
+    """The memory formats in which the device computes right in a precision, contiguous first."""
+    return tuple(f for f in capabilities.memory_formats if device.is_right(precision, f))
 
 
 def choose_format_for_evaluation(training: Choice[str]) -> Choice[str]:

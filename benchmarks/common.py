@@ -1,0 +1,103 @@
+"""What every benchmark shares: facts of the machine, fair timing, a table, a result file.
+
+A result file is named benchmarks/results/<what>_<device>_torch<version>_<date>.json and holds
+the facts of the machine, the settings, and n, median and quartiles of each figure.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lacewing.hardware.limits import usable_cores
+from lacewing.hardware.processor import cpu_name
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the flags that all benchmarks have."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--quick", action="store_true", help="a tiny setting: does it run at all?")
+    made.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file")
+    return made
+
+
+def machine_facts(device: str = "cpu") -> dict[str, Any]:
+    """What a figure depends on: the device's name, cores, load, versions, the day."""
+    is_cuda = torch.device(device).type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if is_cuda else f"{device} {cpu_name()}",
+        "cores": usable_cores().value,
+        # above 0.5 something else was running: the figures are worth little
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "date": date.today().isoformat(),
+    }
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each call in each round.
+
+    Every round calls all of them, and each round begins with the next one, so that a drift of
+    the machine's speed and a neighbour's after-effects meet all alike. A call on a GPU must
+    wait for it.
+    """
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(-warm_up, rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            start = time.perf_counter()
+            calls[name]()
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """n, median, and the lower and the upper quartile."""
+    ordered = sorted(values)
+    low, _, high = (
+        statistics.quantiles(ordered, n=4, method="inclusive")
+        if len(ordered) > 1
+        else (ordered[0],) * 3
+    )
+    return {"n": len(ordered), "median": statistics.median(ordered), "low": low, "high": high}
+
+
+def write_result(
+    what: str, facts: Mapping[str, Any], content: Mapping[str, Any], folder: Path = RESULTS
+) -> Path:
+    """Write a result file and return its path; `content` is the benchmark's own."""
+    device = re.sub(r"[^a-z0-9]+", "-", str(facts["device"]).lower()).strip("-")
+    version = str(facts["torch"]).partition("+")[0]
+    path = folder / f"{what}_{device}_torch{version}_{facts['date']}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"facts": dict(facts), **content}, indent=2) + "\n")
+    return path
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table in aligned columns; floats with three significant digits."""
+    texts = [list(columns)] + [
+        [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(columns))]
+    for row in texts:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))

@@ -1,0 +1,61 @@
+"""model.json: all that a program must know to use an exported model, beside it."""
+
+from typing import Any
+
+import lacewing
+from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.export.compare import Comparison
+from lacewing.models.bundle import Bundle
+
+NAME = "model.json"
+
+
+def sidecar(format: str, file: str, bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
+    """The content of model.json, plain values."""
+    side = bundle.preprocessing.image_size
+    classes = len(bundle.classes)
+    return {
+        "made_by": f"lacewing {lacewing.__version__}",
+        "format": format,
+        "file": file,
+        "model": bundle.model,
+        "classes": list(bundle.classes),
+        "class_ids": list(bundle.class_ids),
+        "input": {
+            "name": "images",
+            "type": "uint8",
+            "shape": ["N", side, side, 3],
+            "meaning": "RGB pixels, 0 to 255, of squares prepared as `preprocessing` says",
+        },
+        "output": {
+            "name": "probabilities",
+            "type": "float32",
+            "shape": ["N", classes],
+            "meaning": "one probability for each of `classes`, in their order; they add up to 1",
+        },
+        "preprocessing": resize_rule(bundle),
+        "low_confidence": LOW_CONFIDENCE,
+        "comparison": comparison.as_dict(),
+    }
+
+
+def resize_rule(bundle: Bundle) -> dict[str, Any]:
+    """How a photo becomes a square; the rest of the preprocessing is inside the model."""
+    rule = bundle.preprocessing
+    return {
+        "resize_size": rule.resize_size,
+        "image_size": rule.image_size,
+        "interpolation": rule.interpolation,
+        "steps": [
+            "turn the photo upright by its EXIF orientation and make it RGB, on white where it "
+            "is transparent",
+            f"resize it with anti-aliasing ({rule.interpolation}, as Pillow does) so that its "
+            f"shorter side has {rule.resize_size} pixels and its aspect ratio stays",
+            f"cut out the central square of {rule.image_size} pixels",
+        ],
+        "inside_the_model": {
+            "scale": "divided by 255",
+            "mean": list(rule.mean),
+            "std": list(rule.std),
+        },
+    }

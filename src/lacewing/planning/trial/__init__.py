@@ -1,0 +1,1 @@
+"""The trial: what the rules left open is timed and weighed on this machine."""

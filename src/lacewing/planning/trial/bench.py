@@ -1,0 +1,161 @@
+"""The bench: the run's network, loss, optimiser and images, and one pass at a time on them.
+
+The step is `engine.step`'s own, which training calls too. The learning rate is so small that
+the weights stay as they are: every pass computes the same, so losses can be compared.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.engine.execution import Execution
+from lacewing.engine.losses import Loss
+from lacewing.engine.prepare import prepare_model, to_format
+from lacewing.engine.step import eval_step, train_step
+from lacewing.hardware.backend import Backend
+from lacewing.planning.trial.ways import Way
+
+STILL = 1e-30
+"""A learning rate that changes no weight."""
+SEED = 0
+
+MakeOptimizer = Callable[[nn.Module, str], torch.optim.Optimizer]
+"""Takes the network and the kernel; the learning rate is set here."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass: how long it took, and the mean loss over its images."""
+
+    seconds: float
+    loss: float
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Everything a pass needs. `model` is never changed: each memory format has a copy."""
+
+    model: nn.Module
+    make_optimizer: MakeOptimizer
+    loss: Loss
+    images: Tensor
+    """float32 [N, 3, S, S] on the device."""
+    labels: Tensor
+    """int64 [N] on the device."""
+    backend: Backend
+    index: int
+    """The device's number."""
+    clock: Callable[[], float]
+    clip_norm: float | None = None
+    deterministic: bool = False
+    copies: dict[str, nn.Module] = field(default_factory=dict)
+    optimizers: dict[tuple[str, str], torch.optim.Optimizer] = field(default_factory=dict)
+
+    def train(self, way: Way) -> Pass:
+        """One optimiser step on `way.images` images."""
+        self._configure(way)
+        network, optimizer = self.copy(way.memory_format), self.optimizer(way)
+        network.train()
+        scaler = self.backend.grad_scaler(way.precision)
+        images, labels = self.batch(way.images)
+        started = self._now()
+        result = train_step(
+            network,
+            optimizer,
+            scaler,
+            self.loss,
+            [(to_format(images, way.memory_format), labels)],
+            autocast=lambda: self.backend.autocast(way.precision),
+            clip_norm=self.clip_norm,
+        )
+        return Pass(self._now() - started, float(result.loss))
+
+    def forward(self, way: Way, weights_format: str) -> Pass:
+        """One forward-only pass, of the network whose weights lie in `weights_format`."""
+        self._configure(way)
+        network = self.copy(weights_format)
+        network.eval()
+        images, labels = self.batch(way.images)
+        started = self._now()
+        logits = eval_step(
+            network,
+            to_format(images, way.memory_format),
+            lambda: self.backend.autocast(way.precision),
+        )
+        seconds = self._now() - started
+        return Pass(seconds, float(self.loss(logits, labels)))
+
+    def copy(self, memory_format: str) -> nn.Module:
+        """The network on the device, in a memory format."""
+        if memory_format not in self.copies:
+            execution = Execution(device="", memory_format=memory_format)
+            device = self.backend.torch_device(self.index)
+            self.copies[memory_format] = prepare_model(deepcopy(self.model), execution, device)
+        return self.copies[memory_format]
+
+    def optimizer(self, way: Way) -> torch.optim.Optimizer:
+        """The optimiser of a copy."""
+        key = (way.memory_format, way.kernel)
+        if key not in self.optimizers:
+            optimizer = self.make_optimizer(self.copy(way.memory_format), way.kernel)
+            for group in optimizer.param_groups:
+                group["lr"] = STILL
+            self.optimizers[key] = optimizer
+        return self.optimizers[key]
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor]:
+        """`count` images with their labels, repeated where there are fewer."""
+        if count <= len(self.labels):
+            return self.images[:count], self.labels[:count]
+        rows = torch.arange(count, device=self.labels.device) % len(self.labels)
+        return self.images[rows], self.labels[rows]
+
+    def keep_only(self, way: Way) -> None:
+        """Let go of all copies and optimisers but a way's, and give their memory back."""
+        self.optimizers = {
+            key: one for key, one in self.optimizers.items()
+            if key == (way.memory_format, way.kernel)
+        }  # fmt: skip
+        self.copies = {k: one for k, one in self.copies.items() if k == way.memory_format}
+        for network in self.copies.values():
+            network.zero_grad(set_to_none=True)
+        gc.collect()
+        self.backend.empty_cache()
+
+    def _configure(self, way: Way) -> None:
+        self.backend.configure(way.precision, way.threads, self.deterministic)
+        self.backend.seed(SEED)
+
+    def _now(self) -> float:
+        self.backend.synchronize(self.index)
+        return self.clock()
+
+
+@contextmanager
+def without_dropout(network: nn.Module) -> Iterator[None]:
+    """Dropout and its kin switched off, whose masks differ between precisions."""
+    drops = [m for m in network.modules() if "Drop" in type(m).__name__ and m.training]
+    for module in drops:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in drops:
+            module.train()
+
+
+@contextmanager
+def left_as_it_was(backend: Backend, index: int) -> Iterator[None]:
+    """Threads and random generators stand afterwards as they did before."""
+    threads, state = torch.get_num_threads(), backend.rng_state(index)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            backend.set_rng_state(index, state)
+            torch.set_num_threads(threads)

@@ -1,0 +1,136 @@
+"""How much memory a run takes: a line through measured peaks, bytes = fixed + images x slope.
+
+fixed holds weights, gradients, optimiser state and workspaces; the slope is what one image
+leaves behind for the backward pass.
+"""
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+from lacewing.engine.losses import Loss
+from lacewing.hardware.backend import Backend
+
+SAFE_SHARE = 0.5
+"""Of the allowed bytes: a pass that is expected to take less is measured in this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryModel:
+    """What training takes beyond the memory that the process has before there is a network."""
+
+    fixed_bytes: float
+    image_bytes: float
+    """Per image of a micro-batch."""
+    points: tuple[tuple[int, int], ...] = ()
+    """Micro-batches and the bytes that were measured for them."""
+
+    def bytes_for(self, images: int) -> int:
+        """The predicted bytes of a step in passes of so many images."""
+        return round(self.fixed_bytes + self.image_bytes * images)
+
+    def largest(self, allowed: int) -> int:
+        """Most images of a pass that the allowed bytes hold; 0 if not one."""
+        if self.image_bytes <= 0:
+            return 0 if self.fixed_bytes > allowed else 2**31
+        return max(0, int((allowed - self.fixed_bytes) / self.image_bytes))
+
+
+def fit(points: Mapping[int, int], slope: float | None = None) -> MemoryModel:
+    """The line of least squares through measured points; `slope` serves where there is one only.
+
+    Memory grows with the images: a falling line is noise, and taken as flat at the highest.
+    """
+    images, measured = np.array(list(points)), np.array(list(points.values()), float)
+    if len(points) > 1:
+        slope, fixed = (float(value) for value in np.polyfit(images, measured, 1))
+        if slope <= 0:
+            slope, fixed = 0.0, float(measured.max())
+    else:
+        slope = slope or 0.0
+        fixed = float(measured[0] - slope * images[0])
+    return MemoryModel(
+        fixed_bytes=fixed, image_bytes=slope, points=tuple((int(m), int(b)) for m, b in points.items())
+    )
+
+
+def measure_growing(
+    sizes: Sequence[int], peak_of: Callable[[int], int | None], allowed: int | None
+) -> dict[int, int]:
+    """Peaks by micro-batch, the smallest first, as long as the line through them stays allowed.
+
+    `peak_of` gives None where the memory did not suffice.
+    """
+    points: dict[int, int] = {}
+    for size in sorted(set(sizes)):
+        if len(points) > 1 and allowed is not None and fit(points).bytes_for(size) > allowed:
+            break
+        peak = peak_of(size)
+        if peak is None:
+            break
+        points[size] = peak
+    return points
+
+
+def saved_bytes(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> int:
+    """Bytes that a forward pass in training keeps for the backward pass, weights apart.
+
+    Counted, not measured: works on every device and before anything is at risk.
+    """
+    own = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    network.train()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with autocast():
+            logits = network(images)
+        loss(logits.float(), labels)
+    return sum(kept.values())
+
+
+def state_bytes(network: nn.Module, states_per_weight: float) -> int:
+    """Weights, buffers, gradients and the optimiser's state."""
+    weights = sum(w.numel() * w.element_size() for w in network.parameters())
+    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
+    return round(weights * (2 + states_per_weight) + buffers)
+
+
+def optimizer_states(optimizer: torch.optim.Optimizer) -> float:
+    """Tensors of the optimiser's state, counted in copies of the weights; after a step."""
+    weights = sum(p.numel() * p.element_size() for g in optimizer.param_groups for p in g["params"])
+    state = sum(
+        value.numel() * value.element_size()
+        for entries in optimizer.state.values()
+        for value in entries.values()
+        if isinstance(value, Tensor)
+    )
+    return state / weights if weights else 0.0
+
+
+def base_bytes(backend: Backend, index: int) -> int:
+    """What the process takes now, before there is a network."""
+    gc.collect()
+    backend.empty_cache()
+    if backend.kind == "cpu":
+        return int(psutil.Process().memory_info().rss)
+    backend.reset_peak(index)
+    return backend.peak_bytes(index) or 0

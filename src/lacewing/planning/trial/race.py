@@ -1,0 +1,102 @@
+"""Which of several ways is the fastest: interleaved rounds, medians, successive halving.
+
+Each round runs every way once, so that a machine that is busy for a moment slows all of them
+alike. What is clearly slower is dropped early (successive halving: Jamieson and Talwalkar 2016).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+
+ROUNDS = 5
+LEAST_ROUNDS = 3
+"""With a single way left, so many make its median worth having."""
+HALVING_ROUND = 2
+DROP_ABOVE = 1.3
+"""Times the fastest median, after HALVING_ROUND rounds."""
+HOPELESS = 4.0
+"""Times the fastest warm-up: not timed at all. Warm-ups hold costs that come once only."""
+WORTH = 0.97
+"""A later way must take at most this share of an earlier one's time to be preferred to it."""
+
+
+@dataclass
+class Lane(Generic[Key]):
+    """One way: its times in seconds, or why it is out."""
+
+    key: Key
+    warmup: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+    out: str = ""
+
+    @property
+    def median(self) -> float | None:
+        """Seconds of a typical run; None without any."""
+        return median(self.seconds) if self.seconds else None
+
+
+def race(
+    keys: Sequence[Key],
+    run: Callable[[Key], float | str],
+    has_time: Callable[[], bool] = lambda: True,
+    rounds: int = ROUNDS,
+) -> list[Lane[Key]]:
+    """Time every key and return the lanes in the order of the keys.
+
+    `run` gives the seconds of one run, or the reason for which a key is out. Every key that
+    is not out gets one timed run, however little time there is.
+    """
+    lanes = [Lane(key) for key in keys]
+    for lane in lanes:
+        _warm_up(lane, lanes, run)
+    for number in range(rounds):
+        racing = [lane for lane in lanes if not lane.out]
+        if number >= LEAST_ROUNDS and len(racing) == 1:
+            break
+        # to and fro: a machine that slows down favours nobody
+        for lane in racing if number % 2 == 0 else reversed(racing):
+            if number and not has_time():
+                return lanes
+            _record(lane, run(lane.key))
+        if number + 1 == HALVING_ROUND:
+            _drop_slow(lanes)
+    return lanes
+
+
+def _warm_up(lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float | str]) -> None:
+    result = run(lane.key)
+    if isinstance(result, str):
+        lane.out = result
+        return
+    lane.warmup = result
+    best = min(other.warmup for other in lanes if other.warmup and not other.out)
+    if result > HOPELESS * best:
+        lane.out = f"its first pass took {result / best:.0f} times as long as the fastest"
+
+
+def _record(lane: Lane[Key], result: float | str) -> None:
+    if isinstance(result, str):
+        lane.out = result
+    else:
+        lane.seconds.append(result)
+
+
+def _drop_slow(lanes: list[Lane[Key]]) -> None:
+    best = min((lane.median for lane in lanes if lane.median and not lane.out), default=None)
+    for lane in lanes:
+        if best and lane.median and not lane.out and lane.median > DROP_ABOVE * best:
+            lane.out = f"slower by {lane.median / best - 1:.0%} after {HALVING_ROUND} rounds"
+
+
+def winner(lanes: Sequence[Lane[Key]]) -> Lane[Key] | None:
+    """The fastest lane; an earlier one unless a later one is faster by more than the noise."""
+    best: Lane[Key] | None = None
+    for lane in lanes:
+        if lane.out or lane.median is None:
+            continue
+        if best is None or best.median is None or lane.median < WORTH * best.median:
+            best = lane
+    return best

@@ -1,0 +1,56 @@
+"""How large and how long to fine-tune in the time that is left."""
+
+from dataclasses import dataclass
+
+from lacewing.models.catalog import ModelInfo
+from lacewing.training.recipe.size import Speed, sizes_for
+
+ENOUGH_EPOCHS = 4
+"""With fewer at a size, a smaller one is better if it has room for more."""
+MOST_EPOCHS = 20
+TRAIN_TO_EVAL = 0.8
+"""Training images are smaller than those judged: a random crop shows things larger (FixRes,
+Touvron et al. 2019, arXiv:1906.06423: 176 pixels for 224)."""
+SLACK = 1.1
+"""What a forecast may err by; beyond it, the clock ends the run."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """A stretch of fine-tuning."""
+
+    size: int
+    """Side of the training images, in pixels."""
+    epochs: int
+    seconds: float
+    """Forecast, with the validations."""
+
+
+def choose_length(
+    info: ModelInfo,
+    eval_size: int,
+    images: int,
+    speed: Speed,
+    validation_seconds: float,
+    seconds: float,
+) -> Length | None:
+    """The best stretch that fits into `seconds`; None if not even one epoch does.
+
+    Of the sizes with room for enough epochs the largest, else the one with room for most.
+    """
+    options = []
+    for size in training_sizes(info, eval_size):
+        epoch = SLACK * speed.seconds(images, size) + validation_seconds
+        epochs = min(MOST_EPOCHS, int(seconds / epoch))
+        options.append(Length(size, epochs, epochs * epoch))
+    best = next((one for one in options if one.epochs >= ENOUGH_EPOCHS), None)
+    best = best or max(options, key=lambda one: one.epochs)
+    return best if best.epochs else None
+
+
+def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:
+    """Sides for training, the largest first; one that is built for a size keeps it."""
+    if info.fixed_size or info.built_for_size:
+        return [eval_size]
+    largest = TRAIN_TO_EVAL * eval_size
+    return [size for size in sizes_for(info) if size <= largest] or [eval_size]

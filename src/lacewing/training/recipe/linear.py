@@ -1,0 +1,137 @@
+"""The first stage: a head on frozen features, saved as a finished model."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from lacewing import console
+from lacewing.data.chance import order
+from lacewing.data.index import ImageIndex
+from lacewing.data.loader import EvalLoader
+from lacewing.data.pixels import PixelStore
+from lacewing.engine.heads import write_head
+from lacewing.models.build import linear_head
+from lacewing.store.run import append_line
+from lacewing.training.bookkeeping import save_best
+from lacewing.training.recipe.features import Features, feature_pass
+from lacewing.training.recipe.head import Chosen, choose_head
+from lacewing.training.recipe.size import views_at
+from lacewing.training.session import Session, loading_of
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What the first stage found."""
+
+    train: Features
+    val: Features | None
+    """None without a validation split."""
+    chosen: Chosen
+    pass_seconds: float
+    """Of the feature pass over both splits."""
+
+
+def fit_linear(session: Session, deadline: float) -> Linear:
+    """Fit, write down and save the head; the feature pass ends at the deadline at the latest."""
+    started = time.perf_counter()
+    session.backend.reset_peak(session.device_index)
+    views = views_at(session.info, session.preprocessing.image_size)
+    val = collect(session, "val", 1, deadline) if session.val_loader.images else None
+    train = collect(session, "train", views, deadline)
+    pass_seconds = time.perf_counter() - started
+    chosen = choose_head(train, val, len(session.index.classes))
+    write_head(linear_head(session.model), chosen.head)
+    linear = Linear(train, val, chosen, pass_seconds)
+    row = row_of(session, linear, time.perf_counter() - started)
+    keep(session, row)
+    return linear
+
+
+def collect(session: Session, split: str, views: int, deadline: float) -> Features:
+    """Features of a split; of training images in a random order, so that any part is fair."""
+    rows = session.index.split(split)
+    if split == "train":
+        rows = rows.take(order(session.config.seed, 0, len(rows)))
+    with console.progress(f"features of the {split} images") as update:
+        found = feature_pass(
+            session.model,
+            loader_of(session, rows),
+            session.backend,
+            session.plan.eval_execution,
+            views,
+            deadline,
+            lambda done: update(done, len(rows)),
+        )
+    if len(found.labels) < len(rows):
+        session.events.add(
+            "features",
+            f"the time allowed {len(found.labels)} of {len(rows)} {split} images",
+        )
+    return found
+
+
+def loader_of(session: Session, rows: ImageIndex) -> EvalLoader:
+    """Images in the given order; each is used once, so none is kept."""
+    store = PixelStore(
+        rows,
+        session.preprocessing,
+        keep="none",
+        on_lost=lambda sentence: session.events.add("image", sentence),
+    )
+    device = session.backend.torch_device(session.device_index)
+    return EvalLoader(
+        rows,
+        store,
+        batch_size=session.plan.eval_batch.value,
+        loading=loading_of(session.plan, device),
+    )
+
+
+def row_of(session: Session, linear: Linear, seconds: float) -> dict[str, Any]:
+    """The stage's row in metrics.jsonl: epoch 0, before any weight but the head's was moved."""
+    train, head = linear.train, linear.chosen.head
+    row: dict[str, Any] = {"epoch": 0, "stage": "features", "step": 0}
+    row |= judged("train", head(train.values[0]), train.labels)
+    if linear.val is None:
+        row |= {"val_loss": None, "val_accuracy": None}
+    else:
+        row |= judged("val", head(linear.val.values[0]), linear.val.labels)
+    images = train.values.shape[0] * train.values.shape[1]
+    return row | {
+        "images_per_second": images / linear.pass_seconds,
+        "train_seconds": seconds,
+        "val_seconds": 0.0,
+        "wait_seconds": 0.0,
+        "seconds": seconds,
+        "peak_bytes": session.backend.peak_bytes(session.device_index),
+        "best": True,
+        "micro_batch": session.plan.eval_batch.value,
+    }
+
+
+def judged(split: str, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Loss and accuracy on a split."""
+    return {
+        f"{split}_loss": float(cross_entropy(logits, labels)),
+        f"{split}_accuracy": float((logits.argmax(1) == labels).float().mean()),
+    }
+
+
+def keep(session: Session, row: dict[str, Any]) -> None:
+    """Write the row down and save the model as the best so far."""
+    progress = session.progress
+    if row["val_accuracy"] is not None:
+        progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
+    progress.elapsed_seconds += row["seconds"]
+    append_line(session.run.metrics, row)
+    save_best(session)
+    validation = (
+        "" if row["val_accuracy"] is None else f"val accuracy {row['val_accuracy']:6.1%}  "
+    )
+    console.say(
+        f"head on frozen features  accuracy {row['train_accuracy']:6.1%}  {validation}"
+        f"{row['images_per_second']:.0f} images/s  {row['seconds']:.0f} s"
+    )

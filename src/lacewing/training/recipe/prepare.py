@@ -1,0 +1,75 @@
+"""What a recipe changes of the configuration and the plan, before the run begins."""
+
+from dataclasses import replace
+
+from lacewing.config import TrainConfig
+from lacewing.errors import ConfigError, ModelError
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS, backend_for
+from lacewing.models.build import build_model, linear_head
+from lacewing.models.catalog import ModelInfo
+from lacewing.models.weights import Weights
+from lacewing.planning.plan import Plan
+from lacewing.training.recipe.budget import LEAST_SECONDS
+from lacewing.training.recipe.size import PASS_SHARE, choose_pass
+from lacewing.training.recipe.speed import forward_speed
+from lacewing.training.setup import Prepared
+from lacewing.values import Choice
+
+NEW_HEAD_RATE = 10.0
+"""A head that starts from nothing learns faster than the pretrained rest (the discriminative
+rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
+
+
+def with_recipe_decided(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
+    """The recipe named, the head's rate set, and the image size measured where it is free."""
+    config = decided(prepared.config, prepared.info, prepared.weights)
+    prepared = replace(prepared, config=config)
+    if config.recipe == "classic":
+        return prepared
+    return replace(prepared, plan=with_pass(prepared, backends))
+
+
+def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> TrainConfig:
+    """The configuration with nothing left open. Raises ConfigError for an impossible recipe."""
+    recipe = config.recipe or "classic"
+    lacking = lack(info, weights) if recipe != "classic" else None
+    if lacking and recipe != "auto":
+        raise ConfigError(f"--recipe {recipe} {lacking}: use --recipe classic.")
+    if recipe == "auto":
+        recipe = "classic" if lacking else "finetune"
+    return replace(config, recipe=recipe, head_rate=config.head_rate or head_rate(config, weights))
+
+
+def lack(info: ModelInfo, weights: Weights | None) -> str | None:
+    """Why there are no features worth a head; None if there are."""
+    if weights is None:
+        return "builds on pretrained weights, and there are none"
+    try:
+        linear_head(build_model(info, 2, 0.0, None, info.native_size))
+    except ModelError:
+        return f"needs a network that ends in one linear layer, and {info.name} does not"
+    return None
+
+
+def head_rate(config: TrainConfig, weights: Weights | None) -> float:
+    """The head's rate over the others': only a new head on pretrained weights has its own."""
+    new = weights is not None and not config.load_model and config.weights is None
+    return NEW_HEAD_RATE if new and config.learning_rate is None else 1.0
+
+
+def with_pass(prepared: Prepared, backends: BackendTable) -> Plan:
+    """The plan at the largest image size whose feature pass the budget allows."""
+    config, plan, info = prepared.config, prepared.plan, prepared.info
+    if config.image_size is not None or config.plan is not None:
+        return plan
+    backend, index = backend_for(plan.device.value, backends)
+    backend.configure(plan.eval_precision.value, plan.threads.value, config.deterministic)
+    classes = len(prepared.index.classes)
+    model = build_model(info, classes, 0.0, prepared.weights, info.native_size)
+    model = model.to(backend.torch_device(index))
+    speed = forward_speed(model, backend, index, plan.eval_execution, info.native_size)
+    images = len(prepared.index.split("train")) + len(prepared.index.split("val"))
+    chosen = choose_pass(info, images, speed, PASS_SHARE * (config.budget or LEAST_SECONDS))
+    size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
+    return replace(plan, image_size=size)

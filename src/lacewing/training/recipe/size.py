@@ -1,0 +1,75 @@
+"""Image size and views of the feature pass: the largest that the time allows.
+
+Features of larger images tell more, well beyond the size the network was trained at, up to
+about 1.4 times its side (FixRes, Touvron et al. 2019, arXiv:1906.06423); a mirrored view more
+adds a little. So sizes come first, and the second view where the native size is reached.
+"""
+
+from dataclasses import dataclass
+
+from lacewing.models.catalog import ModelInfo
+from lacewing.values import Choice
+
+LARGEST = 10 / 7
+"""Of the native side: 320 pixels for a network of 224."""
+SMALLEST = 4 / 7
+STEP = 32
+"""Pixels between two sizes: the stride of most networks."""
+PASS_SHARE = 0.4
+"""Of the budget, for the feature pass: the rest goes to decoding, fitting and judging."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How often each training image is seen, and how large."""
+
+    size: int
+    """Side in pixels."""
+    views: int
+    """1: as it is; 2: mirrored too."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second of forward-only passes, measured at one size."""
+
+    size: int
+    images_per_second: float
+
+    def seconds(self, images: int, size: int) -> float:
+        """What a pass over images of another size takes: in proportion to their pixels."""
+        return images / self.images_per_second * (size / self.size) ** 2
+
+
+def choose_pass(info: ModelInfo, images: int, speed: Speed, seconds: float) -> Choice[Pass]:
+    """The best pass over `images` that takes at most `seconds`; the smallest if none does."""
+    best, *others = candidates(info)
+    for option in (best, *others):
+        needed = speed.seconds(images * option.views, option.size)
+        if needed <= seconds:
+            break
+    times = "once" if option.views == 1 else "twice (also mirrored)"
+    reason = f"each image {times} through the network takes about {needed:.0f} s"
+    evidence = {"forward_images_per_second": speed.images_per_second, "at_pixels": speed.size}
+    return Choice(option, reason, "measured", evidence)
+
+
+def candidates(info: ModelInfo) -> list[Pass]:
+    """All passes that the network allows, the best first."""
+    if info.fixed_size or info.built_for_size:
+        return [Pass(info.native_size, 2)]
+    return [Pass(size, views_at(info, size)) for size in sizes_for(info)]
+
+
+def views_at(info: ModelInfo, size: int) -> int:
+    """A mirrored view too, unless the time did not even allow the native size."""
+    return 2 if size >= info.native_size else 1
+
+
+def sizes_for(info: ModelInfo) -> list[int]:
+    """Sides from the largest to the smallest, in steps that the network accepts."""
+    step = STEP if STEP % info.size_multiple == 0 else info.size_multiple
+    largest = max(info.min_size, int(info.native_size * LARGEST))
+    smallest = max(info.min_size, int(info.native_size * SMALLEST))
+    sizes = [side for side in range(step, largest + 1, step) if side >= smallest]
+    return sizes[::-1] or [info.native_size]

@@ -1,0 +1,80 @@
+"""How fast this machine is: a forward pass and a training step, timed on noise."""
+
+import copy
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.engine.execution import Execution
+from lacewing.engine.losses import make_loss
+from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
+from lacewing.engine.prepare import prepare_model, to_format
+from lacewing.engine.step import eval_step, split_batch, train_step
+from lacewing.hardware.backend import Backend
+from lacewing.training.recipe.size import Speed
+
+REPEATS = 3
+"""Timed passes, after one that is not: the median counts."""
+
+
+def forward_speed(
+    model: nn.Module, backend: Backend, index: int, execution: Execution, size: int
+) -> Speed:
+    """Images per second of forward-only passes over images of `size` pixels.
+
+    The network is left in its mode; torch's random generators are not touched.
+    """
+    images = noise(execution.micro_batch, size, backend.torch_device(index))
+    images = to_format(images, execution.memory_format)
+    was_training = model.training
+    model.eval()
+    seconds = timed(
+        lambda: eval_step(model, images, lambda: backend.autocast(execution.precision)),
+        lambda: backend.synchronize(index),
+    )
+    model.train(was_training)
+    return Speed(size, execution.micro_batch / seconds)
+
+
+def training_speed(
+    model: nn.Module, backend: Backend, index: int, execution: Execution, size: int, batch: int
+) -> Speed:
+    """Images per second of training steps; done on a copy, so the network stays as it is."""
+    device = backend.torch_device(index)
+    rehearsed = prepare_model(copy.deepcopy(model), execution, device).train()
+    optimizer = make_optimizer(OPTIMIZERS["adamw"], rehearsed, 1e-6, 0.0)
+    images = to_format(noise(batch, size, device), execution.memory_format)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+
+    def step() -> None:
+        train_step(
+            rehearsed,
+            optimizer,
+            None,
+            make_loss(),
+            split_batch(images, labels, execution.micro_batch),
+            autocast=lambda: backend.autocast(execution.precision),
+        )
+
+    with torch.random.fork_rng(devices=[]):
+        seconds = timed(step, lambda: backend.synchronize(index))
+    return Speed(size, batch / seconds)
+
+
+def timed(work: Callable[[], object], wait: Callable[[], None]) -> float:
+    """Median seconds of `work`, whose first call is not counted."""
+    seconds = []
+    for _ in range(1 + REPEATS):
+        started = time.perf_counter()
+        work()
+        wait()
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds[1:])[REPEATS // 2]
+
+
+def noise(images: int, size: int, device: torch.device) -> Tensor:
+    """Standard normal pixels float32 [images, 3, size, size], always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(images, 3, size, size, generator=generator).to(device)

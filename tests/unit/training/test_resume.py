@@ -1,0 +1,113 @@
+"""A run that was cut off goes on as if nothing had happened."""
+
+import shutil
+
+import pytest
+import torch
+
+from lacewing.errors import RunError
+from lacewing.hardware.fake import FakeBackend, FakeDeviceLostError, Faults, fake_backends
+from lacewing.models.bundle import load_model
+from lacewing.store.run import read_lines
+from lacewing.training import meter
+from lacewing.training.begin import find_run, reopen
+from lacewing.training.checkpoint import KEEP, load_checkpoint
+from lacewing.training.loop import train
+
+SETTINGS = {"epochs": 3, "dropout": 0.2, "warmup_epochs": 0.5}
+COMPARED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "step")
+
+
+def final(session):
+    return {name: value.clone() for name, value in session.model.state_dict().items()}
+
+
+def kept(session):
+    return [{key: row[key] for key in COMPARED} for row in read_lines(session.run.metrics)]
+
+
+def cut_off(begun, monkeypatch, step, **fields):
+    """A run whose device vanishes at a step, with a checkpoint after every step before it."""
+    monkeypatch.setattr(meter, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    session = begun(FakeBackend(faults=Faults(lost_at=step)), **SETTINGS, **fields)
+    with pytest.raises(FakeDeviceLostError):
+        train(session)
+    return session
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
+@pytest.mark.parametrize("lost_at", [2, 5, 9, 13])
+def test_the_result_is_the_same_to_the_bit(begun, monkeypatch, optimizer, lost_at):
+    whole = begun(FakeBackend(), **SETTINGS, optimizer=optimizer, name="whole")
+    train(whole)
+    broken = cut_off(begun, monkeypatch, lost_at, optimizer=optimizer, name="broken")
+    resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
+    assert resumed.progress.step > 0
+    train(resumed)
+    expected = final(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in final(resumed).items())
+    assert kept(resumed) == kept(whole)
+    best = load_model(whole.run.model).state
+    assert all(torch.equal(v, best[n]) for n, v in load_model(resumed.run.model).state.items())
+
+
+def test_rows_that_a_kill_left_without_a_checkpoint_are_dropped(begun):
+    session = begun(epochs=3, limit_epochs=2)
+    train(session)
+    newest = session.run.checkpoints / session.run.last.read_text().strip()
+    older = sorted(session.run.checkpoints.iterdir())[0]
+    shutil.rmtree(newest)
+    session.run.last.write_text(older.name + "\n")
+    resumed = reopen(session.run.folder)
+    assert [row["epoch"] for row in read_lines(session.run.metrics)] == [1]
+    train(resumed)
+    assert [row["epoch"] for row in read_lines(session.run.metrics)] == [1, 2, 3]
+
+
+def test_old_checkpoints_are_removed(begun):
+    session = begun(epochs=4)
+    train(session)
+    assert len(list(session.run.checkpoints.iterdir())) == KEEP
+
+
+def test_on_another_kind_of_machine_batch_size_and_rate_stay(begun):
+    session = begun(FakeBackend(precisions=("fp32",)), epochs=3, limit_epochs=1)
+    train(session)
+    moved = reopen(session.run.folder)
+    assert moved.plan.device.value == "cpu"
+    for name in ("batch", "image_size", "learning_rate"):
+        assert getattr(moved.plan, name).value == getattr(session.plan, name).value
+    assert any(event["kind"] == "moved" for event in read_lines(session.run.events))
+    assert train(moved).finished
+
+
+def test_a_finished_run_has_nothing_to_resume(begun):
+    session = begun(epochs=1)
+    train(session)
+    with pytest.raises(RunError, match="nothing is left to resume"):
+        reopen(session.run.folder)
+
+
+def test_a_run_without_a_checkpoint_says_so(begun):
+    session = begun(epochs=1)
+    with pytest.raises(RunError, match="has no checkpoint"):
+        reopen(session.run.folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_damaged_checkpoint_says_so(begun, file):
+    session = begun(epochs=2, limit_epochs=1)
+    train(session)
+    damaged = next(session.run.checkpoints.iterdir()) / file
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    with pytest.raises(RunError, match="is damaged"):
+        load_checkpoint(session.run)
+
+
+def test_the_newest_run_of_data_and_model_is_found(begun, small):
+    first, second = begun(epochs=1, name="first"), begun(epochs=1, name="second")
+    config = small()
+    assert find_run(config.output, config.data, config.model) == second.run.folder
+    with pytest.raises(RunError, match="holds no run of resnet50"):
+        find_run(config.output, config.data, "resnet50")
+    assert first.run.folder.is_dir()
