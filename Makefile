@@ -8,6 +8,9 @@ STAMP  := $(VENV)/.installed
 OLDEST       := .venv-oldest
 OLDEST_STAMP := $(OLDEST)/.installed
 
+# Two test processes on two cores: threads that spin while they wait would slow both down.
+export OMP_WAIT_POLICY ?= passive
+
 .PHONY: demo test lint format docs test-oldest clean
 
 $(STAMP): pyproject.toml

@@ -8,12 +8,13 @@ for prediction in lacewing.load(run.folder).predict(["leaf.jpg"]):
     print(prediction.classes[0], prediction.probabilities[0])
 """
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lacewing import console
-from lacewing.config import TrainConfig
+from lacewing.config import TrainConfig, with_recipe
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.sample import draw_sample
@@ -24,11 +25,15 @@ from lacewing.planning.document import plan_rows
 from lacewing.planning.plan import Plan
 from lacewing.results.evaluate import Judged
 from lacewing.results.finish import evaluate_run, finish, report, show_answer
-from lacewing.store.run import open_run
-from lacewing.training.begin import begin, find_run, reopen
-from lacewing.training.loop import train as train_session
+from lacewing.store.run import Run, open_run, read_json
+from lacewing.training.begin import begin, reopen
+from lacewing.training.find import clear_way, find_done, find_run, find_unfinished
+from lacewing.training.recipe.carry_out import train as train_session
+from lacewing.training.recipe.prepare import with_recipe_decided
 from lacewing.training.session import Session
 from lacewing.training.setup import Prepared, prepare
+from lacewing.training.signals import interrupt_on_signals
+from lacewing.training.trial import show_trial, with_trial
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,12 @@ def train(**fields: Any) -> TrainedRun:
 
     Raises a UserError for what can't be done, TrainingError where training can't go on.
     """
-    return run_training(TrainConfig(**fields))
+    return run_training(TrainConfig(**with_recipe(fields)))
 
 
 def plan(**fields: Any) -> Plan:
     """What `train` with the same keywords would decide, without training."""
-    return prepare(TrainConfig(**fields)).plan
+    return prepared_fully(TrainConfig(**with_recipe(fields))).plan
 
 
 def load(run: str | Path) -> Predictor:
@@ -61,11 +66,16 @@ def load(run: str | Path) -> Predictor:
     return load_predictor(Path(run))
 
 
-def resume(run: str | Path) -> TrainedRun:
-    """Go on with an interrupted run, from its newest checkpoint."""
-    session = reopen(Path(run))
-    console.heading(f"Going on with {run} at step {session.progress.step}")
-    return carry_out(session)
+def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
+    """Go on with an interrupted run, from its newest checkpoint.
+
+    Raises RunError where that can't be, also if the images are not those that it began with.
+    """
+    started = time.perf_counter()
+    with interrupt_on_signals():
+        session = reopen(Path(run), accept_changed_data=accept_changed_data)
+        console.heading(f"Going on with {run} at step {session.progress.step}")
+        return carry_out(session, started)
 
 
 def evaluate(run: str | Path, data: str | None = None) -> dict[str, Any]:
@@ -90,22 +100,37 @@ def rebuild_report(run: str | Path) -> Path:
 
 def run_training(config: TrainConfig) -> TrainedRun:
     """Carry out a configuration, showing each decision on the screen."""
+    started = time.perf_counter()
     config = find_named_runs(config)
     if config.load_checkpoint and config.train:
         assert isinstance(config.load_checkpoint, Path)
-        return resume(config.load_checkpoint)
+        return resume(config.load_checkpoint, config.accept_changed_data)
     if not config.train:
         return only_evaluate(config)
-    prepared = prepare(config)
-    show(prepared)
-    return carry_out(begin(prepared))
+    if config.resume == "auto":
+        unfinished = find_unfinished(config)
+        if unfinished:
+            return resume(unfinished, config.accept_changed_data)
+        done = find_done(config)
+        if done:
+            return already_done(done)
+        clear_way(config)
+    with interrupt_on_signals():
+        prepared = prepared_fully(config)
+        show(prepared)
+        return carry_out(begin(prepared), started)
 
 
 def run_plan(config: TrainConfig) -> Plan:
     """Decide and show, without training."""
-    prepared = prepare(config)
+    prepared = prepared_fully(config)
     show(prepared)
     return prepared.plan
+
+
+def prepared_fully(config: TrainConfig) -> Prepared:
+    """Everything decided: by the rules, by the recipe, and by what was measured."""
+    return with_trial(with_recipe_decided(prepare(config)))
 
 
 def find_named_runs(config: TrainConfig) -> TrainConfig:
@@ -126,10 +151,10 @@ def only_evaluate(config: TrainConfig) -> TrainedRun:
     return TrainedRun(folder, True, "evaluated", figures["top1"])
 
 
-def carry_out(session: Session) -> TrainedRun:
-    """Train, judge, report."""
+def carry_out(session: Session, started: float) -> TrainedRun:
+    """Train, judge, report; a budget counts from `started`, on `time.perf_counter`'s clock."""
     console.heading("Training")
-    ending = train_session(session)
+    session, ending = train_session(session, started)
     folder = session.run.folder
     if not ending.finished:
         session.events.record("interrupted", ending.reason)
@@ -140,6 +165,13 @@ def carry_out(session: Session) -> TrainedRun:
     judged = finish(session, ending)
     show_answer(session.run, judged)
     return TrainedRun(folder, True, ending.reason, accuracy_of(judged))
+
+
+def already_done(folder: Path) -> TrainedRun:
+    """What `--resume auto` says where nothing is left to do."""
+    console.say(f"{folder} is finished: nothing is left to do.")
+    tested = read_json(Run(folder).results).get("splits", {}).get("test", {})
+    return TrainedRun(folder, True, "finished before", tested.get("top1"))
 
 
 def accuracy_of(judged: Judged | None) -> float | None:
@@ -165,6 +197,7 @@ def show(prepared: Prepared) -> None:
     console.table(("decision", "value", "why", "source"), plan_rows(prepared.plan))
     for note in prepared.plan.notes:
         console.note(note)
+    show_trial(prepared.plan, prepared.config.explain)
 
 
 def show_machine(machine: Machine) -> None:

@@ -22,6 +22,7 @@ from lacewing.fields import (
     switch_or_path,
     text,
     whole,
+    whole_or_auto,
 )
 from lacewing.values import nearest
 
@@ -76,7 +77,7 @@ class TrainConfig:
     """Train an image classifier. Only --data is needed; lacewing decides what is not asked."""
 
     data: Annotated[str | None, text(metavar="NAME|PATH", optional=True), Short("-data")] = None
-    """Data set: a folder, a .tar, a .csv, or a name (IP102, D0, sample)."""
+    """Data set: a folder, a .tar, a .csv, hub:OWNER/NAME, or a name (IP102, D0, sample)."""
     data_root: Annotated[Path | None, path(optional=True)] = None
     """Where named data sets lie, besides the current folder, ./data and $LACEWING_DATA."""
     images: Annotated[Path | None, path(optional=True)] = None
@@ -125,14 +126,14 @@ then all weights; classic: just what the flags say, the default where one of the
     """Label smoothing of the loss."""
     head_rate: Annotated[float | None, number(above=0, optional=True)] = None
     """Learning rate of the head over that of the rest; 10 for a new head on pretrained weights
-where no --learning-rate is given, else 1."""
+    where no --learning-rate is given, else 1."""
     decay_norms: Annotated[bool, boolean()] = True
     """Weight decay also for biases and the scales of norms."""
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 
-    batch_size: Annotated[int | None, whole(at_least=1, optional=True), Short("-bz")] = None
-    """Requested batch size; the plan fits it to the machine."""
+    batch_size: Annotated[int | str | None, whole_or_auto(at_least=1), Short("-bz")] = None
+    """Requested batch size, which the plan fits to the machine; auto: the fastest, as measured."""
     accumulate: Annotated[bool, boolean()] = False
     """Keep the effective batch at the requested one, by gradient accumulation."""
     epochs: Annotated[int, whole(at_least=1), Short("-ep")] = 10
@@ -168,6 +169,12 @@ where no --learning-rate is given, else 1."""
     """TOML file that overrides the tier table (performance_config.py)."""
     plan: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
     """Carry out exactly this plan.yaml."""
+    trial: Annotated[bool, boolean()] = True
+    """Measure on this machine what the tiers leave open, before training."""
+    plan_budget: Annotated[float | None, duration(optional=True)] = None
+    """Time for measuring, as in 10s; a small share of the run's if not given."""
+    explain: Annotated[bool, boolean()] = False
+    """Show all that was measured, not only what was chosen."""
 
     augment: Annotated[bool, boolean()] = True
     """Vary the training images."""
@@ -198,6 +205,12 @@ where no --learning-rate is given, else 1."""
     """Use deterministic algorithms only (slower on GPUs; the CPU always is)."""
     tensorboard: Annotated[bool, boolean()] = True
     """Write TensorBoard files into the run folder."""
+    checkpoint_seconds: Annotated[float, number(at_least=0)] = 60.0
+    """Seconds between two checkpoints within an epoch; 0 saves after every step."""
+    resume: Annotated[str, one_of("never", "auto")] = "never"
+    """auto goes on with the newest unfinished run of this configuration, if there is one."""
+    accept_changed_data: Annotated[bool, boolean()] = False
+    """Resume although the images are not those that the run began with."""
 
     train: Annotated[bool, boolean(), Short("-istra")] = True
     """Train."""
@@ -272,6 +285,10 @@ def check_together(config: TrainConfig) -> None:
         f"{' and '.join(asked)} vary the training images, but --augment is False: leave that out.",
     )
     refuse(
+        config.batch_size == "auto" and not config.trial,
+        "--batch-size auto is measured, but --trial is False: leave that out, or name a size.",
+    )
+    refuse(
         config.val_share + config.test_share >= 1,
         f"--val-share {config.val_share:g} and --test-share {config.test_share:g} leave no image "
         "to train on: their sum must be below 1.",
@@ -279,10 +296,21 @@ def check_together(config: TrainConfig) -> None:
 
 
 def with_recipe(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, and `recipe`: auto, or classic where a classic field is among it."""
+    """What was given, and `recipe`: auto, or classic where a classic field is among it.
+
+    Raises ConfigError where auto was asked for beside a field that it chooses itself.
+    """
+    asked = {name for name, value in given.items() if str(value).lower() not in ("none", "auto")}
+    asked |= {"scheduler"} & given.keys()  # of which "none" is a value
+    classic = [name for name in field_names() if name in CLASSIC & asked]
+    if classic and str(given.get("recipe")).lower() == "auto":
+        raise ConfigError(
+            f"--recipe auto chooses --{classic[0].replace('_', '-')} itself: leave one of them "
+            "out, or use --recipe finetune."
+        )
     if given.get("recipe") is not None:
         return given
-    return {**given, "recipe": "classic" if CLASSIC.intersection(given) else "auto"}
+    return {**given, "recipe": "classic" if classic else "auto"}
 
 
 def require_data(config: TrainConfig) -> None:

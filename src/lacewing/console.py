@@ -79,8 +79,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str =
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """What and value, one pair a line."""
-    table(("", ""), rows)
+    """What and value, one pair a line, both from the left."""
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(style="bold")
+    drawn.add_column(overflow="fold")
+    for what, value in rows:
+        drawn.add_row(escape(what), escape(value))
+    _console().print(drawn)
 
 
 def as_json(value: Any) -> None:

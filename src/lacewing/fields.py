@@ -95,6 +95,21 @@ def whole(*, at_least: int = 0, at_most: int | None = None, optional: bool = Fal
     return Reader("N", read, optional)
 
 
+def whole_or_auto(*, at_least: int = 0) -> Reader:
+    """A whole number, or the word `auto`, which here asks for a measurement; None: not asked."""
+    number_reader = whole(at_least=at_least)
+
+    def read(value: Any) -> int | str:
+        if str(value).strip().lower() == "auto":
+            return "auto"
+        try:
+            return int(number_reader.read(value))
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return Reader("N|auto", read, optional=True, unset=("none",))
+
+
 SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"([0-9.]+) *([a-z]*) *")
 

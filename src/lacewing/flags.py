@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from lacewing.config import SECTIONS, Short, TrainConfig, load_config
+from lacewing.config import SECTIONS, Short, TrainConfig, load_config, with_recipe
 from lacewing.errors import ConfigError
 from lacewing.fields import Reader, path
 from lacewing.values import nearest
@@ -102,7 +102,7 @@ def config_from(given: Given) -> TrainConfig:
     typed = dict(given)
     file = typed.pop(CONFIG_FILE.name, None)
     in_file = load_config(Path(str(file)).expanduser()) if file is not None else {}
-    return TrainConfig(**{**in_file, **typed})
+    return TrainConfig(**with_recipe({**in_file, **typed}))
 
 
 def options_from(owner: type[T], given: Given) -> T:

@@ -24,6 +24,9 @@ VALUES = {
     "pretrained": "no",
     "weights": "w.safetensors",
     "dropout": "0.5",
+    "recipe": "features",
+    "budget": "10m",
+    "optimize": "macro-f1",
     "optimizer": "SGD",
     "scheduler": "steplr",
     "learning_rate": "1e-3",
@@ -34,6 +37,8 @@ VALUES = {
     "gamma": "0.5",
     "warmup_epochs": "2",
     "label_smoothing": "0.1",
+    "head_rate": "10",
+    "decay_norms": "False",
     "clip_norm": "1.5",
     "batch_size": "16",
     "accumulate": "True",
@@ -42,6 +47,7 @@ VALUES = {
     "patience": "0",
     "device": "cuda:1",
     "image_size": "96",
+    "eval_size": "128",
     "precision": "bf16",
     "memory_format": "channels_last",
     "compile": "default",
@@ -167,7 +173,8 @@ def test_the_last_of_two_counts():
 
 
 def test_auto_means_not_asked():
-    assert configure("-lr", "auto", "-bz", "AUTO", "-dv", "auto") == TrainConfig()
+    words = ("-lr", "auto", "-bz", "AUTO", "-dv", "auto")
+    assert configure(*words) == TrainConfig(recipe="auto", batch_size="auto")
 
 
 def test_a_switch_or_path_takes_either():
@@ -296,3 +303,30 @@ def test_the_help_names_every_flag_and_its_default(capsys, monkeypatch):
         assert not flag.short or flag.short in words
     assert "the optimiser" in shown
     assert "(default: 0.15)" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe"),
+    [
+        (["-data", "x"], "auto"),
+        (["-data", "x", "-mn", "resnet", "-predt", "True", "-dv", "cpu"], "auto"),
+        (["-data", "x", "-ep", "10"], "classic"),
+        (["-data", "x", "-lr", "0.1"], "classic"),
+        (CLASSIC[2].split(), "classic"),
+        (["-data", "x", "--recipe", "features"], "features"),
+        (["-data", "x", "--recipe", "auto"], "auto"),
+    ],
+)
+def test_a_classic_flag_asks_for_just_what_it_says(words, recipe):
+    assert configure(*words).recipe == recipe
+
+
+def test_a_file_with_a_classic_field_is_classic_too(tmp_path):
+    (tmp_path / "c.yaml").write_text("data: x\nepochs: 3\n")
+    assert configure("--config", str(tmp_path / "c.yaml")).recipe == "classic"
+
+
+def test_recipe_auto_refuses_a_typed_classic_flag():
+    assert refusal("-data", "x", "--recipe", "auto", "-ep", "5") == (
+        "--recipe auto chooses --epochs itself: leave one of them out, or use --recipe finetune."
+    )

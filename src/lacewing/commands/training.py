@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lacewing import console
 from lacewing.commands.command import Command, check_target
 from lacewing.config import Short, TrainConfig, require_data
-from lacewing.fields import path, text, whole
+from lacewing.fields import boolean, path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
 
 if TYPE_CHECKING:
@@ -30,10 +30,20 @@ class PlanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What `resume` and `report` take."""
+    """What `report` takes."""
 
     run: Annotated[Path, path(metavar="RUN"), Word()]
     """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions:
+    """What `resume` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """The run folder."""
+    accept_changed_data: Annotated[bool, boolean()] = False
+    """Go on although the images are not those that the run began with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +87,10 @@ def demo(given: Given) -> int:
 
 def resume(given: Given) -> int:
     """Go on with an interrupted run."""
-    options = options_from(RunOptions, given)
+    options = options_from(ResumeOptions, given)
     from lacewing import api
 
-    return exit_code(api.resume(options.run))
+    return exit_code(api.resume(options.run, options.accept_changed_data))
 
 
 def exit_code(run: "TrainedRun") -> int:
@@ -129,7 +139,7 @@ COMMANDS = {
     "train": Command("Train an image classifier; what is not asked is decided.", config_flags,
                      train),
     "plan": Command("Show what train would decide and why, and write it down.", plan_flags, plan),
-    "resume": Command("Go on with an interrupted run.", lambda: flags_of(RunOptions), resume),
+    "resume": Command("Go on with an interrupted run.", lambda: flags_of(ResumeOptions), resume),
     "evaluate": Command("Judge a run's best model on its test split, or on other images.",
                         lambda: flags_of(EvaluateOptions), evaluate),
     "report": Command("Write a run's report.html anew.", lambda: flags_of(RunOptions), report),

@@ -11,7 +11,7 @@ from lacewing.errors import DataError
 KINDS = {
     "scans": "sizes and hashes of images, so that they are read once",
     "pixels": "decoded images, so that they are decoded once",
-    "unpacked": "the content of archives that lie where nothing can be written",
+    "unpacked": "the content of parquet files, and of archives where nothing can be written",
     "sample": "the data set called sample",
 }
 """The folders in the cache, and what they are for. Nothing else there is ever deleted."""

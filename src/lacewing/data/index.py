@@ -74,7 +74,7 @@ class ImageIndex:
         return str(self.root / self.table.column("path")[row].as_py())
 
     def paths(self) -> list[str]:
-        """Absolute paths [rows]: a Python string per image, so ask a large index for single ones."""
+        """Absolute paths [rows], a Python string each: ask a large index for single ones."""
         return [str(self.root / path) for path in self.table.column("path").to_pylist()]
 
     def split(self, name: str) -> "ImageIndex":

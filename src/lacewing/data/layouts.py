@@ -16,6 +16,7 @@ from lacewing.data.listing import (
 )
 from lacewing.data.lists import find_lists, first_paths, image_places, image_root, read_list
 from lacewing.data.names import are_numbers, find_names
+from lacewing.data.shards import find_shards, read_shard
 from lacewing.errors import DataError
 
 WRAPPERS = (
@@ -135,19 +136,42 @@ def class_folders(folder: Path, _images: Path | None) -> Listing | None:
     return Listing(folder, _kind_of(entries), entries, names, notes)
 
 
+def shards(folder: Path, _images: Path | None) -> Listing | None:
+    """Tar files with images and their labels side by side (WebDataset); splits by their names."""
+    files = find_shards(folder)
+    entries = [entry for file in files for entry in read_shard(file, folder)]
+    if len({entry.key for entry in entries}) < 2:
+        return None  # tar files of something else
+    return _shard_listing(folder, files, entries)
+
+
+def shard_file(file: Path) -> Listing:
+    """The one shard that the user names."""
+    return _shard_listing(file.parent, [file], read_shard(file, file.parent))
+
+
+def _shard_listing(folder: Path, files: list[Path], entries: list[Entry]) -> Listing:
+    names, notes = find_names(folder, {entry.key for entry in entries})
+    splits = sorted({entry.split for entry in entries if entry.split}, key=_split_order)
+    said = f"splits {', '.join(splits)}" if splits else "no splits"
+    kind = f"tar shards ({len(files)} files; {said})"
+    return Listing(folder, kind, entries, names, notes)
+
+
 LAYOUTS: tuple[tuple[str, Recogniser], ...] = (
     ("lists", lists),
     ("table", table),
     ("split folders", split_folders),
     ("class folders", class_folders),
+    ("shards", shards),
 )
 """Every layout of a folder, the more telling ones first."""
 
 
 def recognise(place: Path, images: Path | None = None) -> Listing:
-    """What a data set's folder (or CSV) holds. Raises DataError if it fits no layout."""
+    """What a data set's folder (or CSV, or shard) holds. Raises DataError if it fits no layout."""
     if place.is_file():
-        return csv_file(place, images)
+        return shard_file(place) if place.suffix == ".tar" else csv_file(place, images)
     folders = list(_candidates(place))
     for _, recogniser in LAYOUTS:
         for folder in folders:

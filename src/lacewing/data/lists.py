@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lacewing.data.index import SPLITS
 from lacewing.data.listing import SPLIT_WORDS, Entry
+from lacewing.data.member import stat_image
 from lacewing.data.text import read_lines
 from lacewing.errors import DataError
 
@@ -79,6 +80,7 @@ def image_places(folder: Path, images: Path | None) -> list[Path]:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or with characters no path can have
+        stat_image(path)
+    except (OSError, ValueError):  # also too long, or with characters no path can have
         return False
+    return True

@@ -58,7 +58,7 @@ class Loading:
 
     device: torch.device
     augment_device: torch.device
-    """Where augmentation is computed: the device, or the CPU."""
+    """Where training images are varied and normalised: the device, or the CPU."""
     workers: int = 0
     """Decoding threads; 0 decodes in the caller's."""
     prefetch: int = 2
@@ -89,7 +89,7 @@ class TrainLoader:
         self._loading = loading
         self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
-        self._scale = _normalisation(store.preprocessing, loading.device)
+        self._scale = _normalisation(store.preprocessing, loading.augment_device)
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
@@ -122,16 +122,18 @@ class TrainLoader:
         return Prepared(rows, _tensor(canvas, self._loading.pin_memory), parameters, mixture)
 
     def _finish(self, batch: Prepared) -> Batch:
-        loading = self._loading
-        canvas = batch.canvas.to(loading.augment_device, non_blocking=True)
-        images = apply(canvas, batch.parameters, self._store.preprocessing.image_size)
-        images = _normalised(images.to(loading.device, non_blocking=True), self._scale)
+        device, there = self._loading.device, self._loading.augment_device
+        size = self._store.preprocessing.image_size
+        images = apply(batch.canvas.to(there, non_blocking=True), batch.parameters, size)
+        images = _normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)
-        labels = self._labels[torch.from_numpy(batch.rows)].to(loading.device, non_blocking=True)
+        labels = self._labels[torch.from_numpy(batch.rows)]
         if batch.mixture is not None:
-            images, labels = mix(images, labels, batch.mixture, self._classes)
-        return Batch(images, labels, batch.rows)
+            images, labels = mix(images, labels.to(there), batch.mixture, self._classes)
+        return Batch(
+            images.to(device, non_blocking=True), labels.to(device, non_blocking=True), batch.rows
+        )
 
     def _timed(self, prepared: Iterator[Prepared]) -> Iterator[Prepared]:
         while True:

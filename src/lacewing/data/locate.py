@@ -1,4 +1,4 @@
-"""From what stands after `--data` to a folder or a CSV."""
+"""From what stands after `--data` to a folder, a CSV or a shard."""
 
 import os
 import re
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.data.archive import Progress, is_archive, unpack
+from lacewing.data.hub import PREFIX, parquet_files, shards_of_hub, shards_of_parquet
+from lacewing.data.shards import is_shard
 from lacewing.errors import DataError
 
 IP102 = re.compile(r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?(\.unpacked)?", re.IGNORECASE)
@@ -34,7 +36,7 @@ SAMPLE_DRAWN = ".lacewing-sample"
 
 @dataclass(frozen=True)
 class Place:
-    """A folder or CSV, and what to call the data set."""
+    """A folder, CSV or shard, and what to call the data set."""
 
     path: Path
     name: str
@@ -56,11 +58,17 @@ def locate(
     """
     if data.lower() == SAMPLE and draw_sample is not None:
         return Place(_sample(cache, draw_sample), SAMPLE)
+    if data.startswith(PREFIX):
+        return _copied(shards_of_hub(data, cache, progress), data.rpartition("/")[2], data)
     path = _given(data) or _named(data, data_root)
     if path is None:
         raise DataError(_not_found(data, data_root))
     name = _name_of(data, path)
+    if path.is_dir() and parquet_files(path):
+        return _copied(shards_of_parquet(path, cache, progress), name, str(path))
     if path.is_dir():
+        return Place(path, name)
+    if path.suffix == ".tar" and is_shard(path):
         return Place(path, name)
     if is_archive(path):
         folder = unpack(path, cache, progress)
@@ -69,6 +77,10 @@ def locate(
         return Place(path, name)
     hint = "unpack it first" if path.suffix.lower() in (".zip", ".rar", ".7z") else "give one"
     raise DataError(f"{path} is neither a folder nor a .csv or .tar file: {hint}.")
+
+
+def _copied(folder: Path, name: str, source: str) -> Place:
+    return Place(folder, name, (f"The images of {source} were copied into {folder}.",))
 
 
 def _given(data: str) -> Path | None:

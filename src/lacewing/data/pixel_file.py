@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lacewing.data.member import open_image
 from lacewing.data.pixel_place import lock_shared, make_room
 
 VERSION = 1
@@ -191,6 +192,6 @@ def mark_of(pixels: np.ndarray) -> int:
 
 def content_hash(image: str) -> str | None:
     """The hash of a file as the scan makes it; None if the file is gone."""
-    with contextlib.suppress(OSError), Path(image).open("rb") as file:
+    with contextlib.suppress(OSError), open_image(image) as file:
         return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
     return None

@@ -16,6 +16,7 @@ from PIL import Image
 from lacewing.data.cache import cache_folder
 from lacewing.data.index import ImageIndex
 from lacewing.data.kept import Kept, NoPixels, RamPixels
+from lacewing.data.member import open_image
 from lacewing.data.pixel_file import open_pixel_file
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.rgb import Decoded, decode
@@ -58,7 +59,7 @@ def load_pixels(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
 
     Raises OSError and UnreadableImageError as `open_rgb` does.
     """
-    with Path(path).open("rb") as file:
+    with open_image(path) as file:
         decoded = decode(file, at_least=preprocessing.resize_size)
     return resized(decoded, preprocessing)
 

@@ -11,6 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from lacewing.data.member import open_image
+
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded, in pixels: the bound at which Pillow, too, refuses."""
 
@@ -52,7 +54,7 @@ def open_rgb(path: str | Path, *, at_least: int | None = None) -> Image.Image:
     Raises OSError for a file that is missing, not an image or truncated, and
     UnreadableImageError (a ValueError) for any other damage and above MAX_PIXELS.
     """
-    with Path(path).open("rb") as file:
+    with open_image(path) as file:
         return decode(file, at_least=at_least).image
 
 

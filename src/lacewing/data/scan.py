@@ -12,6 +12,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 
 from lacewing.data.dhash import difference_hash
+from lacewing.data.member import as_member, open_image, stat_image
 from lacewing.data.rgb import decode
 from lacewing.data.scan_cache import ScanKey, load_scans, save_scans
 
@@ -84,11 +85,12 @@ def scan(
 def look_at(file: Path) -> Scanned | str:
     """What is known of one file once it has been decoded, or the reason why it can't be."""
     try:
-        with file.open("rb") as handle:
-            if not os.fstat(handle.fileno()).st_size:
+        with open_image(file) as handle:
+            size = handle.seek(0, os.SEEK_END)
+            if not size:
                 return "empty file"
+            handle.seek(0)
             content = file_digest(handle, partial(blake2b, digest_size=16)).hexdigest()
-            size = handle.tell()
             handle.seek(0)
             decoded = decode(handle, at_least=DRAFT_PIXELS)
     except MemoryError:
@@ -116,7 +118,7 @@ def _stat(path: Path) -> os.stat_result | str:
     except UnicodeEncodeError:
         return "its name is not UTF-8"
     try:
-        state = path.stat()
+        state = stat_image(path)
     except (OSError, ValueError):
         return "not there"
     return state if stat.S_ISREG(state.st_mode) else "not a file"
@@ -126,7 +128,9 @@ def _known(
     known: dict[ScanKey, tuple[int, int, str, int]], path: str, state: os.stat_result
 ) -> Scanned | None:
     row = known.get((path, state.st_size, state.st_mtime_ns))
-    return Scanned(row[0], row[1], state.st_size, row[2], row[3]) if row else None
+    member = as_member(path)
+    size = state.st_size if member is None else member.size
+    return Scanned(row[0], row[1], size, row[2], row[3]) if row else None
 
 
 def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, None]:

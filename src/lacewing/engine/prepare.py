@@ -59,6 +59,11 @@ class CompiledModel(nn.Module):
         self._say = say
         self._rehearsed: set[tuple[Any, ...]] = set()
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the compiled form is in use: False once it has failed."""
+        return self._compiled is not None
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, classes] of images [N, 3, S, S]."""
         if self._compiled is None:

@@ -8,11 +8,13 @@ import yaml
 
 from lacewing.errors import PlanError
 from lacewing.planning.decisions import DECISIONS
+from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
 from lacewing.store.atomic import write_text
-from lacewing.values import Choice, Source, format_bytes, nearest
+from lacewing.values import Choice, Source, format_bytes, format_seconds, nearest
 
 VERSION = 1
+MEASURED = "# What the trial found, for the record: nothing below is obeyed.\n"
 HEADER = """\
 # What lacewing decided, and why. Edit a value and carry out exactly this plan with
 #   lacewing train ... --plan plan.yaml
@@ -46,6 +48,37 @@ def explain(plan: Plan) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in plan.notes)]) + "\n"
 
 
+def forecast_rows(measured: Measured) -> list[tuple[str, str]]:
+    """What the run will take, and what finding it out took."""
+    figures, rows = measured.forecast, []
+    epoch, first = figures.get("epoch_seconds"), figures.get("first_epoch_seconds")
+    if epoch is not None and first is not None:
+        more = f", {format_seconds(first)} the first" if first > 1.1 * epoch else ""
+        rows.append(("an epoch", f"{format_seconds(epoch)}{more}, with its validation"))
+    if "run_seconds" in figures:
+        epochs = f"{figures['epochs']:.0f} epochs, and the judging at the end"
+        rows.append(("the run", f"{format_seconds(figures['run_seconds'])} for {epochs}"))
+    if figures.get("peak_bytes"):
+        rows.append(("memory", f"{format_bytes(figures['peak_bytes'])} at most"))
+    took = format_seconds(measured.seconds)
+    remembered = f"remembered; it once took {took}"
+    rows.append(("the trial", remembered if measured.remembered else f"took {took}"))
+    return rows
+
+
+def candidate_table(measured: Measured) -> list[tuple[str, str, str, str]]:
+    """Pass, way, images per second, and why a way is out; one row each."""
+    return [
+        (
+            str(row.get("pass", "")),
+            str(row.get("way", "")),
+            f"{row['images_per_second']:,.1f}" if "images_per_second" in row else "-",
+            str(row.get("note", "")),
+        )
+        for row in measured.candidates
+    ]
+
+
 def save_plan(plan: Plan, path: Path) -> None:
     """Write plan.yaml, with a comment on what each decision may be."""
     parts = [HEADER, _dump({"version": VERSION}), "decisions:\n"]
@@ -55,6 +88,9 @@ def save_plan(plan: Plan, path: Path) -> None:
             entry["evidence"] = dict(choice.evidence)
         parts.append(indent(f"# {DECISIONS[name].about}\n{_dump({name: entry})}", "  "))
     parts.append(_dump({"notes": list(plan.notes)}))
+    if plan.measured is not None:
+        parts.append(MEASURED)
+        parts.append(_dump({"measured": plain(plan.measured)}))
     write_text(path, "".join(parts))
 
 
@@ -78,6 +114,34 @@ def load_plan(path: Path) -> Plan:
     return Plan(
         **{name: _read_choice(path, name, decisions[name]) for name in DECISIONS},
         notes=tuple(str(note) for note in notes),
+        measured=_read_measured(path, document.get("measured")),
+    )
+
+
+def plain(measured: Measured) -> dict[str, Any]:
+    """What was measured, as YAML takes it."""
+    return {
+        "forecast": dict(measured.forecast),
+        "candidates": [dict(row) for row in measured.candidates],
+        "seconds": measured.seconds,
+        "remembered": measured.remembered,
+    }
+
+
+def _read_measured(path: Path, fields: Any) -> Measured | None:
+    """What a trial found, for the record: nothing of it is obeyed."""
+    if fields is None:
+        return None
+    try:
+        forecast = {str(name): float(value) for name, value in dict(fields["forecast"]).items()}
+        candidates = tuple(dict(row) for row in fields["candidates"])
+        seconds, remembered = float(fields["seconds"]), bool(fields["remembered"])
+    except (KeyError, TypeError, ValueError):
+        raise PlanError(
+            f"The plan file {path}: measured is not what a trial wrote: leave that part out."
+        ) from None
+    return Measured(
+        forecast=forecast, candidates=candidates, seconds=seconds, remembered=remembered
     )
 
 

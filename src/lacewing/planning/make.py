@@ -37,9 +37,9 @@ def make_plan(
     capabilities = backends[this.kind]().capabilities
     tier_choice = device.choose_tier(this)
     tier = tiers[tier_choice.value]
-    batches = batch.choose(
-        config.batch_size, config.accumulate, tier, this, machine, job.training_images
-    )
+    # auto starts at the tier's size; the trial goes on from there
+    asked = config.batch_size if isinstance(config.batch_size, int) else None
+    batches = batch.choose(asked, config.accumulate, tier, this, machine, job.training_images)
     size = image_size.choose(config.image_size, tier, job)
     training_precision = precision.choose(config.precision, this, tier)
     training_format = precision.choose_memory_format(

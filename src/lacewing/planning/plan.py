@@ -4,7 +4,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lacewing.engine.execution import Execution
+from lacewing.planning.measured import Measured
 from lacewing.values import Choice
+
+BESIDES = ("notes", "measured")
+"""Fields of a plan that are no decisions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class Plan:
     pin_memory: Choice[bool]
     notes: tuple[str, ...] = ()
     """What the user should know about what was asked."""
+    measured: Measured | None = None
+    """What the trial found; None where there was none."""
 
     @property
     def execution(self) -> Execution:
@@ -75,4 +81,4 @@ class Plan:
 
     def choices(self) -> dict[str, Choice[Any]]:
         """The decisions by name, in their order."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in BESIDES}

@@ -106,6 +106,7 @@ def facts(pieces: Pieces) -> list[tuple[str, str]]:
         ("Machine", _machine(pieces)),
         ("Training", _training(pieces)),
         ("Speed", _speed(pieces)),
+        ("Forecast", _forecast(pieces)),
         ("Decided", _decided(pieces)),
     ]
     return [row for row in rows if row[1]]
@@ -165,6 +166,19 @@ def _speed(pieces: Pieces) -> str:
     parts = [f"{speed:,.0f} images per second" if speed else ""]
     parts.append(f"at most {format_bytes(peak)} of memory" if peak else "")
     return ", ".join(part for part in parts if part)
+
+
+def _forecast(pieces: Pieces) -> str:
+    """What the trial expected of the epochs, beside what they took."""
+    training = pieces.results.get("training", {})
+    expected, taken = training.get("forecast_seconds"), training.get("epochs_seconds")
+    if not expected or not taken:
+        return ""
+    parts = [f"{format_seconds(expected)} expected for the epochs, {format_seconds(taken)} taken"]
+    memory, peak = training.get("forecast_peak_bytes"), training.get("peak_bytes")
+    if memory and peak:
+        parts.append(f"{format_bytes(memory)} of memory expected, {format_bytes(peak)} taken")
+    return "; ".join(parts)
 
 
 def _decided(pieces: Pieces) -> str:

@@ -87,16 +87,16 @@ def as_places(values: Tensor) -> Tensor:
 
 
 def weighed(places: Tensor, gradient: Tensor) -> Tensor:
-    """The class activation [h, h], at least 0, its maximum 1 unless it is 0 everywhere."""
+    """The class activation [h, h], at least 0."""
     weights = gradient.mean((1, 2), keepdim=True)
-    heat = (weights * places).sum(0).float().clamp(min=0)
-    return heat / heat.max().clamp(min=torch.finfo(torch.float32).tiny)
+    return (weights * places).sum(0).float().clamp(min=0)
 
 
 def enlarged(heat: Tensor, size: int) -> np.ndarray:
-    """[h, h] interpolated to float32 [size, size]."""
-    large = interpolate(heat[None, None], size=(size, size), mode="bilinear")
-    return large[0, 0].clamp(0, 1).cpu().numpy()
+    """[h, h] interpolated to float32 [size, size], its maximum 1 unless it is 0 everywhere."""
+    large = interpolate(heat[None, None], size=(size, size), mode="bilinear")[0, 0]
+    scaled = large / large.max().clamp(min=torch.finfo(torch.float32).tiny)
+    return scaled.clamp(0, 1).cpu().numpy()
 
 
 def overlay(square: np.ndarray, heat: np.ndarray) -> np.ndarray:

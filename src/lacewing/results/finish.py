@@ -4,6 +4,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from lacewing.models.bundle import Bundle, load_model, restore_model
 from lacewing.planning.document import load_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
+from lacewing.planning.trial.forecast import expected_seconds
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.figures import curves_png
 from lacewing.results.pieces import read_pieces
@@ -77,6 +79,19 @@ def summary(session: Session, ending: Ending) -> dict[str, object]:
         "images_per_second": speeds[len(speeds) // 2] if speeds else None,
         "peak_bytes": max(peaks, default=None),
         "micro_batch": session.progress.micro_batch,
+        **held_against_forecast(session, rows),
+    }
+
+
+def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds and bytes that the trial expected of these epochs, and what they took."""
+    measured = session.plan.measured
+    if measured is None or not rows or "epoch_seconds" not in measured.forecast:
+        return {}
+    return {
+        "forecast_seconds": expected_seconds(dict(measured.forecast), len(rows)),
+        "epochs_seconds": sum(row["seconds"] for row in rows),
+        "forecast_peak_bytes": measured.forecast.get("peak_bytes", 0.0),
     }
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from lacewing.engine.calibration import calibration_error
 from lacewing.errors import DataError, TrainingError
 from lacewing.results.intervals import Interval, bootstrap, wilson
 
-CALIBRATION_BINS = 15
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 """Probabilities below this count as this in the loss, so that one image can't make it infinite."""
 ZERO_RECALL = 0.001
@@ -158,14 +158,3 @@ def class_figures(confusion: np.ndarray, classes: Sequence[str]) -> tuple[ClassF
 def geometric_mean(recalls: Sequence[float]) -> float:
     """Low as soon as one class is missed, which the arithmetic mean forgives (Kubat 1997)."""
     return float(np.exp(np.mean(np.log([recall or ZERO_RECALL for recall in recalls]))))
-
-
-def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """|accuracy - confidence| over equal bins of confidence, weighed by their images.
-
-    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Bins are open at the left: (0, 1/15], ...
-    """
-    bins = np.ceil(confidence.astype(np.float64) * CALIBRATION_BINS).astype(np.int64) - 1
-    bins = np.clip(bins, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence.astype(np.float64))
-    return float(np.abs(gaps).sum() / len(confidence))

@@ -29,6 +29,11 @@ class Run:
         return self.folder / "config.yaml"
 
     @property
+    def asked(self) -> Path:
+        """The TrainConfig as it was asked for, before anything was decided, YAML."""
+        return self.folder / "asked.yaml"
+
+    @property
     def machine(self) -> Path:
         """The Machine, JSON."""
         return self.folder / "machine.json"
@@ -144,15 +149,18 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
         cut_off = file.read(1) not in (b"", b"\n")
         line = json.dumps(record, ensure_ascii=False) + "\n"
-        file.write(b"\n" * cut_off + line.encode())
+        # a name that is no UTF-8 has lone surrogates, which JSON can only escape
+        file.write(b"\n" * cut_off + line.encode("utf-8", "backslashreplace"))
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a .jsonl file; a last line cut off by a crash is passed over."""
+    """The objects of a .jsonl file; a line cut off by a crash is passed over."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
-            yield json.loads(line)
+            record = json.loads(line)
         except ValueError:
             continue
+        if isinstance(record, dict):
+            yield record

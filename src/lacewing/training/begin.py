@@ -1,11 +1,8 @@
-"""Begin a run folder, find one again, and put a run back to where it stood."""
+"""Begin a run folder, and put a run back to where it stood."""
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-
-import yaml
 
 from lacewing import console
 from lacewing.config import TrainConfig, load_config, save_config
@@ -21,19 +18,25 @@ from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
-from lacewing.store.atomic import write_text
-from lacewing.store.run import Run, open_run, read_lines, write_json
+from lacewing.store.atomic import replacing
+from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import load_checkpoint
 from lacewing.training.events import EventLog
+from lacewing.training.history import forget_after, is_done
+from lacewing.training.lock import locked
+from lacewing.training.same_data import check_same_images
 from lacewing.training.session import Session, open_session
-from lacewing.training.setup import Prepared, job_of
-from lacewing.training.state import restore
+from lacewing.training.setup import Prepared, find_images, job_of
+from lacewing.training.state import Snapshot, restore
+from lacewing.training.trial import record_forecast
 from lacewing.values import Choice
 
 
 def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     """Make the run folder, write down what was decided, and open the session."""
     run = create_run(prepared)
+    with replacing(run.asked) as temporary:  # first and whole: `clear_way` goes by it
+        save_config(prepared.asked, temporary)
     save_config(prepared.config, run.config)
     prepared.machine.save(run.machine)
     write_json(run.dataset, prepared.index.summary())
@@ -41,6 +44,7 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     save_plan(prepared.plan, run.plan)
     events = EventLog(run, console.note)
     events.record("start", f"training of {prepared.info.name} on {prepared.index.name} begins")
+    record_forecast(prepared.plan, events)
     return open_session(
         run,
         prepared.config,
@@ -84,42 +88,56 @@ def create_run(prepared: Prepared) -> Run:
     return Run(folder)
 
 
-def find_run(output: Path, data: str | None, model: str) -> Path:
-    """The newest run of these data and this model in `output`. Raises RunError."""
-    found = []
-    for file in output.glob("*/config.yaml") if output.is_dir() else ():
-        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if config.get("data") == data and config.get("model") == model:
-            found.append(file)
-    if not found:
-        raise RunError(
-            f"{output} holds no run of {model} on {data}: name the run folder instead of True."
-        )
-    return max(found, key=lambda file: file.stat().st_mtime).parent
+def reopen(
+    folder: Path, backends: BackendTable = BACKENDS, accept_changed_data: bool = False
+) -> Session:
+    """A run at its newest checkpoint, ready to go on.
 
-
-def reopen(folder: Path, backends: BackendTable = BACKENDS) -> Session:
-    """A run at its newest checkpoint, ready to go on. Raises RunError and DeviceError."""
+    Raises RunError, also if another process trains there or the images have changed, and
+    DeviceError.
+    """
     run = open_run(folder)
+    with locked(run):
+        return reopened(run, backends, accept_changed_data)
+
+
+def reopened(run: Run, backends: BackendTable, accept_changed_data: bool) -> Session:
+    """The same, with the run folder held."""
     config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
-    snapshot = load_checkpoint(run)
+    events = EventLog(run, console.note)
+    snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
     index = ImageIndex.load(run.index)
     machine = inspect(None, backends, run.folder)
+    check_same_images(index, find_images(config, machine), events, accept_changed_data)
     plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
-    events = EventLog(run, console.note)
     info = find_model(config.model)
     session = open_session(run, config, plan, index, info, None, events, backends)
-    session.progress = restore(
-        snapshot, session.model, session.optimizer, session.scaler, session.schedule
-    )
-    session.progress.micro_batch = min(session.progress.micro_batch, plan.micro_batch.value)
-    if session.progress.epoch >= config.epochs:
+    put_back(session, snapshot)
+    if session.progress.epoch >= config.epochs and is_done(run):
         raise RunError(
-            f"{folder} has done all of its {config.epochs} epochs: nothing is left to resume."
+            f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to resume."
         )
     forget_after(run, session.progress.epoch)
     events.record("resume", f"resumed at step {session.progress.step}", step=session.progress.step)
     return session
+
+
+def put_back(session: Session, snapshot: Snapshot) -> None:
+    """Make a new session what it was when the snapshot was taken. Raises RunError."""
+    try:
+        session.progress = restore(
+            snapshot, session.model, session.optimizer, session.scaler, session.schedule
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"The checkpoint in {session.run.checkpoints} is not one of this run "
+            f"({str(error).splitlines()[0][:200]}): resume it with the version of lacewing that "
+            "wrote it."
+        ) from error
+    micro_batch = min(session.progress.micro_batch, session.plan.micro_batch.value)
+    session.progress.micro_batch = micro_batch
+    session.best_weights = snapshot.best or None
+    session.keeper.good = snapshot
 
 
 def plan_here(
@@ -160,11 +178,3 @@ def plan_here(
     )
     EventLog(run, console.note).add("moved", sentence, old=plan.device.value)
     return moved
-
-
-def forget_after(run: Run, epoch: int) -> None:
-    """Drop rows of epochs that a kill left without a checkpoint: they are done again."""
-    rows = list(read_lines(run.metrics))
-    kept = [row for row in rows if row["epoch"] <= epoch]
-    if len(kept) < len(rows):
-        write_text(run.metrics, "".join(json.dumps(row) + "\n" for row in kept))

@@ -1,13 +1,17 @@
 """The end of an epoch: what is judged, written down, saved and shown."""
 
 import gc
+import time
 from typing import Any
+
+import torch
+from safetensors import SafetensorError
 
 from lacewing import console
 from lacewing.models.bundle import save_model
 from lacewing.store.atomic import replacing
-from lacewing.store.run import append_line
-from lacewing.training.checkpoint import save_checkpoint
+from lacewing.training.history import append_rows
+from lacewing.training.meter import NotFiniteError
 from lacewing.training.session import Session
 from lacewing.training.state import Progress, capture, copied
 from lacewing.training.tensorboard import EpochWriter
@@ -31,16 +35,26 @@ def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | No
         if validated:
             progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
         save_best(session)
+    else:
+        write_best(session)
     peak = session.backend.peak_bytes(session.device_index)
     row |= {"peak_bytes": peak, "best": improved, "micro_batch": progress.micro_batch}
-    append_line(session.run.metrics, row)
+    session.waiting_rows.append(row)
+    append_rows(session.run, session.waiting_rows, session.events)
     if writer:
-        writer.add(row)
-    if session.config.save_checkpoints:
-        checkpoint(session)
+        add_to(writer, row, session)
+    checkpoint(session)
     gc.collect()
     session.backend.empty_cache()
     show_epoch(session, row)
+
+
+def add_to(writer: EpochWriter, row: dict[str, Any], session: Session) -> None:
+    """Draw the row's curves; a disk that refuses costs the point only."""
+    try:
+        writer.add(row)
+    except OSError as error:
+        session.events.warn("tensorboard", f"the curves can't be written ({error.strerror})")
 
 
 def is_better(row: dict[str, Any], progress: Progress) -> bool:
@@ -49,12 +63,28 @@ def is_better(row: dict[str, Any], progress: Progress) -> bool:
 
 
 def save_best(session: Session) -> None:
-    """Write model.safetensors: the weights with everything needed to use them."""
-    if not session.config.save_model:
-        session.best_weights = copied(session.model.state_dict())
+    """Write model.safetensors: the weights with everything needed to use them.
+
+    Where the disk refuses, or nothing is to be saved, they are kept in memory instead.
+    """
+    session.best_weights = copied(session.model.state_dict())
+    write_best(session)
+
+
+def write_best(session: Session) -> None:
+    """Bring the best weights from memory into the run folder, if they are not there yet."""
+    if session.best_weights is None or not session.config.save_model:
         return
-    with replacing(session.run.model) as temporary:
-        save_model(temporary, session.model.state_dict(), bundle_fields(session))
+    try:
+        with replacing(session.run.model) as temporary:
+            save_model(temporary, session.best_weights, bundle_fields(session))
+        session.best_weights = None
+    except (OSError, SafetensorError) as error:
+        session.events.warn(
+            "model",
+            f"{session.run.model} can't be written ({error}): the best weights are kept in memory "
+            "and tried again after the next epoch",
+        )
 
 
 def bundle_fields(session: Session) -> dict[str, Any]:
@@ -73,14 +103,45 @@ def bundle_fields(session: Session) -> dict[str, Any]:
 
 
 def checkpoint(session: Session) -> None:
-    """Save where the run stands; a disk that refuses is said and does not end the run."""
+    """Keep where the run stands, and have it written in the background.
+
+    Raises NotFiniteError for weights that no run can go on from.
+    """
+    started = time.perf_counter()
+    if not all_finite(session.model):
+        raise NotFiniteError(f"The weights are not finite at step {session.progress.step}")
     snapshot = capture(
-        session.model, session.optimizer, session.scaler, session.schedule, session.progress
+        session.model,
+        session.optimizer,
+        session.scaler,
+        session.schedule,
+        session.progress,
+        session.best_weights,
     )
+    session.keeper.keep(snapshot, time.perf_counter() - started)
+
+
+def checkpoint_at_stop(session: Session) -> None:
+    """The same when the run is asked to end, unless its last checkpoint is of this very step.
+
+    Of a run whose weights are not finite the checkpoint before stays the newest.
+    """
+    session.keeper.wait()
+    good = session.keeper.good
+    now = session.progress.epoch, session.progress.step
+    if good is not None and now == (good.epoch, good.step) and not session.keeper.failing:
+        return
     try:
-        save_checkpoint(session.run, snapshot, session.progress.step)
-    except OSError as error:
-        session.events.add("checkpoint", f"the checkpoint could not be written: {error}")
+        checkpoint(session)
+    except NotFiniteError as error:
+        session.events.warn("checkpoint", f"{error}: the checkpoint before stays the newest")
+
+
+def all_finite(model: torch.nn.Module) -> bool:
+    """Whether no weight is NaN or infinite."""
+    with torch.no_grad():
+        found = [weight.isfinite().all() for weight in model.parameters()]
+    return bool(torch.stack(found).all())
 
 
 def show_epoch(session: Session, row: dict[str, Any]) -> None:

@@ -145,7 +145,10 @@ def set_aside(folder: Path) -> None:
 
 
 def read_checkpoint(folder: Path) -> Snapshot:
-    """A checkpoint whose files are what its manifest says. Raises DamagedError."""
+    """A checkpoint whose files are what its manifest says.
+
+    Raises DamagedError, and RunError where another version wrote it.
+    """
     try:
         check_files(folder)
         plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
@@ -154,20 +157,21 @@ def read_checkpoint(folder: Path) -> Snapshot:
             for name in TENSORS
             if (file := folder / f"{name}.safetensors").is_file()
         }
-        snapshot = Snapshot(plain=plain, **parts)
-        int(snapshot.step)
-        return snapshot
+        return Snapshot(plain=plain, **parts)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DamagedError(str(error) or type(error).__name__) from None
 
 
 def check_files(folder: Path) -> None:
-    """Raise DamagedError if a file is not what the manifest says."""
+    """Raise DamagedError if a file is not what the manifest says, RunError for another format."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise DamagedError(f"its {MANIFEST} names no files")
     if manifest.get("version") != VERSION:
-        raise DamagedError("it was written by another version of lacewing")
+        raise RunError(
+            f"The checkpoint {folder} was written by another version of lacewing: resume the run "
+            "with that version."
+        )
     for name, expected in manifest["files"].items():
         if Path(name).name != name:
             raise DamagedError(f"its {MANIFEST} names {name!r}")

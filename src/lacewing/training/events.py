@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lacewing import console
 from lacewing.store.run import Run, append_line
 
 
 @dataclass(frozen=True)
 class EventLog:
-    """Appends to events.jsonl and shows the sentence."""
+    """Appends to events.jsonl and shows the sentence; a disk that refuses costs the line only."""
 
     run: Run
     show: Callable[[str], None]
@@ -20,7 +21,15 @@ class EventLog:
         self.record(kind, message, **fields)
         self.show(message)
 
+    def warn(self, kind: str, message: str, **fields: Any) -> None:
+        """Record something that may need action and say it on stderr."""
+        self.record(kind, message, **fields)
+        console.warn(message)
+
     def record(self, kind: str, message: str, **fields: Any) -> None:
         """Record without saying: milestones that the screen shows anyway."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        append_line(self.run.events, {"time": now, "kind": kind, "message": message, **fields})
+        try:
+            append_line(self.run.events, {"time": now, "kind": kind, "message": message, **fields})
+        except OSError as error:
+            console.warn(f"{self.run.events} can't be written ({error.strerror}): {message}")

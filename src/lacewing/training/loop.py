@@ -1,5 +1,6 @@
 """The visible loop: plain calls in the order of time."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,13 @@ from lacewing.data.loader import Batch
 from lacewing.engine.inference import predict_logits
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
-from lacewing.training.bookkeeping import checkpoint, finish_epoch
-from lacewing.training.meter import Clock, Meter
+from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, finish_epoch
+from lacewing.training.lock import locked
+from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.recovery import recoverable_step
+from lacewing.training.rollback import roll_back
 from lacewing.training.session import Session
-from lacewing.training.signals import Stop, stop_on_signals
+from lacewing.training.signals import Stop, StoppedError, stop_on_signals
 from lacewing.training.tensorboard import open_writer
 
 
@@ -29,52 +32,55 @@ class Ending:
 
 
 def train(session: Session) -> Ending:
-    """Train until the last epoch, the early stop, or a signal; keep the best weights on disk."""
-    config, progress = session.config, session.progress
-    last_epoch = min(config.epochs, config.limit_epochs or config.epochs)
-    writer = open_writer(session.run.tensorboard) if config.tensorboard else None
-    with stop_on_signals() as stop:
-        while progress.epoch < last_epoch:
-            if config.patience and progress.stale_epochs >= config.patience:
-                return Ending(f"no gain in {config.patience} epochs", finished=True)
-            row = train_epoch(session, stop)
-            if row is None:
-                if config.save_checkpoints:
+    """Train until the last epoch, the early stop, or a signal; keep the best weights on disk.
+
+    Raises RunError if another process trains in the run folder, TrainingError where training
+    can't go on.
+    """
+    writer = open_writer(session.run.tensorboard) if session.config.tensorboard else None
+    with locked(session.run), stop_on_signals() as stop, session.keeper:
+        while (ending := ended(session, stop)) is None:
+            try:
+                if session.keeper.good is None:
                     checkpoint(session)
-                return Ending(f"interrupted by {stop.asked_by}", finished=False)
-            finish_epoch(session, row, writer)
-            if stop.asked_by and progress.epoch < last_epoch:
-                return Ending(f"interrupted by {stop.asked_by}", finished=False)
-    return Ending(f"{progress.epoch} of {config.epochs} epochs done", finished=True)
+                finish_epoch(session, train_epoch(session, stop), writer)
+            except StoppedError:
+                checkpoint_at_stop(session)
+            except NotFiniteError as error:
+                roll_back(session, error)
+    return ending
 
 
-def train_epoch(session: Session, stop: Stop) -> dict[str, Any] | None:
-    """Do the epoch's remaining steps, then validate; None if a signal cut it short."""
+def ended(session: Session, stop: Stop) -> Ending | None:
+    """How training ended, if it has."""
+    config, progress = session.config, session.progress
+    if progress.epoch >= min(config.epochs, config.limit_epochs or config.epochs):
+        return Ending(f"{progress.epoch} of {config.epochs} epochs done", finished=True)
+    if config.patience and progress.stale_epochs >= config.patience:
+        return Ending(f"no gain in {config.patience} epochs", finished=True)
+    if stop.asked_by:
+        return Ending(f"interrupted by {stop.asked_by}", finished=False)
+    if progress.step and out_of_time(session):  # one step is always done: then there is a model
+        return Ending(f"the time is used up after {progress.epoch} epochs", finished=True)
+    return None
+
+
+def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
+    """Do the epoch's remaining steps, then validate.
+
+    Raises StoppedError if a signal cut it short, with the state of a whole number of steps.
+    """
     progress, loader = session.progress, session.train_loader
     started, waited = time.perf_counter(), loader.wait_seconds
-    clock = Clock(progress)
+    clock, meter = Clock(progress), Meter(progress)
     first_step = progress.step_in_epoch
     session.backend.reset_peak(session.device_index)
     session.model.train()
-    meter = Meter(progress)
-    title = f"epoch {progress.epoch + 1}/{session.config.epochs}"
-    with console.epoch_progress(title, loader.steps_per_epoch) as show:
-        for batch in loader.epoch(progress.epoch, start_step=first_step):
-            meter.add(train_batch(session, batch))
-            if meter.due():
-                meter.settle()
-                show(progress.step_in_epoch, meter.describe())
-            if clock.checkpoint_due() and session.config.save_checkpoints:
-                meter.settle()
-                clock.settle()
-                checkpoint(session)
-            if stop.asked_by:
-                break
+    train_steps(session, stop, clock, meter)
     session.backend.synchronize(session.device_index)
     meter.settle()
     clock.settle()
-    if progress.step_in_epoch < loader.steps_per_epoch:
-        return None
+    stop.check()
     seconds = time.perf_counter() - started
     images = (progress.step_in_epoch - first_step) * loader.batch_size
     row = {
@@ -87,29 +93,63 @@ def train_epoch(session: Session, stop: Stop) -> dict[str, Any] | None:
         "train_seconds": seconds,
         "wait_seconds": loader.wait_seconds - waited,
     }
-    row |= validate(session)
+    row |= validate(session, stop)
     clock.settle()
     return row | {"seconds": time.perf_counter() - started}
 
 
-def train_batch(session: Session, batch: Batch) -> StepResult:
+def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter) -> None:
+    """The epoch's remaining steps, or those until a signal or the deadline."""
+    progress, loader = session.progress, session.train_loader
+    title = f"epoch {progress.epoch + 1}/{session.config.epochs}"
+    batches = loader.epoch(progress.epoch, start_step=progress.step_in_epoch)
+    with (
+        console.epoch_progress(title, loader.steps_per_epoch) as show,
+        contextlib.suppress(StoppedError),
+    ):
+        for batch in stop.checked(batches):
+            meter.add(train_batch(session, batch, stop))
+            if meter.due():
+                meter.settle()
+                show(progress.step_in_epoch, meter.describe())
+            if session.keeper.due():
+                meter.settle()
+                clock.settle()
+                checkpoint(session)
+            if out_of_time(session):
+                break
+
+
+def out_of_time(session: Session) -> bool:
+    """Whether the run's deadline has passed: then even a part of an epoch is judged and kept."""
+    return time.perf_counter() > session.deadline
+
+
+def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult:
     """One optimiser step at the learning rate of its place in the schedule."""
     progress = session.progress
     factor = session.schedule.factor(progress.step)
-    set_learning_rate(session.optimizer, session.plan.learning_rate.value, factor)
-    result = recoverable_step(session, batch)
+    rate = session.plan.learning_rate.value * progress.rate_factor
+    set_learning_rate(session.optimizer, rate, factor)
+    result = recoverable_step(session, batch, stop)
     progress.step += 1
     progress.step_in_epoch += 1
     return result
 
 
-def validate(session: Session) -> dict[str, float | None]:
-    """Loss and accuracy on the validation split, or None if that is empty."""
+def validate(session: Session, stop: Stop) -> dict[str, float | None]:
+    """Loss and accuracy on the validation split, or None if that is empty.
+
+    Raises StoppedError at a signal.
+    """
     started = time.perf_counter()
     if not session.val_loader.images:
         return {"val_loss": None, "val_accuracy": None, "val_seconds": 0.0}
     logits, labels = predict_logits(
-        session.model, session.val_loader, session.backend, session.plan.eval_execution
+        session.model,
+        stop.checked(session.val_loader),
+        session.backend,
+        session.plan.eval_execution,
     )
     return {
         "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),

@@ -4,25 +4,24 @@ import math
 import time
 
 from lacewing.engine.step import StepResult
-from lacewing.errors import TrainingError
 from lacewing.training.state import Progress
 
 SHOW_EVERY_SECONDS = 0.5
 """How often the live line is renewed: reading the loss waits for the device."""
-CHECKPOINT_EVERY_SECONDS = 60.0
-"""Work that a kill may cost."""
+MAX_OVERFLOWS = 50
+"""Steps in a row that a loss scaler may skip: 16 halvings bring its scale from 65536 to 1."""
+
+
+class NotFiniteError(Exception):
+    """The loss or a weight is NaN or infinite; the text says what and where."""
 
 
 class Clock:
-    """Counts the run's seconds, over all its sessions, and says when to save."""
+    """Counts the run's seconds, over all its sessions."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.settled = time.perf_counter()
-
-    def checkpoint_due(self) -> bool:
-        """Whether the work since the last checkpoint is worth one."""
-        return time.perf_counter() - self.settled >= CHECKPOINT_EVERY_SECONDS
 
     def settle(self) -> None:
         """Add the seconds since the last call to the run's."""
@@ -39,6 +38,7 @@ class Meter:
         self.pending: list[StepResult] = []
         self.shown = self.started = time.perf_counter()
         self.done = 0
+        self.overflows = 0
 
     def add(self, result: StepResult) -> None:
         """Remember a step's result without waiting for the device."""
@@ -50,18 +50,22 @@ class Meter:
         return time.perf_counter() - self.shown >= SHOW_EVERY_SECONDS
 
     def settle(self) -> None:
-        """Add up what is pending. Raises TrainingError for a loss that is not finite."""
+        """Add up what is pending. Raises NotFiniteError for a loss that is not finite.
+
+        A loss scaler makes losses overflow on purpose and skips those steps; only many of them
+        in a row count.
+        """
         for result in self.pending:
             loss = float(result.loss)
-            if not math.isfinite(loss) and not result.scaled:
-                raise TrainingError(
-                    f"The loss became {loss} before step {self.progress.step}: use a lower "
-                    "--learning-rate, or --clip-norm 1."
-                )
             if math.isfinite(loss):
+                self.overflows = 0
                 self.progress.loss_sum += loss * result.count
                 self.progress.correct += int(result.correct)
                 self.progress.images += result.count
+                continue
+            self.overflows += 1
+            if not result.scaled or self.overflows > MAX_OVERFLOWS:
+                raise NotFiniteError(f"The loss became {loss} before step {self.progress.step}")
         self.pending.clear()
         self.shown = time.perf_counter()
 

@@ -5,25 +5,36 @@ the number of passes it takes grows. Augmentation is drawn per image and BatchNo
 statistics are put back, so nothing of the failed attempt is left.
 """
 
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from lacewing.data.chance import step_seed
 from lacewing.engine.losses import make_loss
 from lacewing.engine.prepare import to_format
 from lacewing.engine.step import StepResult, split_batch, train_step
 from lacewing.errors import TrainingError
+from lacewing.training.signals import StoppedError
 
 if TYPE_CHECKING:
     from lacewing.data.loader import Batch
     from lacewing.training.session import Session
+    from lacewing.training.signals import Stop
 
 
-def recoverable_step(session: "Session", batch: "Batch") -> StepResult:
-    """One optimiser step on a batch; raises TrainingError if a single image does not fit."""
+def recoverable_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
+    """One optimiser step on a batch; raises TrainingError if a single image does not fit.
+
+    A step of several passes is given up between two of them once `stop` is set: StoppedError,
+    with the state as it was before the step.
+    """
     session.norms.keep()
     while True:
         try:
-            return one_step(session, batch)
+            return one_step(session, batch, stop)
+        except StoppedError:
+            session.optimizer.zero_grad(set_to_none=True)
+            session.norms.put_back()
+            raise
         except Exception as error:  # each backend has its own type: it tells which is meant
             if not session.backend.is_out_of_memory(error):
                 raise
@@ -32,9 +43,14 @@ def recoverable_step(session: "Session", batch: "Batch") -> StepResult:
         session.norms.put_back()
 
 
-def one_step(session: "Session", batch: "Batch") -> StepResult:
+def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     """The step function of trial and training, on this batch's micro-batches."""
     progress, config, plan = session.progress, session.config, session.plan
+
+    def autocast() -> AbstractContextManager[Any]:
+        stop.check()
+        return session.backend.autocast(plan.precision.value)
+
     session.backend.seed(step_seed(config.seed, progress.step))
     images = to_format(batch.images, plan.memory_format.value)
     return train_step(
@@ -43,7 +59,7 @@ def one_step(session: "Session", batch: "Batch") -> StepResult:
         session.scaler,
         make_loss(config.label_smoothing),
         split_batch(images, batch.labels, progress.micro_batch),
-        autocast=lambda: session.backend.autocast(plan.precision.value),
+        autocast=autocast,
         clip_norm=config.clip_norm,
     )
 

@@ -1,7 +1,8 @@
 """Session: a plan turned into objects that are ready to train."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ from lacewing.planning.plan import Plan
 from lacewing.store.run import Run
 from lacewing.training.events import EventLog
 from lacewing.training.state import Progress
+from lacewing.training.writer import Keeper
 
 
 @dataclass
@@ -60,6 +62,16 @@ class Session:
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
     deadline: float = math.inf
     """When training must have ended, on the clock of `time.perf_counter`."""
+    waiting_rows: list[dict[str, Any]] = field(default_factory=list)
+    """Epochs' rows that the disk has refused so far."""
+    keeper: Keeper = field(init=False)
+    """Snapshots of the run, in memory and on the disk."""
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.keeper = Keeper(
+            self.run, self.events, config.checkpoint_seconds, config.save_checkpoints
+        )
 
 
 def open_session(

@@ -31,7 +31,10 @@ from lacewing.planning.plan import Plan
 class Prepared:
     """All that is known before the first step."""
 
+    asked: TrainConfig
+    """The words that were given."""
     config: TrainConfig
+    """The words that are carried out: a recipe decides some more."""
     info: ModelInfo
     weights: Weights | None
     machine: Machine
@@ -50,7 +53,7 @@ def prepare(config: TrainConfig, backends: BackendTable = BACKENDS) -> Prepared:
     machine = inspect(config.device, backends, config.output)
     index = find_images(config, machine)
     plan = decide(config, machine, job_of(config, info, weights, index), tiers, backends)
-    return Prepared(config, info, weights, machine, index, plan)
+    return Prepared(config, config, info, weights, machine, index, plan)
 
 
 def check_words(config: TrainConfig) -> dict[str, Tier]:
@@ -94,7 +97,7 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
     """What the plan must know of the work."""
     optimizer = find_optimizer(config.optimizer)
     training = index.split("train")
-    kept = index.take((index.table.column("split").to_numpy() != "test").nonzero()[0])
+    kept = index.without("test")
     return Job(
         training_images=len(training),
         classes=len(index.classes),

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lacewing.engine.schedules import Schedule
 
-
 KERNEL_FLAGS = ("foreach", "fused")
 """Settings of an optimiser's groups that belong to the machine, not to the run."""
 
@@ -65,10 +64,10 @@ class Snapshot:
         """Optimiser steps done at that instant."""
         return int(self.plain["progress"]["step"])
 
-    def is_finite(self) -> bool:
-        """Whether no weight and no moment of the optimiser is NaN or infinite."""
-        tensors = [*self.model.values(), *self.optimizer.values()]
-        return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
+    @property
+    def epoch(self) -> int:
+        """Epochs finished at that instant."""
+        return int(self.plain["progress"]["epoch"])
 
 
 def capture(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lacewing.data.index import Excluded, ImageIndex
@@ -59,6 +60,38 @@ def test_fingerprint_sees_every_column_that_matters(index):
     assert replace(index, table=moved).fingerprint() != index.fingerprint()
 
 
+def test_fingerprint_does_not_see_how_the_table_is_cut(index):
+    table = pa.concat_tables([index.table.slice(0, 3), index.table.slice(3)])
+    assert table["path"].num_chunks == 2
+    assert replace(index, table=table).fingerprint() == index.fingerprint()
+
+
+def test_fingerprint_tells_where_a_text_ends(index):
+    moved = index.table["path"].to_pylist()
+    moved[0], moved[1] = moved[0] + moved[1][0], moved[1][1:]
+    position = index.table.schema.get_field_index("path")
+    other = index.table.set_column(position, "path", pa.array(moved))
+    assert replace(index, table=other).fingerprint() != index.fingerprint()
+
+
+def test_a_large_file_is_mapped(tmp_path, index, monkeypatch):
+    index.save(tmp_path / "index.arrow")
+    monkeypatch.setattr("lacewing.data.index.MAPPED_BYTES", 1)
+    loaded = ImageIndex.load(tmp_path / "index.arrow")
+    assert loaded.table.equals(index.table)
+
+
+def test_splits_that_lie_together_and_those_that_do_not(index):
+    for name in ("train", "val", "test"):
+        expected = [row for row in index.table.to_pylist() if row["split"] == name]
+        assert index.split(name).table.to_pylist() == expected
+        others = [row for row in index.table.to_pylist() if row["split"] != name]
+        assert index.without(name).table.to_pylist() == others
+    train = index.split("train")
+    assert train.split("train").table.equals(train.table)
+    assert len(train.split("val")) == 0
+
+
 def test_summary(index):
     summary = index.summary()
     assert summary["name"] == "set" and summary["layout"] == "class folders (2)"
@@ -70,6 +103,7 @@ def test_summary(index):
 
 def test_paths_and_counts(index):
     assert all(path.endswith(".jpg") for path in index.paths())
+    assert [index.path(row) for row in range(len(index))] == index.paths()
     assert index.counts("train").tolist() == [4, 2]
     assert index.take(np.array([3, 1])).table.column("path").to_pylist() == [
         "1-ants/003.jpg",

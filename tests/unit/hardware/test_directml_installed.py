@@ -30,5 +30,5 @@ def test_a_package_without_a_driver_is_passed_over_with_the_reason():
 
 
 def test_asking_for_it_says_why_not_and_what_else_there_is():
-    with pytest.raises(DeviceError, match="torch-directml does not work here .*--device auto"):
+    with pytest.raises(DeviceError, match=r"torch-directml does not work here .*--device auto"):
         inspect("directml")

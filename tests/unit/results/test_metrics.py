@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as judge
 
 from lacewing.errors import DataError, TrainingError
-from lacewing.results.metrics import calibration_error, figures, geometric_mean, rank_of_truth
+from lacewing.engine.calibration import calibration_error
+from lacewing.results.metrics import figures, geometric_mean, rank_of_truth
 
 
 def names(count):

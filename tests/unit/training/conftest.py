@@ -31,6 +31,8 @@ def small(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., TrainConfig]
         "tensorboard": False,
         "learning_rate": 0.01,
         "optimizer": "sgd",
+        "threads": 1,
+        "trial": False,
     }
     return lambda **more: TrainConfig(**{**fields, **more})
 

@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lacewing.data.member import open_image
+
 HEAD = 32
 """Bytes that tell a format."""
 
@@ -53,7 +55,7 @@ def wrong_extension(path: Path) -> str | None:
     if not suffix:
         return None
     try:
-        with path.open("rb") as file:
+        with open_image(path) as file:
             found = format_of(file.read(HEAD))
     except OSError:
         return None

@@ -5,7 +5,7 @@ import { centralSquare } from "./square.js";
 
 // several threads would need headers that a plain file server does not send
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmPaths = new URL("runtime/", location.href).href;
+ort.env.wasm.wasmPaths = { wasm: new URL("runtime/ort-wasm-simd-threaded.wasm", location.href).href };
 
 // a phone's browser gives a canvas no more pixels than this
 const MAX_PIXELS = 16_000_000;
@@ -17,7 +17,9 @@ export async function describe() {
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {});
   model = await (await load("model.json")).json();
   const bytes = new Uint8Array(await (await load(model.file)).arrayBuffer());
-  session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }).catch((error) => {
+    throw new Error(`This browser can't run the model (${error.message}).`);
+  });
   return {
     classes: model.classes,
     low_confidence: model.low_confidence,

@@ -3,7 +3,9 @@
 //
 // Resampling is Pillow's: each output pixel is a weighed mean of the input pixels under a filter
 // that is widened by the scale (anti-aliasing); first along rows, then along columns, in fixed
-// point with rounding to 8 bits in between (Pillow, src/libImaging/Resample.c).
+// point with rounding to 8 bits in between (Pillow, src/libImaging/Resample.c). Of pictures more
+// than twice as high as wide, newer Pillows resample the columns first (Pillow#9549): there some
+// bytes differ by one.
 
 const PRECISION = 2 ** (32 - 8 - 2);
 const MAX_ASPECT = 2;
@@ -36,9 +38,10 @@ function axis(length, shorter, rule, filter) {
   const target = Math.max(side, Math.floor((length * side) / shorter + 0.5));
   const keep = Math.min(target, Math.trunc(side * MAX_ASPECT));
   const margin = (length * (1 - keep / target)) / 2;
-  const start = margin;
-  const end = length - margin;
-  const scale = (end - start) / keep;
+  // Pillow keeps the borders of the region in 32-bit floats
+  const start = Math.fround(margin);
+  const end = Math.fround(length - margin);
+  const scale = Math.fround(end - start) / keep;
   const wide = Math.max(scale, 1);
   const support = filter.support * wide;
   const first = Math.floor((keep - rule.image_size) / 2);

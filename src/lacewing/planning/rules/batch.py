@@ -40,11 +40,7 @@ def choose(
         micro = choose_unasked(tier, training_images)
     else:
         micro = choose_micro_batch(asked, tier, device, machine, training_images)
-        if accumulate:
-            return accumulated(asked, min(asked, training_images), micro)
-    passes = Choice(1, "one pass is one step", "rule")
-    batch = Choice(micro.value, "images per optimiser step: one pass", micro.source)
-    return BatchChoices(asked or micro.value, micro, passes, batch)
+    return with_micro_batch(asked, accumulate, micro, training_images)
 
 
 def choose_unasked(tier: Tier, training_images: int) -> Choice[int]:
@@ -84,8 +80,7 @@ def choose_share(tier: Tier, device: Device, machine: Machine) -> float:
 def accumulated(asked: int, batch: int, micro: Choice[int]) -> BatchChoices:
     """A batch in even passes (their sizes differ by 1 at most), none too small for BatchNorm."""
     most = max(1, batch // LEAST_BATCH_FOR_BATCHNORM)
-    size = ceil(batch / min(ceil(batch / micro.value), most))
-    passes = ceil(batch / size)
+    size, passes = even_passes(batch, max(micro.value, ceil(batch / most)))
     if size != micro.value:
         micro = Choice(size, f"{batch} in {passes} even passes", "rule", micro.evidence)
     counted = f"{passes} passes make" if passes > 1 else "one pass makes"
@@ -100,6 +95,23 @@ def accumulated(asked: int, batch: int, micro: Choice[int]) -> BatchChoices:
         kept,
         kept=True,
     )
+
+
+def even_passes(batch: int, most: int) -> tuple[int, int]:
+    """A batch in as few passes of at most `most` images as can be: their size and number."""
+    size = ceil(batch / ceil(batch / most))
+    return size, ceil(batch / size)
+
+
+def with_micro_batch(
+    asked: int | None, accumulate: bool, micro: Choice[int], training_images: int
+) -> BatchChoices:
+    """What follows from a micro-batch that was measured."""
+    if asked is not None and accumulate:
+        return accumulated(asked, min(asked, training_images), micro)
+    passes = Choice(1, "one pass is one step", "rule")
+    batch = Choice(micro.value, "images per optimiser step: one pass", micro.source)
+    return BatchChoices(asked or micro.value, micro, passes, batch)
 
 
 def choose_eval_batch(micro_batch: int) -> Choice[int]:

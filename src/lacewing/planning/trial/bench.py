@@ -58,9 +58,10 @@ class Bench:
 
     def train(self, way: Way) -> Pass:
         """One optimiser step on `way.images` images."""
-        self._configure(way)
+        self.configure(way)
         network, optimizer = self.copy(way.memory_format), self.optimizer(way)
-        network.train()
+        if not network.training:  # what is switched off within it stays so
+            network.train()
         scaler = self.backend.grad_scaler(way.precision)
         images, labels = self.batch(way.images)
         started = self._now()
@@ -77,7 +78,7 @@ class Bench:
 
     def forward(self, way: Way, weights_format: str) -> Pass:
         """One forward-only pass, of the network whose weights lie in `weights_format`."""
-        self._configure(way)
+        self.configure(way)
         network = self.copy(weights_format)
         network.eval()
         images, labels = self.batch(way.images)
@@ -115,6 +116,11 @@ class Bench:
         rows = torch.arange(count, device=self.labels.device) % len(self.labels)
         return self.images[rows], self.labels[rows]
 
+    def forget(self, memory_format: str) -> None:
+        """Drop a copy whose weights or statistics a wrong pass may have spoilt."""
+        self.optimizers = {k: one for k, one in self.optimizers.items() if k[0] != memory_format}
+        self.copies.pop(memory_format, None)
+
     def keep_only(self, way: Way) -> None:
         """Let go of all copies and optimisers but a way's, and give their memory back."""
         self.optimizers = {
@@ -122,12 +128,19 @@ class Bench:
             if key == (way.memory_format, way.kernel)
         }  # fmt: skip
         self.copies = {k: one for k, one in self.copies.items() if k == way.memory_format}
+        # every copy that will be needed is made
+        self.model = nn.Identity()
+        self.free()
+
+    def free(self) -> None:
+        """Let go of gradients and give unused memory back."""
         for network in self.copies.values():
             network.zero_grad(set_to_none=True)
         gc.collect()
         self.backend.empty_cache()
 
-    def _configure(self, way: Way) -> None:
+    def configure(self, way: Way) -> None:
+        """Switches, threads and generators as for a training step."""
         self.backend.configure(way.precision, way.threads, self.deterministic)
         self.backend.seed(SEED)
 
@@ -138,7 +151,8 @@ class Bench:
 
 @contextmanager
 def without_dropout(network: nn.Module) -> Iterator[None]:
-    """Dropout and its kin switched off, whose masks differ between precisions."""
+    """Training with dropout and its kin switched off, whose masks differ between precisions."""
+    network.train()
     drops = [m for m in network.modules() if "Drop" in type(m).__name__ and m.training]
     for module in drops:
         module.eval()

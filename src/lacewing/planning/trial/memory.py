@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from lacewing.engine.losses import Loss
 from lacewing.hardware.backend import Backend
 
-SAFE_SHARE = 0.5
-"""Of the allowed bytes: a pass that is expected to take less is measured in this process."""
+STATES = 4
+"""Copies of the weights that are counted on: weights, gradients and two of the optimiser's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,9 @@ def fit(points: Mapping[int, int], slope: float | None = None) -> MemoryModel:
         slope = slope or 0.0
         fixed = float(measured[0] - slope * images[0])
     return MemoryModel(
-        fixed_bytes=fixed, image_bytes=slope, points=tuple((int(m), int(b)) for m, b in points.items())
+        fixed_bytes=fixed,
+        image_bytes=slope,
+        points=tuple((int(m), int(b)) for m, b in points.items()),
     )
 
 
@@ -77,6 +79,19 @@ def measure_growing(
             break
         points[size] = peak
     return points
+
+
+def counted(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss: Loss,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> MemoryModel:
+    """What a step will about take, counted from one small pass; on any device, without risk."""
+    weights = sum(w.numel() * w.element_size() for w in network.parameters())
+    saved = saved_bytes(network, images, labels, loss, autocast)
+    return MemoryModel(fixed_bytes=STATES * weights, image_bytes=saved / len(labels))
 
 
 def saved_bytes(
@@ -105,25 +120,6 @@ def saved_bytes(
             logits = network(images)
         loss(logits.float(), labels)
     return sum(kept.values())
-
-
-def state_bytes(network: nn.Module, states_per_weight: float) -> int:
-    """Weights, buffers, gradients and the optimiser's state."""
-    weights = sum(w.numel() * w.element_size() for w in network.parameters())
-    buffers = sum(b.numel() * b.element_size() for b in network.buffers())
-    return round(weights * (2 + states_per_weight) + buffers)
-
-
-def optimizer_states(optimizer: torch.optim.Optimizer) -> float:
-    """Tensors of the optimiser's state, counted in copies of the weights; after a step."""
-    weights = sum(p.numel() * p.element_size() for g in optimizer.param_groups for p in g["params"])
-    state = sum(
-        value.numel() * value.element_size()
-        for entries in optimizer.state.values()
-        for value in entries.values()
-        if isinstance(value, Tensor)
-    )
-    return state / weights if weights else 0.0
 
 
 def base_bytes(backend: Backend, index: int) -> int:

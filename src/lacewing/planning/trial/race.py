@@ -6,7 +6,7 @@ alike. What is clearly slower is dropped early (successive halving: Jamieson and
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median_low
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -16,9 +16,10 @@ LEAST_ROUNDS = 3
 """With a single way left, so many make its median worth having."""
 HALVING_ROUND = 2
 DROP_ABOVE = 1.3
-"""Times the fastest median, after HALVING_ROUND rounds."""
-HOPELESS = 4.0
-"""Times the fastest warm-up: not timed at all. Warm-ups hold costs that come once only."""
+"""Times the fastest, after HALVING_ROUND rounds."""
+HOPELESS, LONG_SECONDS = 6.0, 0.5
+"""A warm-up of so many times the fastest's, and so many seconds: the way is not timed at all.
+Warm-ups hold costs that come once only, and short ones the noise of a busy machine."""
 WORTH = 0.97
 """A later way must take at most this share of an earlier one's time to be preferred to it."""
 
@@ -28,14 +29,14 @@ class Lane(Generic[Key]):
     """One way: its times in seconds, or why it is out."""
 
     key: Key
-    warmup: float = 0.0
+    warmup: float | None = None
     seconds: list[float] = field(default_factory=list)
     out: str = ""
 
     @property
     def median(self) -> float | None:
-        """Seconds of a typical run; None without any."""
-        return median(self.seconds) if self.seconds else None
+        """Seconds of a typical run, of two the shorter: noise only adds. None without any."""
+        return median_low(self.seconds) if self.seconds else None
 
 
 def race(
@@ -72,8 +73,8 @@ def _warm_up(lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float
         lane.out = result
         return
     lane.warmup = result
-    best = min(other.warmup for other in lanes if other.warmup and not other.out)
-    if result > HOPELESS * best:
+    best = min(o.warmup for o in lanes if o.warmup is not None and not o.out)
+    if result > HOPELESS * best and result > LONG_SECONDS:
         lane.out = f"its first pass took {result / best:.0f} times as long as the fastest"
 
 
@@ -85,9 +86,10 @@ def _record(lane: Lane[Key], result: float | str) -> None:
 
 
 def _drop_slow(lanes: list[Lane[Key]]) -> None:
-    best = min((lane.median for lane in lanes if lane.median and not lane.out), default=None)
-    for lane in lanes:
-        if best and lane.median and not lane.out and lane.median > DROP_ABOVE * best:
+    racing = [lane for lane in lanes if lane.median is not None and not lane.out]
+    best = min((lane.median or 0.0 for lane in racing), default=0.0)
+    for lane in racing:
+        if best and lane.median and lane.median > DROP_ABOVE * best:
             lane.out = f"slower by {lane.median / best - 1:.0%} after {HALVING_ROUND} rounds"
 
 

@@ -64,7 +64,9 @@ def forward_ways(
 ) -> list[Way]:
     """The same for forward-only passes."""
     images = plan.eval_batch.value
-    return [replace(way, images=images) for way in training_ways(plan, config, device, capabilities)]
+    return [
+        replace(way, images=images) for way in training_ways(plan, config, device, capabilities)
+    ]
 
 
 def _precisions(config: TrainConfig, device: Device, capabilities: Capabilities) -> list[str]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from lacewing.models.catalog import ModelInfo
 from lacewing.training.recipe.size import Speed, sizes_for
 
-ENOUGH_EPOCHS = 4
+ENOUGH_EPOCHS = 3
 """With fewer at a size, a smaller one is better if it has room for more."""
 MOST_EPOCHS = 20
 TRAIN_TO_EVAL = 0.8
 """Training images are smaller than those judged: a random crop shows things larger (FixRes,
 Touvron et al. 2019, arXiv:1906.06423: 176 pixels for 224)."""
+LEAST_TO_EVAL = 0.5
+"""With still smaller ones, the network would be judged on another kind of image."""
 SLACK = 1.1
 """What a forecast may err by; beyond it, the clock ends the run."""
 
@@ -33,24 +35,26 @@ def choose_length(
     speed: Speed,
     validation_seconds: float,
     seconds: float,
+    asked_epochs: int | None = None,
 ) -> Length | None:
     """The best stretch that fits into `seconds`; None if not even one epoch does.
 
-    Of the sizes with room for enough epochs the largest, else the one with room for most.
+    Of the sizes with room for enough epochs the largest, else the smallest. Epochs that were
+    asked for stand, and the size gives way as far as it goes.
     """
-    options = []
+    most, enough = (MOST_EPOCHS, ENOUGH_EPOCHS) if asked_epochs is None else (asked_epochs,) * 2
     for size in training_sizes(info, eval_size):
         epoch = SLACK * speed.seconds(images, size) + validation_seconds
-        epochs = min(MOST_EPOCHS, int(seconds / epoch))
-        options.append(Length(size, epochs, epochs * epoch))
-    best = next((one for one in options if one.epochs >= ENOUGH_EPOCHS), None)
-    best = best or max(options, key=lambda one: one.epochs)
-    return best if best.epochs else None
+        epochs = int(min(most, seconds / epoch))
+        if epochs >= enough:
+            break
+    epochs = epochs if asked_epochs is None else asked_epochs
+    return Length(size, epochs, epochs * epoch) if epochs else None
 
 
 def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:
     """Sides for training, the largest first; one that is built for a size keeps it."""
     if info.fixed_size or info.built_for_size:
         return [eval_size]
-    largest = TRAIN_TO_EVAL * eval_size
-    return [size for size in sizes_for(info) if size <= largest] or [eval_size]
+    least, largest = LEAST_TO_EVAL * eval_size, TRAIN_TO_EVAL * eval_size
+    return [size for size in sizes_for(info) if least <= size <= largest] or [eval_size]

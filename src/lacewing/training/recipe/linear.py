@@ -128,9 +128,7 @@ def keep(session: Session, row: dict[str, Any]) -> None:
     progress.elapsed_seconds += row["seconds"]
     append_line(session.run.metrics, row)
     save_best(session)
-    validation = (
-        "" if row["val_accuracy"] is None else f"val accuracy {row['val_accuracy']:6.1%}  "
-    )
+    validation = "" if row["val_accuracy"] is None else f"val accuracy {row['val_accuracy']:6.1%}  "
     console.say(
         f"head on frozen features  accuracy {row['train_accuracy']:6.1%}  {validation}"
         f"{row['images_per_second']:.0f} images/s  {row['seconds']:.0f} s"

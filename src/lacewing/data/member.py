@@ -1,0 +1,55 @@
+"""Images inside tar files, addressed by where their bytes lie: `a.tar::1536+20480::bees/1.jpg`.
+
+Such a path stands wherever a file's path may stand: nothing is unpacked, and nothing needs to
+be remembered, so an index of members can be saved, resumed from and read by any process.
+"""
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MEMBER = re.compile(r"(.+?\.tar)::([0-9]+)\+([0-9]+)::(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a tar file."""
+
+    archive: Path
+    start: int
+    """Where its bytes begin."""
+    size: int
+    """Bytes."""
+    name: str
+
+
+def member_path(archive: str, start: int, size: int, name: str) -> str:
+    """The path of a member, which `as_member` takes apart."""
+    return f"{archive}::{start}+{size}::{name}"
+
+
+def as_member(path: str | Path) -> Member | None:
+    """The member that a path names; None for the path of an ordinary file."""
+    found = MEMBER.fullmatch(str(path))
+    return found and Member(Path(found[1]), int(found[2]), int(found[3]), found[4])
+
+
+def open_image(path: str | Path) -> io.BufferedReader | io.BytesIO:
+    """A file, or a member of a tar file, open for reading. Raises OSError if it isn't whole."""
+    member = as_member(path)
+    if member is None:
+        return Path(path).open("rb")
+    with member.archive.open("rb") as file:
+        file.seek(member.start)
+        content = file.read(member.size)
+    if len(content) < member.size:
+        raise OSError("truncated")
+    return io.BytesIO(content)
+
+
+def stat_image(path: str | Path) -> os.stat_result:
+    """The state of a file, or of the tar file that holds it."""
+    member = as_member(path)
+    return (Path(path) if member is None else member.archive).stat()

@@ -1,0 +1,59 @@
+"""How long the trial may take: a small share of the run that it plans."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+SHARE = 0.03
+"""Of a long run."""
+SHORT_SHARE, SHORT_LEAST, SHORT_MOST = 0.15, 5.0, 18.0
+"""A run under ten minutes: a larger share of it, within these bounds in seconds."""
+MOST = 120.0
+"""Seconds, however long the run."""
+
+
+def allowance(run_seconds: float) -> float:
+    """Seconds that the trial of a run may take."""
+    short = min(SHORT_MOST, max(SHORT_LEAST, SHORT_SHARE * run_seconds))
+    return min(MOST, max(short, SHARE * run_seconds))
+
+
+@dataclass
+class Budget:
+    """What is left of it. The run's length is known better with each pass that is timed."""
+
+    clock: Callable[[], float]
+    passes: int
+    """Of the whole run."""
+    asked: float | None = None
+    """Seconds that the user allows; then the run's length does not matter."""
+    fastest: float = field(default=float("inf"))
+    """Seconds of a pass."""
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    def saw(self, seconds: float) -> None:
+        """Note the time of a pass."""
+        self.fastest = min(self.fastest, seconds)
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return self.clock() - self.started
+
+    @property
+    def limit(self) -> float:
+        """Seconds in all."""
+        if self.asked is not None:
+            return self.asked
+        # without a pass nothing is known: the shortest allowance
+        return allowance(self.passes * self.fastest if self.fastest < float("inf") else 0.0)
+
+    def until(self, share: float) -> Callable[[], bool]:
+        """Whether less than a share of it is spent, asked anew at each call."""
+        return lambda: self.spent < share * self.limit
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.limit - self.spent

@@ -1,0 +1,100 @@
+"""Findings: everything a trial measured, as plain data that can be remembered."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.race import Lane
+from lacewing.planning.trial.ways import Way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One way, and the median seconds of its passes; None where it was not timed."""
+
+    way: Way
+    seconds: float | None = None
+    out: str = ""
+    """Why it is out."""
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second."""
+        return self.way.images / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileTime:
+    """What compiling cost, and what a pass then took."""
+
+    cost_seconds: float
+    pass_seconds: float | None
+    """None where it did not work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was measured."""
+
+    best: Timed
+    """The way to train."""
+    training: tuple[Timed, ...]
+    best_forward: Timed
+    forward: tuple[Timed, ...]
+    plain_seconds: float
+    """Per image of a forward-only pass in full precision."""
+    sizes: tuple[Timed, ...] = ()
+    """The best way at several micro-batches."""
+    memory: MemoryModel | None = None
+    memory_measured: bool = False
+    """Whether the memory model rests on measured peaks and is not only counted."""
+    base_bytes: int = 0
+    """Of memory that the process took before there was a network."""
+    augment_seconds: float = 0.0
+    """Per image, in the thread that trains."""
+    decode_seconds: float = 0.0
+    """Per image, in one thread."""
+    compiled: CompileTime | None = None
+    compile_cost_seconds: float | None = None
+    """What compiling took in an earlier run; None if it is not known."""
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Findings":
+        """What `as_dict` took apart. Raises KeyError, TypeError or ValueError."""
+        return cls(
+            **{
+                **fields,
+                "best": timed(fields["best"]),
+                "best_forward": timed(fields["best_forward"]),
+                **{
+                    name: tuple(timed(one) for one in fields[name])
+                    for name in ("training", "forward", "sizes")
+                },
+                "memory": memory(fields["memory"]),
+                "compiled": CompileTime(**fields["compiled"]) if fields["compiled"] else None,
+            }
+        )
+
+
+def timed(fields: dict[str, Any]) -> Timed:
+    """A Timed that `asdict` took apart."""
+    return Timed(**{**fields, "way": Way(**fields["way"])})
+
+
+def memory(fields: dict[str, Any] | None) -> MemoryModel | None:
+    """A MemoryModel that `asdict` took apart."""
+    if fields is None:
+        return None
+    points = tuple((int(size), int(peak)) for size, peak in fields["points"])
+    return MemoryModel(**{**fields, "points": points})
+
+
+def of_lanes(lanes: Sequence[Lane[Way]]) -> tuple[Timed, ...]:
+    """What a race found."""
+    return tuple(Timed(way=lane.key, seconds=lane.median, out=lane.out) for lane in lanes)

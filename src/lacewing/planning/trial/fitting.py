@@ -1,0 +1,86 @@
+"""A plan within its memory: smaller passes and more of them, or an error that says what fits."""
+
+from dataclasses import replace
+from math import sqrt
+
+from lacewing.errors import PlanError
+from lacewing.planning.job import Job
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.batch import even_passes
+from lacewing.planning.trial.findings import Findings
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.values import Choice, format_bytes
+
+PIXEL_STEP = 32
+"""Image sizes that are proposed are multiples of it."""
+LEAST_PIXELS = 32
+
+
+def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
+    """The plan with passes that its memory holds; the batch and the learning rate stay.
+
+    Raises PlanError with the shortfall if a single image does not fit.
+    """
+    model, allowed = findings.memory, plan.memory_bytes.value
+    micro = plan.micro_batch.value
+    if model is None or allowed is None or model.bytes_for(micro) <= allowed:
+        return plan
+    most = model.largest(allowed)
+    if most < 1:
+        raise PlanError(refusal(plan, model, allowed, job))
+    size, passes = even_passes(plan.batch.value, most)
+    evidence = {
+        "bytes": model.bytes_for(size),
+        "bytes_of_the_larger": model.bytes_for(micro),
+        "allowed_bytes": allowed,
+    }
+    reason = (
+        f"{micro} would take {format_bytes(model.bytes_for(micro))}, over the "
+        f"{format_bytes(allowed)} allowed"
+    )
+    return replace(
+        plan,
+        micro_batch=Choice(size, reason, "measured", evidence),
+        accumulation=Choice(passes, f"{passes} passes make the batch", "measured"),
+        eval_batch=Choice(
+            min(plan.eval_batch.value, max(1, 2 * size)), "twice the micro-batch", "measured"
+        ),
+    )
+
+
+def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
+    """What lacks, and what would fit."""
+    need, size = model.bytes_for(1), plan.image_size.value
+    remedies = ["a smaller --model such as mobilenet"]
+    fitting = fitting_size(model, allowed, size)
+    if fitting and not job.fixed_size and fitting >= job.min_size:
+        remedies.insert(0, f"--image-size {fitting}")
+    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
+    return (
+        f"{job.model} at {size} pixels needs about {format_bytes(need)} for a pass of a single "
+        f"image, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} that this "
+        f"run may take on {plan.device.value}: use {', '.join(remedies[:-1])} or {remedies[-1]}."
+    )
+
+
+def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:
+    """The largest image size of which one image fits; None if none does.
+
+    What an image keeps grows with its area.
+    """
+    room = allowed - model.fixed_bytes
+    if room <= 0 or model.image_bytes <= 0:
+        return None
+    side = int(size * sqrt(room / model.image_bytes)) // PIXEL_STEP * PIXEL_STEP
+    return side if LEAST_PIXELS <= side < size else None
+
+
+def predicted_bytes(plan: Plan, findings: Findings) -> int:
+    """The highest memory of the run: of the whole process on the CPU, of the device else."""
+    model = findings.memory
+    taken = model.bytes_for(plan.micro_batch.value) if model else 0
+    kept = 0.0
+    if plan.device.value == "cpu" and plan.pixels.value == "ram":
+        need = plan.pixels.evidence.get("need_bytes", 0)
+        kept = need if isinstance(need, int | float) else 0.0
+    return round(findings.base_bytes + taken + kept)

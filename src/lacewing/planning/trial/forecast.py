@@ -1,0 +1,76 @@
+"""How long the run will take: steps, augmentation, decoding, validation, the final judging."""
+
+from dataclasses import dataclass
+
+from lacewing.planning.plan import Plan
+from lacewing.planning.trial.findings import Findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much there is to do."""
+
+    training: int
+    """Images of each split."""
+    validation: int
+    test: int
+    epochs: int
+
+
+def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> dict[str, float]:
+    """Seconds of the first epoch, of each later one, of the judging, and of the run.
+
+    Decoding runs beside the network: on a GPU it costs only where it is the slower of the
+    two, on the CPU both share the cores.
+    """
+    batch = plan.batch.value
+    images = amounts.training // batch * batch
+    per_image = pass_seconds_per_image(plan, findings) + findings.augment_seconds
+    computing = images * per_image
+    validating = amounts.validation / (findings.best_forward.rate or 1.0)
+    decoding = first_reading(plan, findings, images, computing, cores)
+    reading = first_reading(plan, findings, amounts.validation, validating, cores)
+    again = 0.0 if plan.pixels.value in ("ram", "disk") else decoding + reading
+    first = computing + validating + decoding + reading
+    later = computing + validating + again
+    judged = amounts.validation + amounts.test
+    judging = judged * findings.plain_seconds
+    judging += first_reading(plan, findings, judged, judging, cores)
+    return {
+        "first_epoch_seconds": first,
+        "epoch_seconds": later,
+        "epochs": float(amounts.epochs),
+        "judge_seconds": judging,
+        "run_seconds": first + later * (amounts.epochs - 1) + judging,
+    }
+
+
+def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:
+    """Of the plan's micro-batch, where that was timed; else of the one that was."""
+    timed = [one for one in findings.sizes if one.way.images == plan.micro_batch.value]
+    best = timed[0] if timed and timed[0].seconds else findings.best
+    seconds = best.seconds or 0.0
+    compiled = findings.compiled
+    if plan.compile.value != "off" and compiled and compiled.pass_seconds:
+        seconds = compiled.pass_seconds
+    return seconds / best.way.images
+
+
+def first_reading(
+    plan: Plan, findings: Findings, images: int, computing: float, cores: int
+) -> float:
+    """Seconds that decoding so many images adds to `computing` seconds of the network's."""
+    decoding = images * findings.decode_seconds
+    workers = plan.workers.value
+    if workers == 0:
+        return decoding
+    if plan.device.value == "cpu":
+        return decoding / max(1, min(cores, workers + 1))
+    return max(0.0, decoding / workers - computing)
+
+
+def expected_seconds(forecast: dict[str, float], epochs: int) -> float:
+    """What the forecast says of so many epochs, the judging at the end left out."""
+    if epochs < 1:
+        return 0.0
+    return forecast["first_epoch_seconds"] + (epochs - 1) * forecast["epoch_seconds"]

@@ -1,0 +1,96 @@
+"""What earlier trials found: one file per question, below the cache folder."""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from lacewing.config import TrainConfig
+from lacewing.data.cache import cache_folder
+from lacewing.hardware.machine import Machine
+from lacewing.planning.job import Job
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.device import find_device
+from lacewing.planning.trial.findings import Findings
+from lacewing.store.atomic import write_text
+
+VERSION = 1
+"""Of the trial: what an older one found is not used."""
+COSTS = "compile-seconds.json"
+
+
+def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
+    """What makes a machine and its software the same for a trial: no amount that changes hourly."""
+    device = find_device(machine, address)
+    return {
+        "device": [device.name, device.kind, device.index, device.total_bytes],
+        "passed": [device.precisions, device.pairs],
+        "cpu": [machine.cpu, machine.cpu_features, machine.cores.value],
+        "software": [machine.system, machine.python, machine.torch],
+    }
+
+
+def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: str) -> str:
+    """The name of a question: machine, work, and what the user has fixed."""
+    decided = ("image_size", "batch", "micro_batch", "accumulation", "eval_batch", "threads",
+               "optimizer_kernel", "workers", "pixels")  # fmt: skip
+    asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
+             "clip_norm", "dropout", "augment", "deterministic", "epochs")  # fmt: skip
+    question = {
+        "version": VERSION,
+        "machine": fingerprint(machine, plan.device.value),
+        "work": [job.model, job.classes, job.optimizer, job.training_images, job.pretrained, data],
+        "plan": {name: getattr(plan, name).value for name in decided},
+        "asked": {name: str(getattr(config, name)) for name in asked},
+    }
+    text = json.dumps(question, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def recall(key: str) -> Findings | None:
+    """What was found for a question; None if nothing that can be read."""
+    try:
+        text = _file(key).read_text(encoding="utf-8")
+        return Findings.from_dict(json.loads(text))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(key: str, findings: Findings) -> None:
+    """Keep it for the next plan; a cache that can't be written is done without."""
+    _write(_file(key), findings.as_dict())
+
+
+def compile_seconds(model: str, address: str) -> float | None:
+    """What compiling a network once took on a device; None if it is not known."""
+    value = _costs().get(f"{model} {address}")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def remember_compile(model: str, address: str, seconds: float) -> None:
+    """Keep what compiling took."""
+    _write(_folder() / COSTS, {**_costs(), f"{model} {address}": seconds})
+
+
+def _costs() -> dict[str, Any]:
+    try:
+        found = json.loads((_folder() / COSTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _folder() -> Path:
+    return cache_folder() / "trials"
+
+
+def _file(key: str) -> Path:
+    return _folder() / f"{key}.json"
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(value, indent=1) + "\n")
+    except OSError:
+        return

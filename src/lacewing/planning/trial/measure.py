@@ -1,0 +1,159 @@
+"""The trial: time the ways that the rules left open, check their results, weigh the memory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from lacewing.config import TrainConfig
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS, backend_for
+from lacewing.hardware.machine import Machine
+from lacewing.performance_config import Tier
+from lacewing.planning.job import Job
+from lacewing.planning.make import total_steps
+from lacewing.planning.plan import Plan
+from lacewing.planning.trial import ways
+from lacewing.planning.trial.bench import left_as_it_was
+from lacewing.planning.trial.budget import Budget
+from lacewing.planning.trial.context import Trial, TrialError
+from lacewing.planning.trial.findings import Findings, Timed, of_lanes
+from lacewing.planning.trial.history import compile_seconds
+from lacewing.planning.trial.memory import base_bytes
+from lacewing.planning.trial.passes import forward_pass, training_pass
+from lacewing.planning.trial.race import Lane, race, winner
+from lacewing.planning.trial.stage import Work, set_up
+from lacewing.planning.trial.ways import Way
+from lacewing.planning.trial.weigh import images_that_fit, try_compile, try_sizes, weigh_memory
+
+ENDLESS = 2**50
+"""Bytes: more than any memory."""
+FEW_ROUNDS = 3
+
+
+def measure(
+    plan: Plan,
+    config: TrainConfig,
+    machine: Machine,
+    job: Job,
+    tier: Tier,
+    work: Work,
+    backends: BackendTable = BACKENDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Findings:
+    """What is fastest, and what it takes. Leaves no trace in generators and switches.
+
+    Raises TrialError where not one pass could be timed.
+    """
+    backend, number = backend_for(plan.device.value, backends)
+    passes = total_steps(config, plan.batch.value, job) * plan.accumulation.value
+    with left_as_it_was(backend, number):
+        budget = Budget(clock, passes, config.plan_budget)
+        base = base_bytes(backend, number)
+        bench, sample = set_up(plan, config, work, backend, number, clock)
+        trial = Trial(
+            plan=plan,
+            config=config,
+            machine=machine,
+            job=job,
+            tier=tier,
+            bench=bench,
+            sample=sample,
+            budget=budget,
+            base_bytes=base,
+        )
+        return carry_out(trial)
+
+
+def carry_out(trial: Trial) -> Findings:
+    """The parts in their order."""
+    training = race_training(trial)
+    details = race_details(trial, best_of(training).key)
+    best = as_timed(best_of(details or training))
+    forward = race_forward(trial, best.way)
+    trial.bench.keep_only(best.way)
+    model, is_measured = weigh_memory(trial, best.way)
+    most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
+    return Findings(
+        best=best,
+        training=of_lanes(with_details(training, details)),
+        best_forward=as_timed(best_of(forward)),
+        forward=of_lanes(forward),
+        plain_seconds=plain_seconds(forward),
+        sizes=tuple(try_sizes(trial, best.way, most)),
+        memory=model,
+        memory_measured=is_measured,
+        base_bytes=trial.base_bytes,
+        augment_seconds=trial.sample.augment_seconds,
+        decode_seconds=trial.sample.decode_seconds,
+        compiled=try_compile(trial, best),
+        compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
+        seconds=trial.budget.spent,
+    )
+
+
+def race_training(trial: Trial) -> list[Lane[Way]]:
+    """Precision and memory format of training."""
+    images = images_that_fit(trial)
+    capabilities = trial.bench.backend.capabilities
+    keys = [
+        replace(way, images=images)
+        for way in ways.training_ways(trial.plan, trial.config, trial.device, capabilities)
+    ]
+    return race(keys, training_pass(trial), trial.budget.until(0.4))
+
+
+def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
+    """The optimiser's kernel and the threads, for the way that has won so far."""
+    kernels = ways.kernel_ways(way, trial.job, trial.bench.backend.capabilities)
+    threads = ways.thread_ways(way, trial.config, trial.device, trial.machine)
+    others = [*kernels[1:], *threads[1:]]
+    if not others or not trial.budget.until(0.5)():
+        return []
+    # the winner runs again beside them: its first times are from another moment
+    return race([way, *others], training_pass(trial), trial.budget.until(0.6), FEW_ROUNDS)
+
+
+def race_forward(trial: Trial, trained: Way) -> list[Lane[Way]]:
+    """Precision and memory format of forward-only passes, which are a small part of a run."""
+    capabilities = trial.bench.backend.capabilities
+    keys = [
+        replace(way, threads=trained.threads)
+        for way in ways.forward_ways(trial.plan, trial.config, trial.device, capabilities)
+    ]
+    return race(keys, forward_pass(trial, trained), trial.budget.until(0.7), FEW_ROUNDS)
+
+
+def best_of(lanes: list[Lane[Way]]) -> Lane[Way]:
+    """The fastest. Raises TrialError if all are out."""
+    best = winner(lanes)
+    if best is None:
+        raise TrialError(lanes[0].out or "no pass was timed")
+    return best
+
+
+def with_details(training: list[Lane[Way]], details: list[Lane[Way]]) -> list[Lane[Way]]:
+    """All lanes; of the winner, which ran in both races, the later one."""
+    again = {lane.key for lane in details}
+    return [*(lane for lane in training if lane.key not in again), *details]
+
+
+def as_timed(lane: Lane[Way]) -> Timed:
+    """A way with its median."""
+    return Timed(way=lane.key, seconds=lane.median, out=lane.out)
+
+
+def plain_seconds(forward: list[Lane[Way]]) -> float:
+    """Per image of a forward-only pass in full precision, as the final judging runs it.
+
+    Where that was not tried, of the fastest.
+    """
+    best = best_of(forward)
+    plain = [
+        lane
+        for lane in forward
+        if lane.key.precision == "fp32"
+        and lane.key.memory_format == best.key.memory_format
+        and lane.median
+    ]
+    lane = plain[0] if plain else best
+    return (lane.median or 0.0) / lane.key.images

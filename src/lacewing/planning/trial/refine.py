@@ -1,0 +1,193 @@
+"""What was measured becomes the plan: pure, the same findings give the same plan."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from lacewing.config import TrainConfig
+from lacewing.performance_config import Tier
+from lacewing.planning.job import Job
+from lacewing.planning.make import total_steps
+from lacewing.planning.measured import Measured
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules import batch, learning_rate
+from lacewing.planning.trial import payback, sizes
+from lacewing.planning.trial.findings import Findings, Timed
+from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
+from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
+from lacewing.values import Choice
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a plan is made from, machine apart."""
+
+    config: TrainConfig
+    job: Job
+    tier: Tier
+    amounts: Amounts
+    cores: int
+
+
+def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = False) -> Plan:
+    """The plan with measured choices in place of the rules'; the user's stay.
+
+    Raises PlanError where not even a single image fits the memory.
+    """
+    plan = with_fastest(plan, findings)
+    plan = with_size(plan, findings, asked)
+    plan = fit_to_memory(plan, findings, asked.job)
+    plan = with_compile(plan, findings, asked)
+    figures = forecast(plan, findings, asked.amounts, asked.cores)
+    figures["peak_bytes"] = float(predicted_bytes(plan, findings))
+    return replace(
+        plan,
+        measured=Measured(
+            forecast={name: round(value, 3) for name, value in figures.items()},
+            candidates=candidate_rows(findings),
+            seconds=round(findings.seconds, 1),
+            remembered=remembered,
+        ),
+    )
+
+
+def with_fastest(plan: Plan, findings: Findings) -> Plan:
+    """Precision, format, kernel and threads of the fastest ways."""
+    best, forward = findings.best, findings.best_forward
+    kernels = [one for one in findings.training if is_like(one, best, "kernel")]
+    threads = [one for one in findings.training if is_like(one, best, "threads")]
+    formats = findings.training
+    return replace(
+        plan,
+        precision=chosen(plan.precision, best.way.precision, best, formats),
+        memory_format=chosen(plan.memory_format, best.way.memory_format, best, formats),
+        optimizer_kernel=chosen(plan.optimizer_kernel, best.way.kernel, best, kernels),
+        threads=chosen(plan.threads, best.way.threads, best, threads),
+        eval_precision=chosen(
+            plan.eval_precision, forward.way.precision, forward, findings.forward
+        ),
+        eval_memory_format=chosen(
+            plan.eval_memory_format, forward.way.memory_format, forward, findings.forward
+        ),
+    )
+
+
+def is_like(one: Timed, best: Timed, but: str) -> bool:
+    """Whether two ways are the same but for one field."""
+    return replace(one.way, **{but: getattr(best.way, but)}) == best.way
+
+
+def chosen(choice: Choice[T], value: T, best: Timed, tried: Sequence[Timed]) -> Choice[T]:
+    """The measured value with the others' figures; a choice without alternatives stays."""
+    if choice.source == "user" or len(tried) < 2 or best.rate is None:
+        return choice
+    return Choice(value, reason_for(best, tried), "measured", evidence_of(tried))
+
+
+def reason_for(best: Timed, tried: Sequence[Timed]) -> str:
+    """`"90 images/s in bf16 channels_last, the fastest of 4; 43 in fp32 contiguous"`."""
+    sentence = f"{best.rate:,.0f} images/s in {best.way.describe()}, the best of {len(tried)}"
+    plain = [
+        one
+        for one in tried
+        if (one.way.precision, one.way.memory_format) == ("fp32", "contiguous") and one.rate
+    ]
+    if plain and plain[0].way.describe() != best.way.describe():
+        return f"{sentence}; {plain[0].rate:,.0f} in fp32 contiguous"
+    return sentence
+
+
+def evidence_of(tried: Sequence[Timed]) -> dict[str, float | str]:
+    """Images per second of each way, or why it is out."""
+    return {label(one): f"{one.out}" if one.rate is None else round(one.rate, 1) for one in tried}
+
+
+def label(one: Timed) -> str:
+    """All that tells a way from the others."""
+    way = one.way
+    threads = "thread" if way.threads == 1 else "threads"
+    return f"{way.describe()} {way.kernel}, {way.threads} {threads}, {way.images} images"
+
+
+def with_size(plan: Plan, findings: Findings, asked: Asked) -> Plan:
+    """The smallest micro-batch that is about as fast as the fastest, and what follows from it."""
+    tried = [one for one in findings.sizes if one.rate]
+    if len(tried) < 2:
+        return plan
+    best = sizes.choose(tried)
+    reason = f"{best.rate:,.0f} images/s: the smallest of {len(tried)} that is about the fastest"
+    micro = Choice(best.way.images, reason, "measured", evidence_of(tried))
+    return resized(plan, micro, asked)
+
+
+def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
+    """Another micro-batch, with batch and learning rate as the rules have them."""
+    config, job = asked.config, asked.job
+    requested = config.batch_size if isinstance(config.batch_size, int) else None
+    choices = batch.with_micro_batch(requested, config.accumulate, micro, job.training_images)
+    return replace(
+        plan,
+        micro_batch=choices.micro_batch,
+        accumulation=choices.accumulation,
+        batch=choices.batch,
+        eval_batch=batch.choose_eval_batch(choices.micro_batch.value),
+        learning_rate=learning_rate.choose(
+            config.learning_rate, choices, asked.tier, plan.tier.value, job
+        ),
+    )
+
+
+def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
+    """torch.compile where it was measured to pay; where not, the reason in seconds."""
+    if plan.compile.source == "user" or findings.best.seconds is None:
+        return plan
+    if not plan.compile.reason or "does not work" in plan.compile.reason:
+        return plan
+    steps = total_steps(asked.config, plan.batch.value, asked.job)
+    images = steps * plan.batch.value
+    per_image = pass_seconds_per_image(replace(plan, compile=off()), findings)
+    weighed = weigh_compile(plan, findings, per_image * images, images)
+    evidence = {
+        "cost_seconds": round(weighed.cost_seconds, 1),
+        "saving_seconds": round(weighed.saving_seconds, 1),
+    }
+    if weighed.measured:
+        value = "default" if weighed.pays else "off"
+        return replace(plan, compile=Choice(value, weighed.sentence(), "measured", evidence))
+    if weighed.worth_trying and plan.compile.value != "off":
+        return plan
+    return replace(plan, compile=Choice("off", weighed.sentence(), "measured", evidence))
+
+
+def off() -> Choice[str]:
+    """No compilation."""
+    return Choice("off", "", "rule")
+
+
+def weigh_compile(
+    plan: Plan, findings: Findings, run_seconds: float, images: float
+) -> payback.Payback:
+    """Cost and saving over the run, as measured or as is likely."""
+    compiled, best = findings.compiled, findings.best
+    if compiled is None or best.seconds is None:
+        kind = plan.device.value.partition(":")[0]
+        return payback.likely(kind, run_seconds, findings.compile_cost_seconds)
+    after = best.seconds if compiled.pass_seconds is None else compiled.pass_seconds
+    passes = images / best.way.images
+    return payback.measured(compiled.cost_seconds, best.seconds, after, round(passes))
+
+
+def candidate_rows(findings: Findings) -> tuple[Mapping[str, float | str], ...]:
+    """All that was tried, for `--explain` and the report."""
+    rows = [("training", one) for one in findings.training]
+    rows += [("micro-batch", one) for one in findings.sizes]
+    rows += [("forward only", one) for one in findings.forward]
+    return tuple(row_of(what, one) for what, one in rows)
+
+
+def row_of(what: str, one: Timed) -> dict[str, Any]:
+    """One candidate as plain values."""
+    rate = {} if one.rate is None else {"images_per_second": round(one.rate, 2)}
+    return {"pass": what, "way": label(one), **rate, "note": one.out}

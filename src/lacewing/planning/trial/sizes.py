@@ -1,0 +1,74 @@
+"""Which micro-batch: the smallest whose throughput is within a few percent of the best."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lacewing.config import TrainConfig
+from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM, Tier
+from lacewing.planning.job import Job
+from lacewing.planning.plan import Plan
+from lacewing.planning.trial.findings import Timed
+from lacewing.planning.trial.ways import Way
+
+CLOSE = 0.97
+"""Of the best throughput: what the chosen size must reach."""
+MOST = 1024
+PATIENCE = 2
+"""Doublings without a gain, after which no larger size is tried."""
+
+
+def open_sizes(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> tuple[int, ...]:
+    """The micro-batches that are open, the smallest first; none where there is no choice.
+
+    A requested batch leaves the tier's range of shares open; `--batch-size auto` leaves all.
+    """
+    if config.batch_size == "auto":
+        most = min(MOST, job.training_images)
+        doubled = [LEAST_BATCH_FOR_BATCHNORM * 2**power for power in range(9)]
+        return tuple(size for size in doubled if size <= most) or (most,)
+    low, high = tier.batch_share
+    if not isinstance(config.batch_size, int) or low == high:
+        return ()
+    requested = min(config.batch_size, job.training_images)
+    floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
+    shares = (low, (low + high) / 2, high)
+    sizes = {max(floor, round(requested * share)) for share in shares}
+    # memory already spoke against more than the rules' size
+    allowed = sorted(size for size in sizes if size <= plan.micro_batch.value)
+    return tuple(allowed) if len(allowed) > 1 else ()
+
+
+def climb(
+    way: Way,
+    sizes: Sequence[int],
+    run: Callable[[Way], float | str],
+    has_time: Callable[[], bool],
+    most: int,
+) -> list[Timed]:
+    """Time the way at growing sizes until none is faster per image, memory or time runs out."""
+    found: list[Timed] = []
+    worse = 0
+    for size in sizes:
+        if size > most or worse >= PATIENCE or (found and not has_time()):
+            break
+        found.append(timed(replace(way, images=size), run))
+        if found[-1].out:
+            break
+        worse = worse + 1 if choose(found).way.images < size else 0
+    return found
+
+
+def timed(way: Way, run: Callable[[Way], float | str], passes: int = 3) -> Timed:
+    """The median of a few passes after one that warms up."""
+    results = [run(way) for _ in range(passes + 1)][1:]
+    seconds = [result for result in results if not isinstance(result, str)]
+    if len(seconds) < len(results):
+        return Timed(way=way, out=str(results[-1]))
+    return Timed(way=way, seconds=sorted(seconds)[len(seconds) // 2])
+
+
+def choose(found: Sequence[Timed]) -> Timed:
+    """The smallest size whose throughput is close to the best."""
+    rates = [one.rate or 0.0 for one in found]
+    close = [one for one, rate in zip(found, rates, strict=True) if rate >= CLOSE * max(rates)]
+    return min(close, key=lambda one: one.way.images)

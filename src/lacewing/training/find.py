@@ -1,0 +1,77 @@
+"""Find a run among others: the newest of a data set and network, or the unfinished one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from lacewing.config import TrainConfig, load_config
+from lacewing.errors import ConfigError, RunError
+from lacewing.store.run import Run
+from lacewing.training.begin import run_folder
+from lacewing.training.checkpoint import complete
+from lacewing.training.history import is_done
+
+NOT_COMPARED = ("output", "resume", "accept_changed_data", "checkpoint_seconds", "tensorboard")
+"""Fields that make no other run of it."""
+
+
+def find_run(output: Path, data: str | None, model: str) -> Path:
+    """The newest run of these data and this model in `output`. Raises RunError."""
+    found = []
+    for file in output.glob("*/config.yaml") if output.is_dir() else ():
+        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if config.get("data") == data and config.get("model") == model:
+            found.append(file)
+    if not found:
+        raise RunError(
+            f"{output} holds no run of {model} on {data}: name the run folder instead of True."
+        )
+    return max(found, key=lambda file: file.stat().st_mtime).parent
+
+
+def find_unfinished(config: TrainConfig) -> Path | None:
+    """The newest run in `config.output` that was asked for in the same words and is not done.
+
+    None if there is none that can be resumed.
+    """
+    found = [
+        file
+        for file in config.output.glob("*/asked.yaml")
+        if same_words(file, config) and complete(Run(file.parent)) and not is_done(Run(file.parent))
+    ]
+    return max(found, key=lambda file: file.stat().st_mtime).parent if found else None
+
+
+def find_done(config: TrainConfig) -> Path | None:
+    """The run of the configuration's --name, if it was asked for in the same words and is done."""
+    if config.name is None:
+        return None
+    run = Run(run_folder(config.output, config.name))
+    return run.folder if same_words(run.asked, config) and is_done(run) else None
+
+
+def clear_way(config: TrainConfig) -> None:
+    """Rename the run of the configuration's --name if it was killed before its first checkpoint.
+
+    Nothing can be resumed there, and the same command is to begin anew under the name.
+    """
+    if config.name is None:
+        return
+    folder = run_folder(config.output, config.name)
+    if not folder.is_dir() or complete(Run(folder)):
+        return
+    empty = all(file.name.startswith(f".{Run(folder).asked.name}") for file in folder.iterdir())
+    if empty or same_words(Run(folder).asked, config):
+        number = len(list(config.output.glob(f"{folder.name}-killed-*"))) + 1
+        folder.rename(folder.with_name(f"{folder.name}-killed-{number}"))
+
+
+def same_words(file: Path, config: TrainConfig) -> bool:
+    """Whether a run's asked.yaml holds this configuration."""
+    try:
+        asked = TrainConfig(**load_config(file))
+    except ConfigError:  # none there, or of a version with other fields
+        return False
+    usual = {name: getattr(config, name) for name in NOT_COMPARED}
+    return replace(asked, **usual) == config

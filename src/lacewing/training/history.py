@@ -1,0 +1,36 @@
+"""What a run folder tells of its past: rows to come, rows taken back, whether it is done."""
+
+import json
+
+from lacewing.store.atomic import write_text
+from lacewing.store.run import Run, append_line, read_lines
+from lacewing.training.events import EventLog
+
+
+def append_rows(run: Run, waiting: list[dict[str, object]], events: EventLog) -> None:
+    """Append the rows in their order; those that the disk refuses stay in `waiting`."""
+    while waiting:
+        try:
+            append_line(run.metrics, waiting[0])
+        except OSError as error:
+            events.warn(
+                "metrics",
+                f"{run.metrics} can't be written ({error.strerror}): the epoch's row is kept and "
+                "tried again after the next",
+            )
+            return
+        waiting.pop(0)
+
+
+def forget_after(run: Run, epoch: int) -> None:
+    """Drop the rows of later epochs: they are done again."""
+    rows = list(read_lines(run.metrics))
+    kept = [row for row in rows if row.get("epoch", 0) <= epoch]
+    if len(kept) < len(rows):
+        write_text(run.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def is_done(run: Run) -> bool:
+    """Whether training came to its end and all that follows was written; the report is last."""
+    finished = any(event.get("kind") == "finished" for event in read_lines(run.events))
+    return finished and run.report.is_file()

@@ -1,0 +1,126 @@
+"""The recipe in the order of time: linear, fine-tuning, polish. The classic loop is one too."""
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS
+from lacewing.store.run import write_json
+from lacewing.training.loop import Ending
+from lacewing.training.loop import train as train_loop
+from lacewing.training.recipe.budget import Budget, usual_budget
+from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
+from lacewing.training.recipe.linear import Linear, fit_linear
+from lacewing.training.recipe.polish import Polish, polish
+from lacewing.training.recipe.size import PASS_SHARE
+from lacewing.training.recipe.speed import forward_speed
+from lacewing.training.session import Session
+from lacewing.values import format_seconds
+
+REPORT_SECONDS = 3.0
+"""For pictures, report and files at the end."""
+DECODE_SECONDS = 0.004
+"""Of one image that is judged: its pixels are not kept."""
+
+
+def train(
+    session: Session, started: float, backends: BackendTable = BACKENDS
+) -> tuple[Session, Ending]:
+    """Train as the recipe says; returns the session that holds the model, and how it ended.
+
+    `started` is when the budget began to run, on the clock of `time.perf_counter`.
+    """
+    recipe, seconds = session.config.recipe, session.config.budget
+    budget = None if seconds is None else Budget(started, seconds)
+    if recipe in (None, "classic"):
+        if budget:
+            session.deadline = budget.end - closing_seconds(session)
+        return session, train_loop(session)
+    linear = None
+    if session.progress.step == 0:
+        linear = first_stage(session, budget)
+        budget = budget or unasked_budget(session, started, linear)
+        session, ending = second_stage(session, linear, budget, backends)
+    else:
+        resume_clock(session, budget)
+        ending = train_loop(session)
+    if ending.finished:
+        note_stages(session, linear, polish(session))
+    return session, ending
+
+
+def first_stage(session: Session, budget: Budget | None) -> Linear:
+    """The head on frozen features."""
+    end = time.perf_counter() + budget.left() * 2 * PASS_SHARE if budget else float("inf")
+    return fit_linear(session, end)
+
+
+def second_stage(
+    session: Session, linear: Linear, budget: Budget, backends: BackendTable
+) -> tuple[Session, Ending]:
+    """Fine-tuning, if the recipe has it and the time is enough."""
+    if session.config.recipe == "features":
+        return session, Ending("a head on frozen features is fitted", finished=True)
+    closing = closing_seconds(session)
+    validation = validation_seconds(session, linear)
+    length = stretch(session, validation, budget.left() - closing)
+    if length is None:
+        left = format_seconds(max(0.0, budget.left() - closing))
+        sentence = f"{left} left: too little for an epoch of fine-tuning"
+        return session, Ending(f"a head on frozen features is fitted; {sentence}", finished=True)
+    session = open_finetuning(session, length, budget.end - closing - validation, backends)
+    return session, train_loop(session)
+
+
+def unasked_budget(session: Session, started: float, linear: Linear) -> Budget:
+    """The usual one, or none at all where the epochs were asked for."""
+    if asked_epochs(session.config) is not None:
+        return Budget(started, math.inf)
+    return usual_budget(started, linear.pass_seconds)
+
+
+def resume_clock(session: Session, budget: Budget | None) -> None:
+    """A resumed run has the seconds that it has not used yet."""
+    if budget is None:
+        return
+    spent = session.progress.elapsed_seconds
+    now = time.perf_counter()
+    end = replace(budget, started=now - spent).end - closing_seconds(session)
+    hurry(session, now - spent, max(end, now + 1.0))
+
+
+def validation_seconds(session: Session, linear: Linear) -> float:
+    """Of one pass over the validation split, by the measured rate of the feature pass."""
+    done = linear.train.values.shape[0] * len(linear.train.labels)
+    done += 0 if linear.val is None else len(linear.val.labels)
+    return session.val_loader.images * linear.pass_seconds / done
+
+
+def closing_seconds(session: Session) -> float:
+    """For judging the model on validation and test in full precision, and for the report."""
+    if not session.config.evaluate:
+        return REPORT_SECONDS
+    images = len(session.index.split("val")) + len(session.index.split("test"))
+    execution = replace(session.plan.eval_execution, precision="fp32")
+    size = session.preprocessing.image_size
+    speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
+    return REPORT_SECONDS + speed.seconds(images, size) + DECODE_SECONDS * images
+
+
+def note_stages(session: Session, linear: Linear | None, polished: Polish | None) -> None:
+    """Write what the stages chose into results.json, to which the figures are added."""
+    found: dict[str, Any] = {"optimize": session.config.optimize}
+    if linear is not None:
+        found["features"] = {
+            "images": len(linear.train.labels),
+            "views": linear.train.values.shape[0],
+            "size": session.preprocessing.image_size,
+            "strength": linear.chosen.strength,
+            "chosen_on": linear.chosen.chosen_on,
+            "pass_seconds": linear.pass_seconds,
+        }
+    if polished is not None:
+        found["polish"] = polished.as_dict()
+    write_json(session.run.results, {"recipe": found})

@@ -1,0 +1,163 @@
+"""The second stage: fine-tuning from the fitted head, in the time that is left."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lacewing.config import TrainConfig, save_config
+from lacewing.data.pixels import kept_bytes
+from lacewing.engine.schedules import Schedule
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.machine import Machine
+from lacewing.planning.document import save_plan
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.memory import choose_pixels
+from lacewing.store.run import read_json
+from lacewing.training.recipe.length import Length, choose_length
+from lacewing.training.recipe.size import Speed
+from lacewing.training.recipe.speed import training_speed
+from lacewing.training.session import Session, open_session
+from lacewing.training.setup import room_on_disk
+from lacewing.values import Choice, format_seconds
+
+RATE = 1e-4
+"""AdamW's, for 32 images per step; a third of what a new head needs, since this one is fitted."""
+WARMUP_SHARE = 0.05
+SETTINGS: Mapping[str, Any] = {
+    "label_smoothing": 0.1,
+    "decay_norms": False,
+    "head_rate": 1.0,
+}
+"""What fine-tuning takes where the configuration has its default."""
+
+
+@dataclass
+class Hurried:
+    """A schedule that keeps up with the clock: late steps take the rates of later ones.
+
+    So the rate has fallen when the time is up, also on a machine that turned out slower than
+    it was measured. While the steps are on time it is the schedule itself.
+    """
+
+    inner: Schedule
+    steps: int
+    """Of the whole schedule."""
+    started: float
+    """On the clock of `time.perf_counter`; so is `deadline`."""
+    deadline: float
+
+    def factor(self, step: int) -> float:
+        """The inner schedule's factor at the step, or at the clock's place in it."""
+        share = (time.perf_counter() - self.started) / (self.deadline - self.started)
+        return self.inner.factor(max(step, min(self.steps - 1, int(share * self.steps))))
+
+    def observe(self, val_loss: float) -> None:
+        """Pass it on."""
+        self.inner.observe(val_loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The inner schedule's."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inner schedule's."""
+        self.inner.load_state_dict(state)
+
+
+def stretch(session: Session, validation_seconds: float, seconds: float) -> Length | None:
+    """How to fine-tune in so many seconds, by a rehearsal; None if they are too few."""
+    eval_size, batch = session.preprocessing.image_size, session.plan.batch.value
+    images = session.train_loader.steps_per_epoch * session.train_loader.batch_size
+    if seconds <= 0:
+        return None
+    speed: Speed = training_speed(
+        session.model,
+        session.backend,
+        session.device_index,
+        session.plan.execution,
+        session.info.native_size if session.info.built_for_size else eval_size // 2,
+        batch,
+    )
+    return choose_length(
+        session.info,
+        eval_size,
+        images,
+        speed,
+        validation_seconds,
+        seconds,
+        asked_epochs(session.config),
+    )
+
+
+def asked_epochs(config: TrainConfig) -> int | None:
+    """The epochs that were asked for; None for the default, which leaves them to the clock."""
+    return None if config.epochs == TrainConfig().epochs else config.epochs
+
+
+def open_finetuning(
+    session: Session, length: Length, deadline: float, backends: BackendTable = BACKENDS
+) -> Session:
+    """A session that goes on with this one's weights and its best model so far."""
+    config = tuned(session.config, session.preprocessing.image_size, length)
+    plan = replanned(session, config, length)
+    save_config(config, session.run.config)
+    save_plan(plan, session.run.plan)
+    opened = open_session(
+        session.run, config, plan, session.index, session.info, None, session.events, backends
+    )
+    opened.model.load_state_dict(session.model.state_dict())
+    opened.preprocessing = session.preprocessing
+    opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
+    opened.events.add(
+        "finetune",
+        f"fine-tuning: {length.epochs} epochs at {length.size} pixels, "
+        f"about {format_seconds(length.seconds)}",
+    )
+    hurry(opened, time.perf_counter(), deadline)
+    return opened
+
+
+def hurry(session: Session, started: float, deadline: float) -> None:
+    """End training at the deadline, and the schedule with it."""
+    steps = session.train_loader.steps_per_epoch * session.config.epochs
+    session.deadline = deadline
+    session.schedule = Hurried(session.schedule, steps, started, deadline)
+
+
+def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:
+    """The configuration of fine-tuning; what was set to another value than the default stays."""
+    usual = TrainConfig()
+    ours = {
+        name: value
+        for name, value in SETTINGS.items()
+        if name == "head_rate" or getattr(config, name) == getattr(usual, name)
+    }
+    if config.warmup_epochs == usual.warmup_epochs:
+        ours["warmup_epochs"] = WARMUP_SHARE * length.epochs
+    return replace(config, epochs=length.epochs, eval_size=eval_size, patience=0, **ours)
+
+
+def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
+    """The plan with fine-tuning's image size and learning rate."""
+    plan, batch = session.plan, session.plan.batch.value
+    rate = plan.learning_rate
+    if config.learning_rate is None:
+        sentence = f"{RATE:g} x {batch}/32: gentle, since the head is fitted already"
+        rate = Choice(RATE * batch / 32, sentence, "rule")
+    size = Choice(
+        length.size,
+        f"for training: {length.epochs} epochs fit the time; judged at {config.eval_size}",
+        "measured",
+    )
+    return replace(
+        plan, image_size=size, learning_rate=rate, pixels=place_of_pixels(session, length.size)
+    )
+
+
+def place_of_pixels(session: Session, size: int) -> Choice[str]:
+    """Where decoded images are kept at training's size."""
+    machine = Machine.from_dict(read_json(session.run.machine))
+    side = replace(session.preprocessing, image_size=size).resize_size
+    return choose_pixels(kept_bytes(session.index, side), room_on_disk(), machine)

@@ -1,0 +1,96 @@
+"""The last stage: the best model's head is brought to honest confidence, and saved.
+
+The changes scale and shift the logits, so they are folded into the head, and prediction,
+evaluation and export need to know nothing of them.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from lacewing.engine.calibration import (
+    calibration_error_of,
+    choose_tau,
+    fit_temperature,
+    macro_f1,
+    prior_shift,
+)
+from lacewing.engine.heads import read_head, write_head
+from lacewing.engine.inference import predict_logits
+from lacewing.models.build import linear_head
+from lacewing.models.bundle import load_model
+from lacewing.training.bookkeeping import save_best
+from lacewing.training.session import Session
+
+
+LEAST_IMAGES = 50
+"""Validation images below which there is nothing to fit: a few right answers would make the
+network sure of everything."""
+
+
+@dataclass(frozen=True)
+class Polish:
+    """What was changed, and what it did on the validation split."""
+
+    tau: float
+    """Strength of the logit adjustment; 0 leaves the logits alone."""
+    temperature: float
+    calibration_error_before: float
+    calibration_error_after: float
+    """Fitted on the same images, so a little flattered."""
+    loss_before: float
+    loss_after: float
+    macro_f1_before: float
+    macro_f1_after: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def polish(session: Session) -> Polish | None:
+    """Calibrate the best model of a session and save it; None with too few validation images."""
+    if session.val_loader.images < LEAST_IMAGES:
+        return None
+    load_best(session)
+    logits, labels = predict_logits(
+        session.model, session.val_loader, session.backend, session.plan.eval_execution
+    )
+    tau, shift = adjustment(session, logits, labels)
+    adjusted = logits + shift
+    temperature = fit_temperature(adjusted, labels)
+    layer = linear_head(session.model)
+    write_head(layer, read_head(layer).shifted(shift).scaled(1 / temperature))
+    save_best(session)
+    return judged(logits, adjusted / temperature, labels, tau, temperature)
+
+
+def adjustment(session: Session, logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+    """Strength and shift float32 [C] of the logit adjustment, 0 unless macro F1 is the aim."""
+    counts = session.index.counts("train")
+    aim = session.config.optimize
+    tau = choose_tau(logits, labels, counts) if aim == "macro-f1" else 0.0
+    return tau, prior_shift(counts, tau)
+
+
+def load_best(session: Session) -> None:
+    """Put the best weights so far into the session's network."""
+    best = session.best_weights
+    session.model.load_state_dict(load_model(session.run.model).state if best is None else best)
+
+
+def judged(before: Tensor, after: Tensor, labels: Tensor, tau: float, temperature: float) -> Polish:
+    """Both logits' figures."""
+    with torch.no_grad():
+        return Polish(
+            tau=tau,
+            temperature=temperature,
+            calibration_error_before=calibration_error_of(before, labels),
+            calibration_error_after=calibration_error_of(after, labels),
+            loss_before=float(cross_entropy(before, labels)),
+            loss_after=float(cross_entropy(after, labels)),
+            macro_f1_before=macro_f1(before, labels),
+            macro_f1_after=macro_f1(after, labels),
+        )

@@ -1,0 +1,89 @@
+"""The trial between plan and run: measure, or remember what was measured, and refine the plan."""
+
+from dataclasses import replace
+
+from lacewing import console
+from lacewing.config import TrainConfig
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS
+from lacewing.performance_config import load_tiers
+from lacewing.planning.document import candidate_table, forecast_rows
+from lacewing.planning.plan import Plan
+from lacewing.planning.trial import history
+from lacewing.planning.trial.context import TrialError
+from lacewing.planning.trial.forecast import Amounts
+from lacewing.planning.trial.measure import measure
+from lacewing.planning.trial.refine import Asked, refine
+from lacewing.planning.trial.stage import Work
+from lacewing.training.events import EventLog
+from lacewing.training.setup import Prepared, job_of
+
+
+def with_trial(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
+    """The plan with what was measured in it; as it is where nothing is to be measured.
+
+    Raises PlanError where not even a single image fits the memory.
+    """
+    if not is_wanted(prepared.config):
+        return prepared
+    return replace(prepared, plan=refined(prepared, backends))
+
+
+def is_wanted(config: TrainConfig) -> bool:
+    """A plan from a file is obeyed as it is; a head on frozen features takes no training step."""
+    return config.trial and config.plan is None and config.recipe != "features"
+
+
+def refined(prepared: Prepared, backends: BackendTable) -> Plan:
+    """The refined plan; the rules' with a note where the trial failed."""
+    config, index, plan = prepared.config, prepared.index, prepared.plan
+    job = job_of(config, prepared.info, prepared.weights, index)
+    tier = load_tiers(config.tiers)[plan.tier.value]
+    asked = Asked(
+        config=config,
+        job=job,
+        tier=tier,
+        amounts=amounts_of(prepared),
+        cores=prepared.machine.cores.value,
+    )
+    key = history.key_of(plan, config, prepared.machine, job, index.name)
+    known = history.recall(key)
+    if known is not None:
+        return refine(plan, known, asked, remembered=True)
+    work = Work(index, prepared.info, prepared.weights)
+    try:
+        found = measure(plan, config, prepared.machine, job, tier, work, backends)
+    except TrialError as error:
+        note = f"The trial could measure nothing ({error}): the rules' choices stand."
+        return replace(plan, notes=(*plan.notes, note))
+    history.remember(key, found)
+    return refine(plan, found, asked)
+
+
+def amounts_of(prepared: Prepared) -> Amounts:
+    """Images of each split, and epochs."""
+    index, config = prepared.index, prepared.config
+    return Amounts(
+        training=len(index.split("train")),
+        validation=len(index.split("val")),
+        test=len(index.split("test")),
+        epochs=min(config.epochs, config.limit_epochs or config.epochs),
+    )
+
+
+def record_forecast(plan: Plan, events: EventLog) -> None:
+    """Write down what the trial expects, to be held against what happens."""
+    if plan.measured is not None:
+        rows = "; ".join(f"{what}: {value}" for what, value in forecast_rows(plan.measured))
+        events.record("forecast", rows, **plan.measured.forecast)
+
+
+def show_trial(plan: Plan, explain: bool) -> None:
+    """The forecast, and all candidates where they are asked for."""
+    if plan.measured is None:
+        return
+    console.heading("Forecast")
+    console.pairs(forecast_rows(plan.measured))
+    if explain:
+        console.heading("Candidates")
+        console.table(("pass", "way", "images/s", "note"), candidate_table(plan.measured))

@@ -1,0 +1,192 @@
+"""Tar shards: what is found in them, and that their images are those of the files."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lacewing.data.audit.formats import wrong_extension
+from lacewing.data.member import Member, as_member, member_path, open_image, stat_image
+from lacewing.data.open import open_images
+from lacewing.data.pixels import PixelStore, load_pixels
+from lacewing.data.preprocess import Preprocessing
+from lacewing.data.shards import is_shard, key_of, read_shard, split_of, suffix_of
+from lacewing.errors import DataError
+
+SETTINGS = Preprocessing(image_size=28, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+@pytest.fixture
+def shard(jpeg, tmp_path):
+    """`shard(path, {"0001.jpg": 7, "0001.cls": "2"})`: numbers are pictures, texts are content."""
+
+    def make(path, members):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(path, "w") as tar:
+            for name, content in members.items():
+                if isinstance(content, int):
+                    content = jpeg(tmp_path / "one.jpg", content).read_bytes()
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(bytes(content)))
+        return path
+
+    return make
+
+
+def samples(first, labels):
+    pictures = {f"{first + n:04}.jpg": first + n for n in range(len(labels))}
+    classes = {f"{first + n:04}.cls": str(label).encode() for n, label in enumerate(labels)}
+    return dict(sorted({**pictures, **classes}.items()))
+
+
+@pytest.fixture
+def folder(shard, tmp_path):
+    root = tmp_path / "shards"
+    shard(root / "pests-train-00000.tar", samples(0, [0, 1, 0, 1]))
+    shard(root / "pests-train-00001.tar", samples(4, [1, 0]))
+    shard(root / "pests-val-00000.tar", samples(6, [0, 1]))
+    (root / "classes.txt").write_text("ants\nbees\n")
+    return root
+
+
+def test_a_path_is_taken_apart_as_it_was_made():
+    path = member_path("/a/b c.tar", 512, 99, "bees/0001.seg.jpg")
+    assert as_member(path) == Member(Path("/a/b c.tar"), 512, 99, "bees/0001.seg.jpg")
+    assert as_member(Path("/a") / member_path("b.tar", 0, 1, "x")) == Member(
+        Path("/a/b.tar"), 0, 1, "x"
+    )
+    for ordinary in ("a.tar", "a.tar::x.jpg", "photos/0001.jpg"):
+        assert as_member(ordinary) is None
+
+
+def test_shards_become_an_index(folder):
+    index = open_images(folder, test_share=0)
+    assert index.layout == "tar shards (3 files; splits train, val)"
+    assert index.classes == ("ants", "bees") and index.class_ids == ("0", "1")
+    assert index.table["split"].to_pylist() == ["train"] * 6 + ["val"] * 2
+    assert index.column("label").tolist() == [0, 1, 0, 1, 1, 0, 0, 1]
+    assert index.path(0).endswith("pests-train-00000.tar::1536+" + index.path(0).split("+")[1])
+    assert index.column("bytes").min() > 100
+    assert not index.excluded
+
+
+def test_pixels_are_those_of_the_unpacked_files(folder, tmp_path):
+    index = open_images(folder, test_share=0)
+    for archive in folder.glob("*.tar"):
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path / "out", filter="data")
+    stores = [PixelStore(index, SETTINGS, keep=keep) for keep in ("none", "ram", "disk")]
+    for row in range(len(index)):
+        plain = load_pixels(tmp_path / "out" / index.path(row).rpartition("::")[2], SETTINGS)
+        assert all(np.array_equal(store.get(row), plain) for store in stores)
+    kept = PixelStore(index, SETTINGS, keep="disk")
+    for archive in folder.glob("*.tar"):
+        archive.unlink()
+    assert np.array_equal(kept.get(3), stores[1].get(3))
+
+
+def test_a_second_scan_knows_sizes_without_opening(folder):
+    first = open_images(folder, test_share=0)
+    second = open_images(folder, test_share=0)
+    assert second.table.equals(first.table)
+
+
+def test_one_shard_may_be_named(shard, tmp_path):
+    file = shard(tmp_path / "pests.tar", samples(0, [0, 0, 0, 1, 1, 1]))
+    index = open_images(file, test_share=0)
+    assert index.layout == "tar shards (1 files; no splits)" and len(index) == 6
+    assert index.name == "pests"
+
+
+def test_an_archive_of_folders_is_no_shard(shard, tmp_path):
+    file = shard(tmp_path / "photos.tar", {"ants/1.jpg": 1, "bees/2.jpg": 2})
+    assert not is_shard(file)
+    assert not is_shard(tmp_path / "missing.tar")
+    assert open_images(file, val_share=0, test_share=0).layout == "class folders (2)"
+
+
+def test_folders_inside_shards_are_classes_too(shard, tmp_path):
+    shard(tmp_path / "s" / "train" / "0.tar", {"ants/1.jpg": 1, "bees/2.jpg": 2, "bees/3.jpg": 3})
+    index = open_images(tmp_path / "s", val_share=0, test_share=0)
+    assert index.classes == ("ants", "bees")
+    assert index.table["split"].to_pylist() == ["train"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "label"),
+    [
+        ("a.cls", b" 7\n", "7"),
+        ("a.json", b'{"label": 3, "caption": "x"}', "3"),
+        ("a.json", b'{"class_name": "moth"}', "moth"),
+        ("a.cls.txt", b"moth", "moth"),
+    ],
+)
+def test_labels_are_read_from_what_stands_beside(shard, tmp_path, name, content, label):
+    file = shard(tmp_path / "x.tar", {"a.jpg": 1, name: content})
+    assert [entry.key for entry in read_shard(file, tmp_path)] == [label]
+
+
+def test_what_has_no_image_or_no_class_is_passed_over(shard, tmp_path):
+    file = shard(
+        tmp_path / "x.tar",
+        {"a.jpg": 1, "b.cls": b"2", "c.jpg": 3, "c.cls": b"2", "c.txt": b"a caption", "._d.jpg": 4},
+    )
+    assert [as_member(e.path).name for e in read_shard(file, tmp_path)] == ["c.jpg"]
+
+
+def test_broken_shards_are_named(shard, tmp_path):
+    file = shard(tmp_path / "train.tar", samples(0, [0, 1]))
+    file.write_bytes(b"x" * 2000)
+    with pytest.raises(DataError, match=r"The shard .*train.tar can't be read"):
+        open_images(tmp_path)
+    shard(file, {"a.jpg": 1, "a.cls": b"\xff\xfe", "b.jpg": 2})
+    with pytest.raises(DataError, match=r"The label a.cls in .*train.tar is no text"):
+        open_images(tmp_path)
+
+
+def test_a_shard_that_shrank_costs_single_images(folder):
+    index = open_images(folder, test_share=0)
+    shorter = folder / "pests-train-00000.tar"
+    shorter.write_bytes(shorter.read_bytes()[:1600])
+    with pytest.raises(OSError, match="truncated"):
+        open_image(index.path(0))
+    assert stat_image(index.path(0)).st_size == 1600
+
+
+def test_a_table_may_name_members(folder, tmp_path):
+    index = open_images(folder, test_share=0)
+    rows = zip(index.paths(), index.column("label"), index.table["split"].to_pylist(), strict=True)
+    lines = [f"{Path(path).relative_to(tmp_path)},{label},{split}\n" for path, label, split in rows]
+    (tmp_path / "list.csv").write_text("path,label,split\n" + "".join(lines))
+    again = open_images(tmp_path / "list.csv", test_share=0)
+    assert again.paths() == index.paths()
+    assert again.table["hash"].equals(index.table["hash"])
+
+
+def test_an_images_name_keeps_its_suffix(folder):
+    index = open_images(folder, test_share=0)
+    assert Path(index.path(0)).suffix == ".jpg"
+    assert wrong_extension(Path(index.path(0))) is None
+
+
+def test_names_are_taken_apart_at_the_first_dot():
+    assert key_of("./a.b/000.seg.png") == "a.b/000"
+    assert suffix_of("a.b/000.Seg.PNG") == "seg.png"
+
+
+@pytest.mark.parametrize(
+    ("path", "split"),
+    [
+        ("train/0.tar", "train"),
+        ("imagenet-val-000001.tar", "val"),
+        ("validation.tar", "val"),
+        ("pests_test_3.tar", "test"),
+        ("constrained.tar", None),
+        ("0001.tar", None),
+    ],
+)
+def test_splits_are_words_in_names(path, split):
+    assert split_of(Path(path)) == split

@@ -1,0 +1,40 @@
+"""The trial takes a small share of the run."""
+
+import pytest
+
+from lacewing.planning.trial.budget import Budget, allowance
+
+
+@pytest.mark.parametrize(
+    ("run_seconds", "allowed"),
+    [(0, 5), (60, 9), (120, 18), (600, 18), (1000, 30), (3600, 108), (1e6, 120)],
+)
+def test_the_allowance(run_seconds, allowed):
+    assert allowance(run_seconds) == pytest.approx(allowed)
+
+
+def test_a_long_run_gives_three_percent_at_most():
+    assert all(allowance(seconds) <= 0.03 * seconds for seconds in range(600, 10_000, 100))
+    assert max(allowance(seconds) for seconds in range(600)) <= 20
+
+
+def test_it_follows_the_fastest_pass_seen():
+    now = [0.0]
+    budget = Budget(lambda: now[0], passes=100)
+    assert budget.limit == 5
+    budget.saw(2.0)
+    assert budget.limit == 18
+    budget.saw(0.5)
+    budget.saw(4.0)
+    assert budget.limit == pytest.approx(7.5)
+    now[0] = 3.0
+    assert budget.until(0.5)()
+    now[0] = 4.0
+    assert not budget.until(0.5)()
+    assert budget.left == pytest.approx(3.5)
+
+
+def test_what_the_user_allows_is_the_limit():
+    budget = Budget(lambda: 0.0, passes=100, asked=2.0)
+    budget.saw(9.0)
+    assert budget.limit == 2.0

@@ -1,0 +1,54 @@
+"""The forecast's arithmetic."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.planning.trial.forecast import Amounts, expected_seconds, forecast
+from lacewing.values import Choice
+
+
+def planned(plan, **values):
+    return replace(plan, **{name: Choice(value, "", "rule") for name, value in values.items()})
+
+
+AMOUNTS = Amounts(training=1000, validation=100, test=200, epochs=3)
+
+
+def test_on_the_cpu_decoding_shares_the_cores(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"), batch=16, pixels="ram", workers=1)
+    figures = forecast(plan, found(decode_seconds=0.01, augment_seconds=0.002), AMOUNTS, cores=2)
+    # 62 whole batches of 16; 0.05 s an image and augmentation; 40 images/s forward
+    computing = 992 * 0.052 + 100 / 40
+    decoding = (992 + 100) * 0.01 / 2
+    assert figures["epoch_seconds"] == pytest.approx(computing)
+    assert figures["first_epoch_seconds"] == pytest.approx(computing + decoding)
+    judging = 300 * 0.1 + 300 * 0.01 / 2
+    assert figures["judge_seconds"] == pytest.approx(judging)
+    assert figures["run_seconds"] == pytest.approx(3 * computing + decoding + judging)
+
+
+def test_pixels_that_are_not_kept_are_decoded_in_each_epoch(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"), pixels="none")
+    figures = forecast(plan, found(decode_seconds=0.01), AMOUNTS, cores=2)
+    assert figures["epoch_seconds"] == figures["first_epoch_seconds"]
+
+
+def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
+    plan = planned(plan_on("h100_80gb"), batch=10, pixels="ram", workers=4)
+    fast = forecast(plan, found(decode_seconds=0.1), AMOUNTS, cores=8)
+    assert fast["first_epoch_seconds"] == pytest.approx(fast["epoch_seconds"])
+    slow = forecast(plan, found(decode_seconds=0.4), AMOUNTS, cores=8)
+    waiting = (1000 * 0.4 / 4 - 1000 * 0.05) + (100 * 0.4 / 4 - 100 / 40)
+    assert slow["first_epoch_seconds"] == pytest.approx(slow["epoch_seconds"] + waiting)
+
+
+def test_without_threads_decoding_adds_up(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"), batch=10, workers=0, pixels="ram")
+    figures = forecast(plan, found(decode_seconds=0.01), AMOUNTS, cores=2)
+    assert figures["first_epoch_seconds"] - figures["epoch_seconds"] == pytest.approx(1100 * 0.01)
+
+
+def test_some_epochs_of_it():
+    figures = {"first_epoch_seconds": 5.0, "epoch_seconds": 3.0}
+    assert [expected_seconds(figures, n) for n in (0, 1, 3)] == [0.0, 5.0, 11.0]

@@ -1,0 +1,77 @@
+"""What is remembered, and for which questions it is the answer."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.config import TrainConfig
+from lacewing.planning.trial import history
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def ask(plan_on, recorded, make_job):
+    """The key of a question, with changes."""
+
+    def key(machine=None, data="pests", job=None, **words):
+        plan = plan_on("cpu_2core_24gb", **words)
+        machine = machine or recorded("cpu_2core_24gb")
+        return history.key_of(plan, TrainConfig(**words), machine, job or make_job(), data)
+
+    return key
+
+
+def test_findings_come_back(found):
+    history.remember("a", found())
+    assert history.recall("a") == found()
+    assert history.recall("b") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"best": 3}'])
+def test_a_damaged_file_is_no_answer(cache, text):
+    (cache / "trials").mkdir(parents=True)
+    (cache / "trials" / "a.json").write_text(text)
+    assert history.recall("a") is None
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(cache, found):
+    cache.write_text("a file where the folder should be")
+    history.remember("a", found())
+    assert history.recall("a") is None
+
+
+def test_free_memory_does_not_change_the_question(ask, recorded):
+    machine = recorded("cpu_2core_24gb")
+    busy = replace(machine, memory_free_bytes=1, disk_free_bytes=1)
+    assert ask(busy) == ask()
+
+
+def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
+    machine = recorded("cpu_2core_24gb")
+    (cpu,) = machine.devices
+    others = {
+        ask(replace(machine, torch="2.4.1")),
+        ask(replace(machine, devices=(replace(cpu, pairs=("fp32 contiguous",)),))),
+        ask(data="weeds"),
+        ask(job=make_job(model="resnet50")),
+        ask(image_size=160),
+        ask(batch_size=8),
+        ask(precision="fp32"),
+        ask(threads=1),
+        ask(epochs=99),
+    }
+    assert ask() not in others
+    assert len(others) == 9
+
+
+def test_costs_of_compiling_are_kept_by_network_and_device():
+    assert history.compile_seconds("resnet18", "cpu") is None
+    history.remember_compile("resnet18", "cpu", 41.5)
+    history.remember_compile("resnet50", "cuda:0", 90.0)
+    assert history.compile_seconds("resnet18", "cpu") == 41.5
+    assert history.compile_seconds("resnet50", "cpu") is None

@@ -1,0 +1,130 @@
+"""The trial on faulty and slow devices: what it chooses, what it puts out, what it leaves alone."""
+
+import pytest
+import torch
+
+from lacewing.hardware.fake import FakeBackend, Faults
+from lacewing.planning.trial.context import TrialError
+from lacewing.values import Choice
+
+
+def rates(timed):
+    return {one.way.describe(): one.rate for one in timed}
+
+
+def test_the_fastest_pair_is_chosen_by_its_exact_figures(scene):
+    seconds = {"fp32": 0.4, "bf16": 0.3, "bf16 channels_last": 0.2}
+    found = scene(FakeBackend(faults=Faults(seconds=seconds))).measure()
+    assert found.best.way.describe() == "bf16 channels_last"
+    assert found.best.seconds == pytest.approx(0.2)
+    assert rates(found.training)["fp32 contiguous"] == pytest.approx(20)
+    assert found.best_forward.way.images == 16
+
+
+def test_slow_bf16_is_not_chosen(scene):
+    """As on processors without instructions for it, where it is emulated."""
+    found = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1, "bf16": 8.0}))).measure()
+    assert found.best.way.precision == "fp32"
+    assert found.best_forward.way.precision == "fp32"
+    out = next(one.out for one in found.training if one.way.precision == "bf16")
+    assert "80 times as long" in out
+
+
+def test_training_and_forward_only_passes_choose_apart(scene):
+    """Forward-only passes know no gradient; here the fake tells them apart by their images."""
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 0.1, "bf16": 0.2}))
+    found = scene(fake).measure(eval_batch=Choice(5, "", "rule"))
+    assert found.best_forward.way.images == 5
+    assert {one.way.images for one in found.training} == {8}
+
+
+def test_equal_speed_leaves_full_precision(scene):
+    assert scene(FakeBackend()).measure().best.way.describe() == "fp32 contiguous"
+
+
+def test_what_the_user_asked_for_is_not_raced(scene):
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 0.1, "bf16": 0.9}))
+    found = scene(fake, precision="bf16", memory_format="channels_last").measure()
+    assert rates(found.training).keys() == {"bf16 channels_last"}
+
+
+def test_a_pair_that_failed_its_test_is_no_candidate(scene):
+    found = scene(FakeBackend(faults=Faults(channels_last=True))).measure()
+    assert rates(found.training).keys() == {"fp32 contiguous", "bf16 contiguous"}
+
+
+def test_a_wrong_loss_puts_a_way_out_though_it_is_fast(scene):
+    """A fault that the small network of the device's test did not show."""
+    made = scene(FakeBackend())
+    made.fake.faults = Faults(seconds={"fp32": 0.5, "bf16": 0.1}, precisions={"bf16": "nan"})
+    found = made.measure()
+    assert found.best.way.precision == "fp32"
+    outs = [one.out for one in found.training if one.way.precision == "bf16"]
+    assert len(outs) == 2
+    assert all(out.startswith("its loss is nan, and ") for out in outs)
+    # what it did to weights and statistics is gone: full precision still works
+    assert found.best_forward.way.precision == "fp32"
+
+
+def test_a_full_memory_puts_a_way_out(scene):
+    made = scene(FakeBackend())
+    made.fake.configure("fp32", torch.get_num_threads(), deterministic=False)
+    # one pass to count the memory, one in fp32 contiguous, and the next is the first of its way
+    made.fake.out_of_memory_at = frozenset({made.fake.forward_calls + 3})
+    found = made.measure()
+    outs = {one.way.describe(): one.out for one in found.training}
+    assert outs["fp32 channels_last"] == "the memory is full"
+    assert outs["fp32 contiguous"] == ""
+    assert "empty_cache" in made.fake.calls
+
+
+def test_a_device_that_vanishes_ends_the_trial_with_the_reason(scene):
+    made = scene(FakeBackend())
+    made.fake.faults = Faults(lost_at=4)
+    with pytest.raises(TrialError, match="the fake device is gone"):
+        made.measure()
+
+
+def test_generators_threads_and_the_cache_of_weights_are_left_alone(scene):
+    made = scene(FakeBackend(), dropout=0.3)
+    torch.manual_seed(5)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    made.measure()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_loss_is_compared_without_dropout(scene):
+    found = scene(FakeBackend(), dropout=0.9).measure()
+    assert all(one.out == "" for one in found.training)
+
+
+def test_time_for_a_fast_kernel_is_taken(scene):
+    found = scene(FakeBackend(), optimizer="adamw").measure()
+    assert {one.way.kernel for one in found.training} == {"fused", "foreach"}
+
+
+def test_a_short_budget_still_times_every_way(scene):
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 0.5}))
+    made = scene(fake, plan_budget=0.1)
+    before = fake.now
+    found = made.measure()
+    assert found.best.way.precision == "bf16"
+    # four ways twice, forward and backward, and two passes that count the memory
+    assert fake.now - before <= 16
+
+
+def test_measured_sizes_are_bounded_by_the_data(scene):
+    found = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), batch_size="auto").measure()
+    assert max(one.way.images for one in found.sizes) <= 24
+    # a fake pass takes the same time at any size: the largest is the fastest per image
+    assert found.sizes[-1].way.images == 16
+
+
+def test_peaks_of_a_device_give_the_line(scene):
+    # asked for before the network, then for 2, 4 and 8 images
+    peaks = (1000, 1000 + 700, 1000 + 900, 1000 + 1300)
+    found = scene(FakeBackend(peaks=peaks), precision="fp32").measure()
+    assert found.memory_measured
+    assert found.memory.points == ((2, 700), (4, 900), (8, 1300))
+    assert found.memory.image_bytes == pytest.approx(100)

@@ -1,0 +1,69 @@
+"""The memory model: a line, how far it goes, and what is counted before anything runs."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from lacewing.engine.losses import make_loss
+from lacewing.planning.trial.memory import MemoryModel, counted, fit, measure_growing, saved_bytes
+
+
+def test_a_line_through_exact_points_is_found_again():
+    model = fit({2: 120, 4: 140, 8: 180})
+    assert (model.fixed_bytes, model.image_bytes) == pytest.approx((100, 10))
+    assert model.bytes_for(16) == 260
+    assert model.largest(265) == 16
+    assert model.largest(99) == 0
+    assert model.points == ((2, 120), (4, 140), (8, 180))
+
+
+def test_one_point_needs_a_slope():
+    model = fit({8: 180}, slope=10)
+    assert model.bytes_for(16) == 260
+    assert fit({8: 180}).bytes_for(16) == 180
+
+
+def test_a_falling_line_is_noise():
+    model = fit({2: 120, 4: 110})
+    assert (model.fixed_bytes, model.image_bytes) == (120, 0)
+    assert model.largest(100) == 0
+    assert model.largest(130) > 1000
+
+
+def test_no_size_is_tried_that_is_expected_to_be_too_much():
+    tried = []
+
+    def peak_of(size):
+        tried.append(size)
+        return 100 + 10 * size
+
+    points = measure_growing((16, 2, 4, 64), peak_of, allowed=300)
+    assert tried == [2, 4, 16]
+    assert points == {2: 120, 4: 140, 16: 260}
+
+
+def test_a_full_memory_ends_the_measuring():
+    points = measure_growing((2, 4, 8), lambda size: 100 if size < 4 else None, allowed=None)
+    assert points == {2: 100}
+
+
+def test_what_a_pass_keeps_is_counted_to_the_byte():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False), nn.Tanh())
+    images, labels = torch.rand(3, 3, 2, 2), torch.tensor([0, 1, 2])
+    saved = saved_bytes(network, images, labels, make_loss(), nullcontext)
+    # the linear layer keeps its input, tanh its output, the loss log-probabilities, labels and
+    # its total weight
+    assert saved == 3 * 12 * 4 + 3 * 5 * 4 + 3 * 5 * 4 + 3 * 8 + 4
+
+
+def test_what_is_counted_grows_with_the_images():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
+    network.append(nn.Linear(8 * 14 * 14, 3))
+    images, labels = torch.rand(4, 3, 16, 16), torch.arange(4) % 3
+    model = counted(network, images, labels, make_loss(), nullcontext)
+    weights = sum(w.numel() for w in network.parameters()) * 4
+    assert model.fixed_bytes == 4 * weights
+    assert model.image_bytes > 2 * 8 * 14 * 14 * 4
+    assert isinstance(model, MemoryModel)

@@ -1,0 +1,23 @@
+"""torch.compile has to earn its cost back."""
+
+from lacewing.planning.trial import payback
+
+
+def test_a_short_run_says_what_it_would_cost():
+    weighed = payback.likely("cpu", 30.0, known_cost=45.0)
+    assert weighed.sentence() == "would cost about 45 s to save about 3.0 s"
+    assert not weighed.worth_trying
+
+
+def test_a_long_run_on_a_gpu_is_worth_a_try_at_one_and_a_half_times_the_cost():
+    assert not payback.likely("cuda", 359.0, known_cost=None).worth_trying
+    assert payback.likely("cuda", 361.0, known_cost=None).worth_trying
+
+
+def test_what_was_measured_decides():
+    gain = payback.measured(40.0, before=0.30, after=0.20, passes=1000)
+    assert gain.pays
+    assert gain.sentence() == "costs 40 s and saves 1 min 40 s in this run, as measured"
+    loss = payback.measured(40.0, before=0.20, after=0.30, passes=1000)
+    assert not loss.pays
+    assert loss.sentence() == "costs 40 s and loses 1 min 40 s in this run, as measured"

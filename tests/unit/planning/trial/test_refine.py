@@ -1,0 +1,152 @@
+"""What was measured becomes the plan; what the user asked for stays."""
+
+import pytest
+
+from lacewing.config import TrainConfig
+from lacewing.errors import PlanError
+from lacewing.performance_config import TIERS
+from lacewing.planning.check import check_arithmetic
+from lacewing.planning.trial.findings import CompileTime, Findings, Timed
+from lacewing.planning.trial.forecast import Amounts
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.refine import Asked, refine
+from lacewing.values import GIB, MIB
+
+AMOUNTS = Amounts(training=1000, validation=100, test=200, epochs=10)
+
+
+@pytest.fixture
+def refined(plan_on, make_job, found):
+    """`refined(findings, batch_size=16)`: the plan of a 2-core CPU after a trial."""
+
+    def make(findings=None, **words):
+        config = TrainConfig(**words)
+        plan = plan_on("cpu_2core_24gb", **words)
+        tier = TIERS["cpu"]
+        asked = Asked(config=config, job=make_job(), tier=tier, amounts=AMOUNTS, cores=2)
+        return refine(plan, findings or found(), asked)
+
+    return make
+
+
+def test_the_fastest_is_taken_with_its_figures(refined):
+    plan = refined()
+    assert (plan.precision.value, plan.memory_format.value) == ("bf16", "channels_last")
+    assert plan.precision.source == "measured"
+    assert plan.precision.reason == (
+        "20 images/s in bf16 channels_last, the best of 3; 10 in fp32 contiguous"
+    )
+    assert plan.precision.evidence == {
+        "fp32 contiguous fused, 2 threads, 10 images": 10.0,
+        "bf16 contiguous fused, 2 threads, 10 images": "slower by 40% after 2 rounds",
+        "bf16 channels_last fused, 2 threads, 10 images": 20.0,
+    }
+
+
+def test_what_the_user_asked_for_stays(refined):
+    plan = refined(precision="fp32", memory_format="contiguous", threads=1, compile="off")
+    for choice in (plan.precision, plan.memory_format, plan.threads, plan.compile):
+        assert choice.source == "user"
+    assert plan.precision.value == "fp32"
+
+
+def test_a_decision_without_alternatives_stays_the_rules(refined):
+    assert refined().optimizer_kernel.source == "rule"
+    assert refined().threads.source == "rule"
+
+
+def test_kernel_and_threads_are_compared_with_their_like(refined, found, way):
+    fast = {"precision": "bf16", "memory_format": "channels_last"}
+    best = Timed(way=way(**fast, threads=1), seconds=0.4)
+    rows = (
+        Timed(way=way(), seconds=1.0),
+        Timed(way=way(**fast), seconds=0.5),
+        Timed(way=way(**fast, threads=1, kernel="foreach"), seconds=0.45),
+        best,
+    )
+    plan = refined(found(best=best, training=rows))
+    assert plan.threads.value == 1
+    assert len(plan.threads.evidence) == 2
+    assert len(plan.optimizer_kernel.evidence) == 2
+
+
+def test_a_plan_that_fits_its_memory_is_left_alone(refined, found):
+    model = MemoryModel(fixed_bytes=100 * MIB, image_bytes=10 * MIB)
+    plan = refined(found(memory=model, base_bytes=300 * MIB), batch_size=40, accumulate=True)
+    assert (plan.micro_batch.value, plan.accumulation.value) == (14, 3)
+    assert plan.measured.forecast["peak_bytes"] == 300 * MIB + 240 * MIB
+
+
+def test_a_plan_that_does_not_fit_takes_more_passes_and_keeps_its_batch(refined, found):
+    model = MemoryModel(fixed_bytes=4 * GIB, image_bytes=2 * GIB)
+    before = refined(batch_size=40)
+    plan = refined(found(memory=model), batch_size=40)
+    assert plan.batch.value == before.batch.value == 16
+    assert (plan.micro_batch.value, plan.accumulation.value) == (3, 6)
+    assert plan.learning_rate.value == before.learning_rate.value
+    assert plan.micro_batch.reason == "16 would take 36.0 GiB, over the 11.4 GiB allowed"
+    check_arithmetic(plan)
+
+
+def test_a_single_image_that_does_not_fit_is_an_error_that_says_what_would(refined, found):
+    model = MemoryModel(fixed_bytes=4 * GIB, image_bytes=10 * GIB)
+    with pytest.raises(PlanError) as caught:
+        refined(found(memory=model))
+    text = str(caught.value)
+    assert "needs about 14.0 GiB for a pass of a single image, 2.6 GiB more than" in text
+    # 128 x sqrt(7.4 / 10) is 110, and 96 the multiple of 32 below
+    assert "use --image-size 96, a smaller --model such as mobilenet" in text
+
+
+def test_weights_that_do_not_fit_leave_no_image_size(refined, found):
+    model = MemoryModel(fixed_bytes=400 * GIB, image_bytes=GIB)
+    with pytest.raises(PlanError, match="use a smaller --model"):
+        refined(found(memory=model))
+
+
+def test_a_measured_size_changes_what_follows_from_it(refined, found, way):
+    rates = {4: 30.0, 5: 39.0, 6: 40.0}
+    tried = tuple(Timed(way=way(images=n), seconds=n / rate) for n, rate in rates.items())
+    plan = refined(found(sizes=tried), batch_size=16, learning_rate=0.016)
+    assert (plan.micro_batch.value, plan.batch.value, plan.accumulation.value) == (5, 5, 1)
+    assert plan.micro_batch.source == "measured"
+    assert plan.learning_rate.value == pytest.approx(0.016 * 5 / 16)
+    kept = refined(found(sizes=tried), batch_size=16, learning_rate=0.016, accumulate=True)
+    assert (kept.batch.value, kept.accumulation.value) == (16, 4)
+    assert kept.learning_rate.value == 0.016
+    check_arithmetic(kept)
+
+
+def test_compile_says_in_seconds_why_not(refined):
+    plan = refined()
+    # 62 steps of 16 images in 10 epochs, 0.05 s an image, of which a tenth may be saved
+    assert plan.compile.value == "off"
+    assert plan.compile.reason == "would cost about 1 min 0 s to save about 50 s"
+    assert plan.compile.evidence == {"cost_seconds": 60.0, "saving_seconds": 49.6}
+
+
+@pytest.mark.parametrize(("seconds", "mode"), [(0.4, "default"), (0.49, "off"), (None, "off")])
+def test_compile_is_taken_where_it_was_measured_to_pay(refined, found, seconds, mode):
+    compiled = CompileTime(cost_seconds=60.0, pass_seconds=seconds)
+    plan = refined(found(compiled=compiled), epochs=10)
+    assert plan.compile.value == mode
+    assert plan.compile.source == "measured"
+
+
+def test_every_candidate_is_kept(refined):
+    rows = refined().measured.candidates
+    assert [row["pass"] for row in rows] == ["training"] * 3 + ["forward only"] * 2
+    assert rows[1]["note"] == "slower by 40% after 2 rounds"
+    assert "images_per_second" not in rows[1]
+
+
+def test_the_same_findings_give_the_same_plan_after_json(refined, found):
+    import json
+
+    full = found(
+        memory=MemoryModel(fixed_bytes=1.5, image_bytes=2.5, points=((2, 5),)),
+        compiled=CompileTime(cost_seconds=2.0, pass_seconds=None),
+    )
+    again = Findings.from_dict(json.loads(json.dumps(full.as_dict())))
+    assert again == full
+    assert refined(again) == refined(full)

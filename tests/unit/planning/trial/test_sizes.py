@@ -1,0 +1,68 @@
+"""The micro-batch: the smallest that is about as fast as the fastest."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.config import TrainConfig
+from lacewing.performance_config import TIERS
+from lacewing.planning.trial.findings import Timed
+from lacewing.planning.trial.sizes import choose, climb, open_sizes
+
+
+def test_the_smallest_within_three_percent(way):
+    rates = {4: 50, 8: 97, 16: 99, 32: 100}
+    found = [Timed(way=way(images=n), seconds=n / rate) for n, rate in rates.items()]
+    assert choose(found).way.images == 8
+
+
+def test_the_climb_ends_two_doublings_after_the_last_gain(way):
+    seconds = {4: 0.1, 8: 0.15, 16: 0.3, 32: 0.6, 64: 1.2, 128: 2.4}
+    ran = []
+
+    def run(sized):
+        ran.append(sized.images)
+        return seconds[sized.images]
+
+    found = climb(way(), tuple(seconds), run, lambda: True, most=10**6)
+    assert [one.way.images for one in found] == [4, 8, 16, 32]
+    assert choose(found).way.images == 8
+    assert ran.count(4) == 4
+
+
+def test_it_stays_below_what_the_memory_holds_and_stops_at_a_failure(way):
+    found = climb(way(), (4, 8, 16), lambda _: 1.0, lambda: True, most=8)
+    assert [one.way.images for one in found] == [4, 8]
+    full = climb(way(), (4, 8, 16), lambda one: 1.0 if one.images < 8 else "full", lambda: True, 99)
+    assert [one.out for one in full] == ["", "full"]
+
+
+def test_time_is_asked_for_after_the_first(way):
+    assert len(climb(way(), (4, 8), lambda _: 1.0, lambda: False, most=99)) == 1
+
+
+@pytest.mark.parametrize(
+    ("tier", "requested", "planned", "expected"),
+    [
+        ("cpu", 32, 13, (6, 10, 13)),
+        ("cpu", 16, 6, (4, 5, 6)),
+        ("cpu", 4, 4, ()),
+        ("high", 32, 32, ()),
+        ("mid", 32, 22, ()),
+        ("cpu", "auto", 16, (4, 8, 16, 32, 64)),
+        ("cpu", None, 16, ()),
+        ("low", 32, 10, ()),
+    ],
+)
+def test_which_sizes_are_open(plan_on, make_job, tier, requested, planned, expected):
+    plan = plan_on("cpu_2core_24gb")
+    plan = replace(plan, micro_batch=replace(plan.micro_batch, value=planned))
+    config = TrainConfig(batch_size=requested)
+    job = make_job(training_images=100)
+    assert open_sizes(plan, config, TIERS[tier], job) == expected
+
+
+def test_a_tiny_data_set_is_one_batch(plan_on, make_job):
+    config = TrainConfig(batch_size="auto")
+    plan = plan_on("cpu_2core_24gb")
+    assert open_sizes(plan, config, TIERS["cpu"], make_job(training_images=3)) == (3,)

@@ -1,0 +1,153 @@
+"""A recipe from its first stage to its last."""
+
+import math
+import time
+
+import pytest
+import torch
+
+from lacewing.config import TrainConfig, load_config
+from lacewing.engine.schedules import make_schedule
+from lacewing.models.bundle import load_model
+from lacewing.store.run import read_json, read_lines
+from lacewing.training.begin import reopen
+from lacewing.training.recipe import carry_out, polish
+from lacewing.training.recipe.budget import Budget, usual_budget
+from lacewing.training.recipe.carry_out import train
+from lacewing.training.recipe.finetune import RATE, Hurried, open_finetuning
+from lacewing.training.recipe.length import Length
+from lacewing.training.recipe.linear import fit_linear
+
+FOREVER = float("inf")
+
+
+def rows(session):
+    return list(read_lines(session.run.metrics))
+
+
+@pytest.fixture
+def two_epochs(monkeypatch):
+    """Fine-tuning of two epochs at 32 pixels, whatever the clock says."""
+    monkeypatch.setattr(carry_out, "stretch", lambda *_: Length(32, 2, 1.0))
+
+
+def test_features_alone_end_with_the_head(recipe_session):
+    session = recipe_session(recipe="features", image_size=48)
+    same, ending = train(session, time.perf_counter())
+    assert same is session
+    assert ending.finished
+    assert [row["epoch"] for row in rows(session)] == [0]
+    assert session.run.model.is_file()
+    assert read_json(session.run.results)["recipe"]["features"]["views"] == 1
+
+
+def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(recipe_session, two_epochs):
+    session = recipe_session(recipe="finetune", image_size=48)
+    tuned, ending = train(session, time.perf_counter())
+    assert ending.finished
+    assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
+    best = max(rows(session), key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+    assert tuned.progress.best_epoch == best["epoch"]
+    bundle = load_model(session.run.model)
+    assert bundle.figures["val_accuracy"] == pytest.approx(best["val_accuracy"])
+    assert bundle.preprocessing.image_size == 48
+    assert tuned.train_loader._store.preprocessing.image_size == 32
+
+
+def test_without_time_for_an_epoch_the_head_is_the_result(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48, budget=2)
+    _, ending = train(session, time.perf_counter() - 10)
+    assert ending.finished
+    assert "too little for an epoch" in ending.reason
+    assert session.run.model.is_file()
+
+
+def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48)
+    tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
+    saved = TrainConfig(**load_config(session.run.config))
+    assert (saved.epochs, saved.eval_size, saved.label_smoothing) == (3, 48, 0.1)
+    assert (saved.head_rate, saved.decay_norms) == (1.0, False)
+    assert tuned.plan.image_size.value == 32
+    assert tuned.plan.learning_rate.value == pytest.approx(RATE * 6 / 32)
+
+
+def test_what_was_asked_of_fine_tuning_stands(recipe_session):
+    session = recipe_session(
+        recipe="finetune", image_size=48, label_smoothing=0.3, warmup_epochs=0.5
+    )
+    config = open_finetuning(session, Length(32, 3, 9.0), FOREVER).config
+    assert (config.label_smoothing, config.warmup_epochs) == (0.3, 0.5)
+
+
+def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48)
+    fit_linear(session, FOREVER)
+    tuned = open_finetuning(session, Length(32, 1, 9.0), FOREVER)
+    expected = session.model.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in tuned.model.state_dict().items())
+    assert tuned.progress.best_accuracy == session.progress.best_accuracy > 0
+
+
+def test_an_interrupted_recipe_is_resumed_in_its_second_stage(
+    recipe_session, two_epochs, monkeypatch
+):
+    session = recipe_session(recipe="finetune", image_size=48)
+    monkeypatch.setattr(
+        carry_out, "open_finetuning", lambda *words: limited(open_finetuning(*words))
+    )
+    train(session, time.perf_counter())
+    monkeypatch.undo()
+    resumed, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending.finished
+    assert resumed.progress.epoch == 2
+    assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
+
+
+def limited(session):
+    session.config.limit_epochs = 1
+    return session
+
+
+def test_the_deadline_ends_classic_training_too(recipe_session):
+    session = recipe_session(recipe="classic", epochs=1000, patience=0, budget=0.5)
+    _, ending = train(session, time.perf_counter() - 60)
+    assert ending.finished
+    assert ending.reason.startswith("the time is used up")
+    assert session.run.model.is_file()
+
+
+def test_polish_scales_the_head_and_changes_no_answer(recipe_session, monkeypatch):
+    monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    session = recipe_session(recipe="features", image_size=48)
+    fit_linear(session, FOREVER)
+    before = load_model(session.run.model).state
+    done = polish.polish(session)
+    after = load_model(session.run.model).state
+    (weight,) = [name for name in after if not torch.equal(after[name], before[name])][:1]
+    torch.testing.assert_close(after[weight] * done.temperature, before[weight])
+    assert done.loss_after <= done.loss_before
+    assert done.macro_f1_after == done.macro_f1_before
+    assert done.tau == 0.0
+
+
+def test_a_handful_of_validation_images_polishes_nothing(recipe_session):
+    assert polish.polish(recipe_session(recipe="features", image_size=48)) is None
+
+
+def test_a_schedule_keeps_up_with_the_clock():
+    def factor(spent):
+        inner = make_schedule("cosine", steps_per_epoch=100, epochs=1)
+        now = time.perf_counter()
+        return Hurried(inner, 100, now - spent, now - spent + 1000).factor(10)
+
+    assert factor(0) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.1)))
+    assert factor(500) == pytest.approx(0.5, abs=0.02)
+    assert factor(2000) < 0.001
+
+
+def test_a_budget_leaves_a_little_over():
+    now = time.perf_counter()
+    assert Budget(now, 100.0).end == pytest.approx(now + 99.0)
+    assert usual_budget(now, 10.0).seconds == 180.0
+    assert usual_budget(now, 100.0).seconds == 400.0

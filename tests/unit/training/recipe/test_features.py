@@ -1,0 +1,76 @@
+"""The feature pass sees every image, in its order, in each view."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from lacewing.data.chance import order
+from lacewing.engine.heads import read_head
+from lacewing.models.build import apply_head, features, linear_head
+from lacewing.models.bundle import load_model, restore_model
+from lacewing.store.run import read_lines
+from lacewing.training.recipe.features import feature_pass
+from lacewing.training.recipe.linear import collect, fit_linear, loader_of
+
+FOREVER = float("inf")
+
+
+@pytest.fixture
+def session(recipe_session):
+    return recipe_session(recipe="features", image_size=48, precision="fp32")
+
+
+def whole(session):
+    """All validation images as one batch."""
+    batches = list(session.val_loader)
+    return torch.cat([b.images for b in batches]), torch.cat([b.labels for b in batches])
+
+
+def test_features_are_the_networks_own(session):
+    images, labels = whole(session)
+    found = collect(session, "val", 1, FOREVER)
+    torch.testing.assert_close(found.values[0], features(session.model, images))
+    assert torch.equal(found.labels, labels)
+
+
+def test_the_second_view_is_the_mirror_image(session):
+    images, _ = whole(session)
+    found = collect(session, "val", 2, FOREVER)
+    torch.testing.assert_close(found.values[1], features(session.model, images.flip(3)))
+    assert not torch.equal(found.values[0], found.values[1])
+
+
+def test_training_images_come_shuffled_by_the_seed(session):
+    rows = session.index.split("train")
+    expected = rows.take(order(session.config.seed, 0, len(rows))).column("label")
+    found = collect(session, "train", 1, FOREVER)
+    assert found.labels.tolist() == np.asarray(expected).tolist()
+
+
+def test_the_deadline_ends_the_pass_after_a_batch(session):
+    rows = session.index.split("train")
+    loader = loader_of(session, rows)
+    found = feature_pass(
+        session.model, loader, session.backend, session.plan.eval_execution, 1,
+        time.perf_counter() - 1,
+    )  # fmt: skip
+    assert len(found.labels) == loader.batch_size < len(rows)
+    assert len(found.values[0]) == loader.batch_size
+
+
+def test_the_fitted_head_is_in_the_saved_network(session):
+    linear = fit_linear(session, FOREVER)
+    assert torch.equal(read_head(linear_head(session.model)).weight, linear.chosen.head.weight)
+    model = restore_model(load_model(session.run.model))
+    images, labels = whole(session)
+    with torch.no_grad():
+        logits = model(images)
+    torch.testing.assert_close(logits, apply_head(model, features(model, images)))
+    (row,) = read_lines(session.run.metrics)
+    assert row["epoch"] == 0
+    assert row["val_accuracy"] == pytest.approx(
+        float((logits.argmax(1) == labels).float().mean())
+    )
+    assert row["val_accuracy"] > 0.8

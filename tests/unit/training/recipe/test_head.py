@@ -1,0 +1,56 @@
+"""The head's strength: chosen on other images than those it is fitted to."""
+
+import pytest
+import torch
+
+from lacewing.training.recipe import head as heads
+from lacewing.training.recipe.features import Features
+from lacewing.training.recipe.head import STRENGTHS, choose_head, fold_of
+
+
+def features(count, width=40, noise=3.0, views=1, seed=0):
+    """Three groups in many dimensions of which three matter."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    values = noise * torch.randn(views, count, width, generator=random)
+    return Features(values + 4 * torch.eye(3, width)[labels], labels)
+
+
+def test_noisy_features_get_a_stronger_head_than_clean_ones():
+    noisy = choose_head(features(60), features(300, seed=1), 3)
+    clean = choose_head(features(60, noise=0.3), features(300, noise=0.3, seed=1), 3)
+    assert noisy.strength > clean.strength
+    assert noisy.chosen_on == "300 validation images"
+
+
+def test_the_search_ends_where_the_loss_rises(monkeypatch):
+    fitted = []
+    whole = heads.fit_path
+    monkeypatch.setattr(
+        heads,
+        "fit_path",
+        lambda *words: (fitted.append(1) or head for head in whole(*words)),
+    )
+    chosen = choose_head(features(60), features(300, seed=1), 3)
+    assert len(fitted) == STRENGTHS.index(chosen.strength) + 2
+
+
+@pytest.mark.parametrize("val", [None, features(12, seed=1)])
+def test_few_validation_images_give_way_to_folds(val):
+    chosen = choose_head(features(90, views=2), val, 3)
+    assert chosen.chosen_on == "5 folds of the training images"
+    assert chosen.strength > min(STRENGTHS)
+
+
+def test_each_fold_has_its_share_of_each_class():
+    labels = torch.tensor([0] * 10 + [1] * 5 + [2])
+    folds = fold_of(labels)
+    assert torch.bincount(folds[labels == 0]).tolist() == [2] * 5
+    assert torch.bincount(folds[labels == 1]).tolist() == [1] * 5
+
+
+def test_rows_are_views_below_each_other():
+    found = features(6, views=2)
+    assert torch.equal(found.rows[:6], found.values[0])
+    assert torch.equal(found.rows[6:], found.values[1])
+    assert torch.equal(found.row_labels, torch.cat([found.labels, found.labels]))

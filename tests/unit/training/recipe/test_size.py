@@ -1,0 +1,86 @@
+"""Image size of the feature pass, and length of fine-tuning: pure choices."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.models.catalog import find_model
+from lacewing.training.recipe.length import ENOUGH_EPOCHS, MOST_EPOCHS, choose_length
+from lacewing.training.recipe.size import Pass, Speed, choose_pass, sizes_for, views_at
+
+LITE = find_model("efficientnet_lite0")
+SPEED = Speed(224, 160.0)
+
+
+def test_sizes_stand_around_the_native_one():
+    assert sizes_for(LITE) == [320, 288, 256, 224, 192, 160, 128]
+
+
+def test_a_multiple_that_the_network_wants_is_kept():
+    info = replace(LITE, size_multiple=14, native_size=518, min_size=98)
+    assert all(size % 14 == 0 for size in sizes_for(info))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(1000, Pass(320, 2)), (25, Pass(256, 2)), (19, Pass(224, 2)), (4, Pass(128, 1)),
+     (0.1, Pass(128, 1))],
+)  # fmt: skip
+def test_the_largest_pass_that_the_time_allows(seconds, expected):
+    chosen = choose_pass(LITE, 1440, SPEED, seconds)
+    assert chosen.value == expected
+    assert chosen.source == "measured"
+
+
+@pytest.mark.parametrize("seconds", [6, 10, 20, 40])
+def test_a_chosen_pass_fits_the_time(seconds):
+    chosen = choose_pass(LITE, 1440, SPEED, seconds).value
+    assert SPEED.seconds(1440 * chosen.views, chosen.size) <= seconds
+
+
+def test_a_network_of_one_size_keeps_it():
+    assert choose_pass(replace(LITE, fixed_size=True), 9, SPEED, 0.1).value.size == 224
+    assert choose_pass(replace(LITE, built_for_size=True), 9, SPEED, 99).value.size == 224
+
+
+def test_time_goes_with_the_pixels():
+    assert SPEED.seconds(160, 448) == pytest.approx(4.0)
+    assert views_at(LITE, 192) == 1
+
+
+def length(seconds, images=1200, speed=25.0, eval_size=320):
+    return choose_length(LITE, eval_size, images, Speed(128, speed), 2.0, seconds)
+
+
+def test_no_time_for_an_epoch_is_no_fine_tuning():
+    assert length(10) is None
+
+
+def test_little_time_goes_to_small_images():
+    found = length(200)
+    assert (found.size, found.epochs) == (160, 2)
+
+
+def test_much_time_goes_to_large_images_and_ends():
+    found = length(100_000)
+    assert (found.size, found.epochs) == (256, MOST_EPOCHS)
+
+
+@pytest.mark.parametrize("seconds", [90, 200, 500, 1000, 3000])
+def test_the_forecast_fits_the_time(seconds):
+    found = length(seconds)
+    assert 0 < found.seconds <= seconds
+    assert found.epochs >= ENOUGH_EPOCHS or found.size == 160
+
+
+def test_asked_epochs_stand_and_the_size_gives_way():
+    few, many, endless = (
+        choose_length(LITE, 320, 1200, Speed(128, 25.0), 2.0, seconds, 5)
+        for seconds in (10, 1300, float("inf"))
+    )
+    assert [found.epochs for found in (few, many, endless)] == [5, 5, 5]
+    assert [found.size for found in (few, many, endless)] == [160, 256, 256]
+
+
+def test_training_images_are_smaller_than_judged_ones():
+    assert length(3000, eval_size=224).size <= 0.8 * 224

@@ -1,0 +1,64 @@
+"""Which run `--resume auto` goes on with."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing import api
+from lacewing.errors import RunError
+from lacewing.store.run import Run, read_lines
+from lacewing.training.begin import refuse_existing, run_folder
+from lacewing.training.find import clear_way, find_unfinished
+from lacewing.training.loop import train
+
+
+def test_the_unfinished_run_of_the_same_words_is_found(begun, small):
+    config = small(device="cpu", epochs=3, resume="auto")
+    assert find_unfinished(config) is None
+    session = begun(epochs=3, limit_epochs=None, name=None)
+    assert find_unfinished(config) is None  # nothing to resume from yet
+    session.config.limit_epochs = 1
+    train(session)
+    assert find_unfinished(config) == session.run.folder
+    assert find_unfinished(replace(config, checkpoint_seconds=5)) == session.run.folder
+    assert find_unfinished(replace(config, learning_rate=0.5)) is None
+    session.events.record("finished", "done")
+    assert find_unfinished(config) == session.run.folder  # the report is the last of all
+    session.run.report.touch()
+    assert find_unfinished(config) is None
+
+
+def test_a_name_without_a_checkpoint_is_set_aside(begun, small):
+    session = begun(name="mine")
+    config = small(device="cpu", name="mine")
+    folder = run_folder(config.output, "mine")
+    clear_way(replace(config, seed=5))
+    with pytest.raises(RunError, match="exists already"):
+        refuse_existing(folder)
+    clear_way(config)
+    refuse_existing(folder)
+    assert Run(folder.with_name("mine-killed-1")).config.is_file()
+    assert session.run.folder == folder
+
+
+def test_the_same_command_goes_on_and_then_begins_anew(small, monkeypatch):
+    config = small(device="cpu", resume="auto", recipe="classic", evaluate=False, epochs=2)
+    monkeypatch.setattr(api, "finish", lambda *_: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        api.run_training(config)
+    monkeypatch.undo()
+    (folder,) = config.output.iterdir()
+    assert api.run_training(config).folder == folder  # only the results were missing
+    assert [row["epoch"] for row in read_lines(Run(folder).metrics)] == [1, 2]
+    assert api.run_training(replace(config, name="other")).folder != folder
+
+
+def test_a_named_run_that_is_done_is_left_alone(small):
+    config = small(device="cpu", resume="auto", recipe="classic", epochs=1, name="mine")
+    first = api.run_training(config)
+    before = sorted((file, file.stat().st_mtime_ns) for file in first.folder.rglob("*"))
+    again = api.run_training(config)
+    assert (again.folder, again.accuracy) == (first.folder, first.accuracy)
+    assert sorted((f, f.stat().st_mtime_ns) for f in first.folder.rglob("*")) == before
+    with pytest.raises(RunError, match="exists already"):
+        api.run_training(replace(config, seed=1))

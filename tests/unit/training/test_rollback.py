@@ -1,0 +1,100 @@
+"""A loss that is not finite sends the run back, a few times."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lacewing.engine.step import StepResult
+from lacewing.errors import TrainingError
+from lacewing.store.run import read_lines
+from lacewing.training import loop
+from lacewing.training.loop import train
+from lacewing.training.meter import MAX_OVERFLOWS, Meter, NotFiniteError
+from lacewing.training.rollback import MAX_ROLLBACKS
+from lacewing.training.state import Progress
+
+
+def events(session, kind):
+    return [event for event in read_lines(session.run.events) if event["kind"] == kind]
+
+
+def poisoned(monkeypatch, session, steps):
+    """At each of these steps, counted over all attempts, loss and weights become NaN."""
+    real, done = loop.recoverable_step, []
+
+    def step(session, batch, stop):
+        result = real(session, batch, stop)
+        done.append(result)
+        if len(done) not in steps:
+            return result
+        with torch.no_grad():
+            next(session.model.parameters()).fill_(float("nan"))
+        return replace(result, loss=result.loss * float("nan"))
+
+    monkeypatch.setattr(loop, "recoverable_step", step)
+
+
+def test_it_goes_back_to_the_last_good_state_at_half_the_rate(begun, monkeypatch):
+    calm = begun(epochs=2, name="calm", scheduler="none")
+    train(calm)
+    session = begun(epochs=2, name="poisoned", scheduler="none")
+    poisoned(monkeypatch, session, {session.train_loader.steps_per_epoch + 1})
+    assert train(session).finished
+    (event,) = events(session, "rollback")
+    assert event["back_to"] == session.train_loader.steps_per_epoch
+    assert event["rate_factor"] == 0.5
+    rows, expected = (list(read_lines(s.run.metrics)) for s in (session, calm))
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[0]["train_loss"] == expected[0]["train_loss"]
+    assert rows[1]["learning_rate"] == expected[1]["learning_rate"] / 2
+    assert session.progress.rollbacks == 1
+    assert all(weight.isfinite().all() for weight in session.model.parameters())
+
+
+def test_weights_that_are_not_finite_are_never_kept(begun, monkeypatch):
+    session = begun(epochs=1, checkpoint_seconds=0)
+    real, done = loop.recoverable_step, []
+
+    def step(session, batch, stop):
+        result = real(session, batch, stop)
+        done.append(result)
+        if len(done) == 2:
+            with torch.no_grad():
+                next(session.model.parameters()).fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(loop, "recoverable_step", step)
+    train(session)
+    (event,) = events(session, "rollback")
+    assert event["back_to"] == 1
+    assert "The weights are not finite at step 2" in event["message"]
+
+
+def test_after_a_few_times_it_ends_with_advice(begun):
+    session = begun(epochs=30, learning_rate=1e30)
+    with pytest.raises(TrainingError, match="of the learning rate: use a lower --learning-rate"):
+        train(session)
+    assert len(events(session, "rollback")) == MAX_ROLLBACKS
+
+
+def test_without_checkpoints_too(begun, monkeypatch):
+    session = begun(epochs=1, save_checkpoints=False)
+    poisoned(monkeypatch, session, {2})
+    assert train(session).finished
+    assert len(events(session, "rollback")) == 1
+
+
+def result(loss, scaled):
+    return StepResult(torch.tensor(loss), torch.tensor(1), 2, scaled)
+
+
+def test_the_overflow_of_a_scaler_is_no_fault_until_it_never_ends():
+    meter = Meter(Progress())
+    for loss in [float("inf")] * MAX_OVERFLOWS + [1.0] + [float("inf")] * MAX_OVERFLOWS:
+        meter.add(result(loss, scaled=True))
+    meter.settle()
+    assert meter.progress.images == 2
+    meter.add(result(float("nan"), scaled=True))
+    with pytest.raises(NotFiniteError, match="became nan"):
+        meter.settle()
