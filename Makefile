@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# What the tests need besides: every format of export, and the server.
+EXTRAS := export,serve
 
 # The oldest torch that lacewing takes is the last one that torch-directml takes (Python <= 3.12).
 OLDEST       := .venv-oldest
@@ -16,7 +18,7 @@ export OMP_WAIT_POLICY ?= passive
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]" --group dev
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -42,7 +44,7 @@ docs: $(STAMP)
 $(OLDEST_STAMP): pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(OLDEST)/bin/python -m pip install --quiet torch-directml --editable . --group dev
+	$(OLDEST)/bin/python -m pip install --quiet torch-directml --editable ".[$(EXTRAS)]" --group dev
 	touch $(OLDEST_STAMP)
 
 test-oldest: $(OLDEST_STAMP)

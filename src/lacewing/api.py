@@ -197,7 +197,8 @@ def show(prepared: Prepared) -> None:
     console.table(("decision", "value", "why", "source"), plan_rows(prepared.plan))
     for note in prepared.plan.notes:
         console.note(note)
-    show_trial(prepared.plan, prepared.config.explain)
+    if prepared.config.recipe == "classic" or prepared.config.explain:
+        show_trial(prepared.plan, prepared.config.explain)  # a recipe knows its epochs later
 
 
 def show_machine(machine: Machine) -> None:

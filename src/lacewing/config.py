@@ -53,6 +53,7 @@ CLASSIC = frozenset(
         "gamma",
         "warmup_epochs",
         "label_smoothing",
+        "freeze_norms",
         "clip_norm",
         "batch_size",
         "accumulate",
@@ -129,6 +130,8 @@ then all weights; classic: just what the flags say, the default where one of the
     where no --learning-rate is given, else 1."""
     decay_norms: Annotated[bool, boolean()] = True
     """Weight decay also for biases and the scales of norms."""
+    freeze_norms: Annotated[bool, boolean()] = False
+    """Leave BatchNorm's pretrained statistics alone, which small batches would spoil."""
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 

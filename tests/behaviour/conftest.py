@@ -33,6 +33,13 @@ class Ended:
         return last.removeprefix("error: ")
 
 
+@pytest.fixture(autouse=True)
+def without_trial(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring takes seconds: only the trial's own tests (test_cli_trial.py) wait for it."""
+    if not request.module.__name__.endswith("trial"):
+        monkeypatch.setattr("lacewing.training.trial.is_wanted", lambda config: False)
+
+
 @pytest.fixture
 def run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

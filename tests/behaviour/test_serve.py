@@ -299,8 +299,16 @@ def test_the_api_describes_itself(client):
     schema = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert schema["properties"]["files"]["items"]["format"] == "binary"
     assert {"200", "400", "401", "413", "415", "422", "503"} <= set(predict["responses"])
-    refusal = predict["responses"]["422"]["content"]["application/json"]["schema"]
-    assert refusal["$ref"].endswith("/Problem")
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if not status.startswith("2"):
+                    schema = response["content"]["application/json"]["schema"]
+                    assert schema["$ref"].endswith("/Problem")
+                    assert list(response["content"]) == ["application/json"]
+    assert list(document["paths"]["/predict.csv"]["post"]["responses"]["200"]["content"]) == [
+        "text/csv"
+    ]
 
 
 def test_what_happened_is_counted(client, photo):
@@ -401,13 +409,9 @@ def test_an_answer_that_takes_too_long_is_given_up(open_client, held, photo):
         assert "lacewing_requests_in_progress 0" in client.get("/metrics").text
 
 
-def test_an_upload_that_does_not_arrive_is_given_up(predictor):
-    """Spoken as ASGI: the head comes, and the body never does."""
-    app = make_app(predictor, name="x", accuracy=None, limits=replace(SMALL, seconds=0.1))
+def spoken(app, receive):
+    """What an application sends for an upload of which `receive` gives the body."""
     sent = []
-
-    async def never():
-        await asyncio.sleep(60)
 
     async def keep(message):
         sent.append(message)
@@ -418,9 +422,28 @@ def test_an_upload_that_does_not_arrive_is_given_up(predictor):
         "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
     }  # fmt: skip
-    asyncio.run(app(scope, never, keep))
+    asyncio.run(app(scope, receive, keep))
+    return sent
+
+
+def test_an_upload_that_does_not_arrive_is_given_up(predictor):
+    async def never():
+        await asyncio.sleep(60)
+
+    app = make_app(predictor, name="x", accuracy=None, limits=replace(SMALL, seconds=0.1))
+    sent = spoken(app, never)
     assert sent[0]["status"] == 408
     assert "did not arrive within 0.1 seconds" in json.loads(sent[1]["body"])["error"]
+
+
+def test_a_client_that_goes_away_is_no_fault(predictor):
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    app = make_app(predictor, name="x", accuracy=None, limits=SMALL)
+    assert [message.get("status") for message in spoken(app, gone)] == [499, None]
+    assert app.at_work == 0
+    assert app.measures.requests == {("/predict", 499): 1}
 
 
 def test_together_they_pass_together(open_client, held, photo):

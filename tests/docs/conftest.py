@@ -19,7 +19,13 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(lacewing \w[^`]*)`")
 PROGRAMS = {"lacewing": (), "python": ("Trainmain.py",)}
-TINY = {"model": "test_resnet", "pretrained": False, "image_size": 32, "tensorboard": False}
+TINY = {
+    "model": "test_resnet",
+    "pretrained": False,
+    "image_size": 32,
+    "trial": False,
+    "tensorboard": False,
+}
 """What makes a snippet's training quick; what the snippet says itself stands above."""
 
 

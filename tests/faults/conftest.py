@@ -19,10 +19,10 @@ WAIT_SECONDS = 300
 class Process:
     """`lacewing train` on the tints, started and to be watched."""
 
-    def __init__(self, words: list[str], folder: Path, cache: Path, prefix: list[str]) -> None:
-        environment = os.environ | {"LACEWING_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    def __init__(self, words: list[str], folder: Path, home: Path, prefix: list[str]) -> None:
+        environment = os.environ | {"LACEWING_CACHE": str(home / "cache"), "HF_HUB_OFFLINE": "1"}
         self.run = Run(folder)
-        self.output = folder.with_suffix(".log")
+        self.output = home / f"{time.monotonic_ns()}.log"
         with self.output.open("ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "lacewing", *words],
@@ -78,9 +78,7 @@ def launch(tmp_path: Path, tint_index) -> Iterator[Callable[..., Process]]:
         given = dict(zip(more[::2], more[1::2], strict=True))
         all_words = [word for pair in (usual | given).items() for word in pair]
         output.mkdir(exist_ok=True)
-        process = Process(
-            words or ["train", *all_words], output / "run", tmp_path / "cache", list(prefix)
-        )
+        process = Process(words or ["train", *all_words], output / "run", tmp_path, list(prefix))
         started.append(process)
         return process
 

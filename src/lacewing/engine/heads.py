@@ -101,7 +101,7 @@ def minimise(inputs: Tensor, labels: Tensor, start: Tensor, strength: float) -> 
         loss.backward()
         return loss
 
-    solver.step(objective)  # type: ignore[arg-type]
+    solver.step(objective)
     return weights.detach()
 
 

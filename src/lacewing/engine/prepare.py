@@ -23,6 +23,18 @@ def prepare_model(model: nn.Module, execution: Execution, device: torch.device) 
     return model
 
 
+def training_mode(model: nn.Module, freeze_norms: bool) -> None:
+    """Put a network into training mode, all but its BatchNorms if their statistics are to stay.
+
+    These then normalise by the statistics they have, while their scales and shifts still learn.
+    """
+    model.train()
+    if freeze_norms:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
 def to_format(images: Tensor, memory_format: str) -> Tensor:
     """Images [N, 3, S, S] in `contiguous` or `channels_last` order; copied only if needed."""
     return images.contiguous(memory_format=FORMATS[memory_format])

@@ -45,7 +45,18 @@ def fields_in(file: Path) -> dict[str, Any] | None:
         raise WeightsError(
             f"{file} can't be read ({error}): it is damaged, or was cut off while it was copied."
         ) from error
-    return None if record is None else json.loads(record)
+    return None if record is None else parsed(file, record)
+
+
+def parsed(file: Path, record: str) -> dict[str, Any]:
+    """The fields in a record's text. Raises WeightsError for anything else."""
+    try:
+        fields = json.loads(record)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise WeightsError(f"What {file} says of its model is damaged: copy the file anew.")
+    return fields
 
 
 def parse_bundle(file: Path, fields: dict[str, Any]) -> Bundle:
@@ -66,5 +77,5 @@ def parse_bundle(file: Path, fields: dict[str, Any]) -> Bundle:
             figures=fields["figures"],
             state={},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file} lacks a field that every model file has: {error}.") from error

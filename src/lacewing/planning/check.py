@@ -52,6 +52,15 @@ def check_possible(plan: Plan, device: Device, capabilities: Capabilities) -> No
                 f"The plan's {name} {str(value).lower()} is not possible on {device.name} "
                 f"({device.address}): set it to {words} in the plan file, or make a new plan."
             )
+    for kind in ("", "eval_"):
+        precision = plan.choices()[f"{kind}precision"].value
+        memory_format = plan.choices()[f"{kind}memory_format"].value
+        if not device.is_right(precision, memory_format):
+            raise PlanError(
+                f"{device.name} ({device.address}) failed its test in {precision} "
+                f"{memory_format}, which the plan asks for: set {kind}memory_format to "
+                "contiguous in the plan file, or make a new plan."
+            )
 
 
 def possible_values(device: Device, capabilities: Capabilities) -> dict[str, tuple[Any, ...]]:

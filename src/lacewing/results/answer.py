@@ -147,6 +147,8 @@ def _training(pieces: Pieces) -> str:
     seconds = training.get("seconds") or sum(row.get("seconds", 0.0) for row in epochs)
     if not epochs and not training:
         return ""
+    if not training.get("epochs") and [row["epoch"] for row in epochs] == [0]:
+        return f"{format_seconds(seconds)} for a head on frozen features"
     done = training.get("epochs") or len(epochs)
     asked = pieces.config.get("epochs")
     parts = [f"{format_seconds(seconds)} for {done}{f' of {asked}' if asked else ''} epochs"]

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 
 from lacewing import console
+from lacewing.errors import TrainingError
 from lacewing.models.bundle import save_model
 from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
@@ -84,6 +85,22 @@ def write_best(session: Session) -> None:
             "model",
             f"{session.run.model} can't be written ({error}): the best weights are kept in memory "
             "and tried again after the next epoch",
+        )
+
+
+def deliver(session: Session) -> None:
+    """Write what the disk has refused so far, at the end of training.
+
+    Raises TrainingError if it still refuses the best weights: a run is not done without them.
+    """
+    append_rows(session.run, session.waiting_rows, session.events)
+    write_best(session)
+    if session.config.save_model and session.best_weights is not None:
+        progress, config = session.progress, session.config
+        raise TrainingError(
+            f"{progress.epoch} of {config.epochs} epochs are done, but the best weights can't be "
+            f"written into {session.run.folder}: make room there, then "
+            f"`lacewing resume {session.run.folder}` goes on from the last checkpoint."
         )
 
 

@@ -10,9 +10,10 @@ import torch
 from lacewing import console
 from lacewing.data.loader import Batch
 from lacewing.engine.inference import predict_logits
+from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
-from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, finish_epoch
+from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, deliver, finish_epoch
 from lacewing.training.lock import locked
 from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.recovery import recoverable_step
@@ -48,6 +49,8 @@ def train(session: Session) -> Ending:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
                 roll_back(session, error)
+        if ending.finished:
+            deliver(session)
     return ending
 
 
@@ -75,7 +78,7 @@ def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
     clock, meter = Clock(progress), Meter(progress)
     first_step = progress.step_in_epoch
     session.backend.reset_peak(session.device_index)
-    session.model.train()
+    training_mode(session.model, session.config.freeze_norms)
     train_steps(session, stop, clock, meter)
     session.backend.synchronize(session.device_index)
     meter.settle()

@@ -6,7 +6,13 @@ from torch import nn
 
 from lacewing.engine import prepare
 from lacewing.engine.execution import Execution
-from lacewing.engine.prepare import CompiledModel, compile_model, prepare_model, to_format
+from lacewing.engine.prepare import (
+    CompiledModel,
+    compile_model,
+    prepare_model,
+    to_format,
+    training_mode,
+)
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
@@ -159,3 +165,14 @@ def test_the_network_fails_after_a_failing_compiler(batch):
     wrapper = CompiledModel(model, Compiled(model, ValueError("any")), pytest.fail).train()
     with pytest.raises(RuntimeError, match="channels"):
         wrapper(batch[0])
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_frozen_norms_keep_their_statistics_and_learn_their_scales(frozen):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    training_mode(model, frozen)
+    before = model[1].running_mean.clone()
+    model(torch.randn(4, 3, 5, 5) + 3).sum().backward()
+    assert torch.equal(model[1].running_mean, before) == frozen
+    assert model[1].weight.grad is not None
+    assert model[2].training

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lacewing.errors import PlanError
 from lacewing.planning.decisions import DECISIONS
 from lacewing.planning.document import explain, load_plan, plan_rows, save_plan
-from lacewing.planning.plan import Plan
+from lacewing.planning.plan import BESIDES, Plan
 from lacewing.values import Choice
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -76,7 +76,7 @@ def change(file, name, entry):
 
 
 def test_decisions_are_those_of_the_plan():
-    assert list(DECISIONS) == [field.name for field in fields(Plan) if field.name != "notes"]
+    assert list(DECISIONS) == [f.name for f in fields(Plan) if f.name not in BESIDES]
 
 
 def test_the_file_is_stable_and_says_what_each_decision_may_be(file, plan_on):

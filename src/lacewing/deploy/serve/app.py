@@ -8,6 +8,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import lacewing
 from lacewing.deploy.confidence import LOW_CONFIDENCE
@@ -46,6 +47,7 @@ FORM = {
     }
 }
 """The uploads' part of the description: they are read by hand, to stay in memory."""
+STRING = {"schema": {"type": "string"}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The form is damaged or holds no file."},
     401: {"model": Problem, "description": "The token is missing or wrong."},
@@ -115,6 +117,7 @@ def application(model: ServedModel, card: Card, assets: dict[str, Asset]) -> Fas
     )
     app.add_exception_handler(HTTPException, told)
     app.add_exception_handler(RequestValidationError, told_invalid)
+    app.add_exception_handler(ClientDisconnect, told_nobody)
     app.add_exception_handler(Exception, told_fault)
     for path, asset in assets.items():
         app.add_api_route(path, fixed(asset), include_in_schema=False)
@@ -141,7 +144,11 @@ def add_state(app: FastAPI, card: Card, measures: Measures) -> None:
         """The model, its classes, and the server's limits."""
         return card
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses={401: PROBLEMS[401]})
+    @app.get(
+        "/metrics",
+        responses={401: PROBLEMS[401], 200: {"content": {"text/plain": STRING}}},
+        response_class=Response,  # no media type of its own, or a refusal's would seem to be it
+    )
     async def metrics() -> PlainTextResponse:
         """Counts and durations for Prometheus."""
         return PlainTextResponse(measures.text(), media_type="text/plain; version=0.0.4")
@@ -163,8 +170,8 @@ def add_predictions(app: FastAPI, model: ServedModel) -> None:
 
     @app.post(
         "/predict.csv",
-        responses={**PROBLEMS, 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-        response_class=PlainTextResponse,
+        responses={**PROBLEMS, 200: {"content": {"text/csv": STRING}}},
+        response_class=Response,
         openapi_extra=FORM,
     )
     async def predict_csv(request: Request, top_k: TopK = 5) -> Response:
@@ -209,6 +216,11 @@ async def told_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return problem(422, f"{first['loc'][-1]}: {first['msg']}.")
+
+
+async def told_nobody(_: Request, __: Exception) -> Response:
+    """The client went away in the middle of its upload; the status is nginx's for that."""
+    return Response(status_code=499)
 
 
 async def told_fault(_: Request, error: Exception) -> JSONResponse:

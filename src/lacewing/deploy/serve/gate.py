@@ -21,7 +21,7 @@ HEADERS = {
     "object-src 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'",
 }
-DRAINED_BYTES, DRAINED_SECONDS = 100_000_000, 5.0
+DRAINED_BYTES = 100_000_000
 """How much of a refused upload is read and thrown away: a client that is still sending when the
 connection closes never sees the answer."""
 
@@ -51,7 +51,7 @@ class Gate:
         started = time.perf_counter()
         refusal = self._refusal(scope)
         if refusal is not None:
-            await drain(receive)
+            await drain(receive, self.limits.seconds)
             await refusal(scope, receive, answer.send)
         elif scope["method"] == "POST":
             await self._upload(scope, receive, answer)
@@ -145,11 +145,11 @@ class Body:
         return message
 
 
-async def drain(receive: Receive) -> None:
+async def drain(receive: Receive, seconds: float) -> None:
     """Read what a client still sends, within bounds."""
     left = DRAINED_BYTES
     try:
-        async with asyncio.timeout(DRAINED_SECONDS):
+        async with asyncio.timeout(seconds):
             while left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))

@@ -133,5 +133,4 @@ def two_steps(bench: Bench, way: Way) -> int | None:
 
 def sizes_for(micro: int) -> tuple[int, ...]:
     """Two small micro-batches and the planned one. Of one image BatchNorm has no statistics."""
-    few = {max(2, micro // 4), max(2, micro // 2), micro}
-    return tuple(sorted(size for size in few if size <= max(micro, 2)))
+    return tuple(sorted({max(2, micro // 4), max(2, micro // 2), max(2, micro)}))

@@ -23,6 +23,8 @@ REPORT_SECONDS = 3.0
 """For pictures, report and files at the end."""
 DECODE_SECONDS = 0.004
 """Of one image that is judged: its pixels are not kept."""
+PROBE_BATCH = 8
+"""Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
 
 
 def train(
@@ -64,6 +66,7 @@ def second_stage(
     if session.config.recipe == "features":
         return session, Ending("a head on frozen features is fitted", finished=True)
     closing = closing_seconds(session)
+    warn_of_overrun(session, closing - budget.left())
     validation = validation_seconds(session, linear)
     length = stretch(session, validation, budget.left() - closing)
     if length is None:
@@ -72,6 +75,13 @@ def second_stage(
         return session, Ending(f"a head on frozen features is fitted; {sentence}", finished=True)
     session = open_finetuning(session, length, budget.end - closing - validation, backends)
     return session, train_loop(session)
+
+
+def warn_of_overrun(session: Session, seconds: float) -> None:
+    """Say that judging alone will take longer than the budget has left, if it will."""
+    if seconds > 0:
+        late = format_seconds(seconds)
+        session.events.add("budget", f"judging the model will end about {late} after the budget")
 
 
 def unasked_budget(session: Session, started: float, linear: Linear) -> Budget:
@@ -103,7 +113,7 @@ def closing_seconds(session: Session) -> float:
     if not session.config.evaluate:
         return REPORT_SECONDS
     images = len(session.index.split("val")) + len(session.index.split("test"))
-    execution = replace(session.plan.eval_execution, precision="fp32")
+    execution = replace(session.plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
     size = session.preprocessing.image_size
     speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
     return REPORT_SECONDS + speed.seconds(images, size) + DECODE_SECONDS * images

@@ -28,6 +28,7 @@ WARMUP_SHARE = 0.05
 SETTINGS: Mapping[str, Any] = {
     "label_smoothing": 0.1,
     "decay_norms": False,
+    "freeze_norms": True,
     "head_rate": 1.0,
 }
 """What fine-tuning takes where the configuration has its default."""

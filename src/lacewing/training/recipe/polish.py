@@ -24,7 +24,6 @@ from lacewing.models.bundle import load_model
 from lacewing.training.bookkeeping import save_best
 from lacewing.training.session import Session
 
-
 LEAST_IMAGES = 50
 """Validation images below which there is nothing to fit: a few right answers would make the
 network sure of everything."""

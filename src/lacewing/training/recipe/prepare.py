@@ -19,6 +19,8 @@ from lacewing.values import Choice
 NEW_HEAD_RATE = 10.0
 """A head that starts from nothing learns faster than the pretrained rest (the discriminative
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
+TRIAL_SHARE = 0.04
+"""Of the budget, for measuring how training steps are best run."""
 
 
 def with_recipe_decided(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
@@ -38,7 +40,17 @@ def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> Tr
         raise ConfigError(f"--recipe {recipe} {lacking}: use --recipe classic.")
     if recipe == "auto":
         recipe = "classic" if lacking else "finetune"
-    return replace(config, recipe=recipe, head_rate=config.head_rate or head_rate(config, weights))
+    return replace(
+        config,
+        recipe=recipe,
+        head_rate=config.head_rate or head_rate(config, weights),
+        plan_budget=config.plan_budget if recipe == "classic" else trial_seconds(config),
+    )
+
+
+def trial_seconds(config: TrainConfig) -> float:
+    """What the trial of a training step may take: a small share of the recipe's time."""
+    return config.plan_budget or TRIAL_SHARE * (config.budget or LEAST_SECONDS)
 
 
 def lack(info: ModelInfo, weights: Weights | None) -> str | None:

@@ -1,8 +1,9 @@
 """Image size and views of the feature pass: the largest that the time allows.
 
-Features of larger images tell more, well beyond the size the network was trained at, up to
-about 1.4 times its side (FixRes, Touvron et al. 2019, arXiv:1906.06423); a mirrored view more
-adds a little. So sizes come first, and the second view where the native size is reached.
+Features of larger images tell more, a little beyond the size the network was trained at (FixRes,
+Touvron et al. 2019, arXiv:1906.06423): on 1,440 pest photos, validation loss fell from 128 to
+256 pixels and rose again at 320. A mirrored view more adds a little. So sizes come first, and
+the second view where the native size is reached.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from lacewing.models.catalog import ModelInfo
 from lacewing.values import Choice
 
-LARGEST = 10 / 7
-"""Of the native side: 320 pixels for a network of 224."""
+LARGEST = 8 / 7
+"""Of the native side: 256 pixels for a network of 224."""
 SMALLEST = 4 / 7
 STEP = 32
 """Pixels between two sizes: the stride of most networks."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
-from lacewing.engine.prepare import prepare_model, to_format
+from lacewing.engine.prepare import prepare_model, to_format, training_mode
 from lacewing.engine.step import eval_step, split_batch, train_step
 from lacewing.hardware.backend import Backend
 from lacewing.training.recipe.size import Speed
@@ -43,7 +43,8 @@ def training_speed(
 ) -> Speed:
     """Images per second of training steps; done on a copy, so the network stays as it is."""
     device = backend.torch_device(index)
-    rehearsed = prepare_model(copy.deepcopy(model), execution, device).train()
+    rehearsed = prepare_model(copy.deepcopy(model), execution, device)
+    training_mode(rehearsed, freeze_norms=True)
     optimizer = make_optimizer(OPTIMIZERS["adamw"], rehearsed, 1e-6, 0.0)
     images = to_format(noise(batch, size, device), execution.memory_format)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)

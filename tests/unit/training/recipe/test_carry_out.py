@@ -59,6 +59,8 @@ def test_without_time_for_an_epoch_the_head_is_the_result(recipe_session):
     _, ending = train(session, time.perf_counter() - 10)
     assert ending.finished
     assert "too little for an epoch" in ending.reason
+    kinds = [event["kind"] for event in read_lines(session.run.events)]
+    assert "budget" in kinds, "the overrun is said"
     assert session.run.model.is_file()
 
 

@@ -70,7 +70,5 @@ def test_the_fitted_head_is_in_the_saved_network(session):
     torch.testing.assert_close(logits, apply_head(model, features(model, images)))
     (row,) = read_lines(session.run.metrics)
     assert row["epoch"] == 0
-    assert row["val_accuracy"] == pytest.approx(
-        float((logits.argmax(1) == labels).float().mean())
-    )
+    assert row["val_accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert row["val_accuracy"] > 0.8

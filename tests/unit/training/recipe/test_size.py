@@ -13,7 +13,7 @@ SPEED = Speed(224, 160.0)
 
 
 def test_sizes_stand_around_the_native_one():
-    assert sizes_for(LITE) == [320, 288, 256, 224, 192, 160, 128]
+    assert sizes_for(LITE) == [256, 224, 192, 160, 128]
 
 
 def test_a_multiple_that_the_network_wants_is_kept():
@@ -23,7 +23,7 @@ def test_a_multiple_that_the_network_wants_is_kept():
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(1000, Pass(320, 2)), (25, Pass(256, 2)), (19, Pass(224, 2)), (4, Pass(128, 1)),
+    [(1000, Pass(256, 2)), (25, Pass(256, 2)), (19, Pass(224, 2)), (4, Pass(128, 1)),
      (0.1, Pass(128, 1))],
 )  # fmt: skip
 def test_the_largest_pass_that_the_time_allows(seconds, expected):
@@ -48,7 +48,7 @@ def test_time_goes_with_the_pixels():
     assert views_at(LITE, 192) == 1
 
 
-def length(seconds, images=1200, speed=25.0, eval_size=320):
+def length(seconds, images=1200, speed=25.0, eval_size=256):
     return choose_length(LITE, eval_size, images, Speed(128, speed), 2.0, seconds)
 
 
@@ -57,29 +57,29 @@ def test_no_time_for_an_epoch_is_no_fine_tuning():
 
 
 def test_little_time_goes_to_small_images():
-    found = length(200)
-    assert (found.size, found.epochs) == (160, 2)
+    found = length(125)
+    assert (found.size, found.epochs) == (128, 2)
 
 
 def test_much_time_goes_to_large_images_and_ends():
     found = length(100_000)
-    assert (found.size, found.epochs) == (256, MOST_EPOCHS)
+    assert (found.size, found.epochs) == (192, MOST_EPOCHS)
 
 
 @pytest.mark.parametrize("seconds", [90, 200, 500, 1000, 3000])
 def test_the_forecast_fits_the_time(seconds):
     found = length(seconds)
     assert 0 < found.seconds <= seconds
-    assert found.epochs >= ENOUGH_EPOCHS or found.size == 160
+    assert found.epochs >= ENOUGH_EPOCHS or found.size == 128
 
 
 def test_asked_epochs_stand_and_the_size_gives_way():
     few, many, endless = (
-        choose_length(LITE, 320, 1200, Speed(128, 25.0), 2.0, seconds, 5)
+        choose_length(LITE, 256, 1200, Speed(128, 25.0), 2.0, seconds, 5)
         for seconds in (10, 1300, float("inf"))
     )
     assert [found.epochs for found in (few, many, endless)] == [5, 5, 5]
-    assert [found.size for found in (few, many, endless)] == [160, 256, 256]
+    assert [found.size for found in (few, many, endless)] == [128, 192, 192]
 
 
 def test_training_images_are_smaller_than_judged_ones():

@@ -1,0 +1,52 @@
+"""--budget: the time asked for and the time used, from the command's start to its end.
+
+python benchmarks/budget.py [--quick] [--data FOLDER]
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import machine_facts, parser, print_table, write_result
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
+
+
+def one_run(data: str, model: str, seconds: int) -> dict[str, float | int | str]:
+    """What a run with so many seconds used, and what it reached."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "lacewing", "train", "--data", data, "--model", model,
+                 "--budget", f"{seconds}s", "--output", folder, "--name", "run"]  # fmt: skip
+        start = time.perf_counter()
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        used = time.perf_counter() - start
+        results = json.loads((Path(folder) / "run" / "results.json").read_text())
+    return {
+        "asked_seconds": seconds,
+        "used_seconds": used,
+        "share": used / seconds,
+        "accuracy": results["splits"]["test"]["top1"],
+        "ending": results["training"]["ending"],
+    }
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--data", default=str(DATA))
+    flags.add_argument("--model", default="efficientnet_lite0")
+    given = flags.parse_args()
+    facts = machine_facts()
+    runs = [
+        one_run(given.data, given.model, seconds)
+        for seconds in ((45,) if given.quick else (60, 180, 600))
+    ]
+    rows = [list(run.values()) for run in runs]
+    print_table(("asked s", "used s", "share", "test accuracy", "ending"), rows)
+    print(write_result("budget", facts, {"model": given.model, "runs": runs}, given.results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Random jobs under a cap on memory: none may crash, and each keeps its effective batch.
+
+On the CPU each job is the command itself under a limit on its address space (RLIMIT_AS): it
+must finish, or end with one sentence that says what lacks and what would fit. On a GPU
+(--device cuda) the jobs run in this process, under a share of the card's memory.
+
+    python benchmarks/oom_sweep.py [--quick] [--jobs 40] [--seed 0] [--device cpu]
+"""
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common import machine_facts, parser, print_table, write_result
+
+MODELS = ("resnet18", "mobilenetv2_100", "regnety_002", "squeezenet", "convnext_atto", "vgg")
+SIZES = (64, 96, 128, 224)
+BATCHES = (1, 4, 16, 32, 64, 256)
+CAPS_GIB = {"cpu": (1.5, 2, 3, 4, 6, 8), "gpu": (0.02, 0.03, 0.05, 0.1, 0.2)}
+"""Address space of a CPU job, of which libraries reserve over a gigabyte; on a GPU, shares."""
+EXPECTED = (0, 1, 2)
+"""Exit codes of the command: done, or an error that says what to do."""
+
+
+def draw(random_: random.Random, kind: str) -> dict[str, Any]:
+    """A job that nobody would plan."""
+    return {
+        "model": random_.choice(MODELS),
+        "size": random_.choice(SIZES),
+        "batch": random_.choice(BATCHES),
+        "cap": random_.choice(CAPS_GIB[kind]),
+    }
+
+
+def one_job(job: dict[str, Any], flags: argparse.Namespace) -> dict[str, Any]:
+    """What became of a job: its outcome, and whether the batch stayed what was asked."""
+    is_cpu = flags.device == "cpu"
+    share = ["--memory-share", "0.9" if is_cpu else str(job["cap"])]
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-m", "lacewing", "train", "--data", flags.data, "--model",
+                job["model"], "--pretrained", "no", "--image-size", str(job["size"]), "-bz",
+                str(job["batch"]), "--accumulate", "--epochs", "1", "--output", folder, "--name",
+                "run", "--tensorboard", "no", "--evaluate", "no", "--device", flags.device,
+                "--plan-budget", "3s", *share]  # fmt: skip
+        done = subprocess.run(
+            line,
+            capture_output=True,
+            text=True,
+            preexec_fn=(lambda: limit(job["cap"])) if is_cpu else None,
+        )
+        kept = batch_was_kept(Path(folder) / "run", job["batch"]) if done.returncode == 0 else None
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    clean = done.returncode == 0 or (done.returncode in EXPECTED and bool(said))
+    outcome = "done" if done.returncode == 0 else "refused" if clean else "crashed"
+    last = (said or done.stderr.splitlines() or [""])[-1]
+    return {**job, "outcome": outcome, "kept": kept, "code": done.returncode, "said": last[:160]}
+
+
+def limit(gib: float) -> None:
+    """Cap this process's address space, and its children's."""
+    size = int(gib * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def batch_was_kept(run: Path, asked: int) -> bool:
+    """Whether the steps of a run had the asked images each, whatever was done about memory."""
+    plan = yaml.safe_load((run / "plan.yaml").read_text())["decisions"]
+    training = json.loads((run / "dataset.json").read_text())["images"]["train"]
+    return int(plan["batch"]["value"]) == min(asked, training)
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--device", default="cpu")
+    flags.add_argument("--data", default="sample")
+    flags.add_argument("--jobs", type=int, default=None, help="40 on the CPU, 200 on a GPU")
+    flags.add_argument("--seed", type=int, default=0)
+    given = flags.parse_args()
+    kind = "cpu" if given.device == "cpu" else "gpu"
+    jobs = given.jobs or (2 if given.quick else {"cpu": 40, "gpu": 200}[kind])
+    random_ = random.Random(given.seed)
+    facts = machine_facts(given.device)
+    rows = []
+    for number in range(jobs):
+        rows.append(one_job(draw(random_, kind), given))
+        print(f"{number + 1}/{jobs}", json.dumps(rows[-1]), flush=True)
+    counts = Counter(row["outcome"] for row in rows)
+    changed = sum(row["kept"] is False for row in rows)
+    print_table(["outcome", "jobs"], sorted(counts.items()))
+    print(f"{counts['crashed']} crashes, {changed} changed batches in {jobs} jobs")
+    content = {"counts": dict(counts), "changed_batches": changed, "seed": given.seed, "rows": rows}
+    print(f"written to {write_result('oom_sweep', facts, content, given.results)}")
+    sys.exit(1 if counts["crashed"] or changed else 0)
+
+
+if __name__ == "__main__":
+    main()

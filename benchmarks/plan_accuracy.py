@@ -1,0 +1,73 @@
+"""What the plan predicts, beside what the run then takes: seconds of the epochs, peak memory.
+
+Each row is a short real run of the command, at three image sizes. On the CPU memory is
+predicted before the run and read from the kernel's count of the process; on a GPU from torch's.
+
+    python benchmarks/plan_accuracy.py [--quick] [--device auto] [--sizes 96 128 160]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common import machine_facts, parser, print_table, write_result
+from plan_speed import MODELS
+
+
+def one_run(model: str, size: int, flags: argparse.Namespace) -> dict[str, Any]:
+    """Predicted and taken, of one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        line = [sys.executable, "-m", "lacewing", "train", "--data", flags.data, "--model", model,
+                "--pretrained", "no", "--image-size", str(size), "--epochs", str(flags.epochs),
+                "--patience", "0", "--output", folder, "--name", "run", "--tensorboard", "no",
+                "--evaluate", "no", "--save-checkpoints", "no",
+                *(["--device", flags.device] if flags.device else [])]  # fmt: skip
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+        run = Path(folder) / "run"
+        training = json.loads((run / "results.json").read_text())["training"]
+        plan = yaml.safe_load((run / "plan.yaml").read_text())
+    seconds, memory = training["epochs_seconds"], training["peak_bytes"]
+    return {
+        "model": model,
+        "size": size,
+        "predicted_s": training["forecast_seconds"],
+        "taken_s": seconds,
+        "error_s": training["forecast_seconds"] / seconds - 1,
+        "predicted_MiB": training["forecast_peak_bytes"] / 2**20,
+        "taken_MiB": memory / 2**20 if memory else None,
+        "error_memory": training["forecast_peak_bytes"] / memory - 1 if memory else None,
+        "trial_s": plan["measured"]["seconds"],
+        "way": plan["decisions"]["precision"]["value"],
+    }
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--device", default=None)
+    flags.add_argument("--data", default="sample")
+    flags.add_argument("--sizes", nargs="*", type=int, default=[96, 128, 160])
+    flags.add_argument("--epochs", type=int, default=2)
+    flags.add_argument("--models", nargs="*", default=list(MODELS))
+    given = flags.parse_args()
+    if given.quick:
+        given.models, given.sizes = ["test_resnet"], [32]
+    facts = machine_facts(given.device or "cpu")
+    rows = [one_run(model, size, given) for model in given.models for size in given.sizes]
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    worst = {
+        what: max((abs(row[what]) for row in rows if row[what] is not None), default=None)
+        for what in ("error_s", "error_memory")
+    }
+    print(f"largest errors: time {worst['error_s']:.0%}, memory {worst['error_memory']:.0%}")
+    content = {"worst": worst, "epochs": given.epochs, "data": given.data, "rows": rows}
+    print(f"written to {write_result('plan_accuracy', facts, content, given.results)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Planned execution against the plain PyTorch loop, on eight networks.
+
+The plain loop is what most people write: fp32, contiguous, no compilation, the same network,
+optimiser and batch. The planned one runs what the trial chose, through the step that training
+calls. Both take the same images, in turns; the medians are compared.
+
+    python benchmarks/plan_speed.py [--quick] [--device auto] [--batch 16] [--image-size 128]
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from math import exp, log
+from typing import Any
+
+import torch
+from torch import nn
+
+from common import interleaved, machine_facts, parser, print_table, summary, write_result
+from lacewing.config import TrainConfig
+from lacewing.engine.losses import make_loss
+from lacewing.engine.optimizers import find_optimizer, make_optimizer
+from lacewing.hardware.backends import backend_for
+from lacewing.models.build import build_model
+from lacewing.models.catalog import find_model
+from lacewing.planning.trial.bench import Bench
+from lacewing.planning.trial.ways import Way
+from lacewing.training.setup import prepare
+from lacewing.training.trial import with_trial
+
+MODELS = ("resnet18", "resnet50", "densenet121", "regnety_002", "convnext_atto",
+          "mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0")  # fmt: skip
+RATE = 1e-3
+
+
+class PlainLoop:
+    """The loop that is compared with: nothing of ours in it but the network's construction."""
+
+    def __init__(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self.model, self.images, self.labels = model.to(images.device).train(), images, labels
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=RATE)
+
+    def step(self) -> float:
+        """One optimiser step; its loss, which waits for the device."""
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+
+def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """Images per second of both, and what the plan chose."""
+    config = TrainConfig(
+        data="sample", model=name, pretrained=False, batch_size=flags.batch, accumulate=True,
+        image_size=flags.image_size, device=flags.device, epochs=flags.epochs,
+        plan_budget=flags.plan_budget, memory_share=0.8,
+    )  # fmt: skip
+    prepared = with_trial(prepare(config))
+    plan = prepared.plan
+    backend, number = backend_for(plan.device.value)
+    device = backend.torch_device(number)
+    images = torch.randn(flags.batch, 3, flags.image_size, flags.image_size, device=device)
+    labels = torch.arange(flags.batch, device=device) % 8
+    plain = PlainLoop(build_model(find_model(name), 8, 0.0, None, flags.image_size), images, labels)
+    info = find_optimizer(config.optimizer)
+    bench = Bench(
+        model=build_model(find_model(name), 8, 0.0, None, flags.image_size),
+        make_optimizer=lambda model, kernel: make_optimizer(info, model, RATE, 0.01, kernel=kernel),
+        loss=make_loss(),
+        images=images,
+        labels=labels,
+        backend=backend,
+        index=number,
+        clock=time.perf_counter,
+    )
+    way = Way(
+        precision=plan.precision.value,
+        memory_format=plan.memory_format.value,
+        kernel=plan.optimizer_kernel.value,
+        threads=plan.threads.value,
+        # the same batch in one pass, as the plain loop has it
+        images=flags.batch,
+    )
+    full = replace(way, precision="fp32")
+
+    def plain_step() -> None:
+        bench.configure(full)
+        plain.step()
+
+    seconds = interleaved(
+        {"plain": plain_step, "planned": lambda: bench.train(way)}, flags.rounds, warm_up=2
+    )
+    both = {which: summary(values) for which, values in seconds.items()}
+    return {
+        "model": name,
+        "seconds": both,
+        "plain": flags.batch / both["plain"]["median"],
+        "planned": flags.batch / both["planned"]["median"],
+        "ratio": both["plain"]["median"] / both["planned"]["median"],
+        "way": f"{way.precision} {way.memory_format} {way.kernel}",
+    }
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--device", default=None)
+    flags.add_argument("--batch", type=int, default=16)
+    flags.add_argument("--image-size", type=int, default=128)
+    flags.add_argument("--rounds", type=int, default=7)
+    flags.add_argument("--epochs", type=int, default=10)
+    flags.add_argument("--plan-budget", default="20s")
+    flags.add_argument("--models", nargs="*", default=list(MODELS))
+    given = flags.parse_args()
+    if given.quick:
+        given.rounds, given.plan_budget = 2, "3s"
+        given.models, given.batch, given.image_size = ["test_resnet", "test_convnext"], 8, 64
+    facts = machine_facts(given.device or "cpu")
+    rows = [compare(name, given) for name in given.models]
+    mean = exp(sum(log(row["ratio"]) for row in rows) / len(rows))
+    worst = min(row["ratio"] for row in rows)
+    columns = ("model", "plain", "planned", "ratio", "way")
+    print_table(columns, [[row[column] for column in columns] for row in rows])
+    print(f"images per second; geometric mean of the ratios {mean:.2f}, worst {worst:.2f}")
+    content = {"geometric_mean": mean, "worst": worst, "batch": given.batch,
+               "image_size": given.image_size, "rows": rows}  # fmt: skip
+    print(f"written to {write_result('plan_speed', facts, content, given.results)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The recipe on real photos: what it must reach where the photos are at hand."""
+
+from pathlib import Path
+
+import pytest
+
+import lacewing
+from lacewing.store.run import read_json
+
+PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "agri_pests12"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.real,
+    pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"there are no photos in {PHOTOS}"),
+]
+
+
+def trained(tmp_path, **fields):
+    return lacewing.train(
+        data=str(PHOTOS), model="efficientnet_lite0", output=tmp_path, tensorboard=False, **fields
+    )
+
+
+def test_a_head_on_frozen_features_names_nine_of_ten(tmp_path):
+    run = trained(tmp_path, recipe="features", image_size=256)
+    assert run.accuracy >= 0.90
+    polished = read_json(run.folder / "results.json")["recipe"]["polish"]
+    assert polished["loss_after"] <= polished["loss_before"]
+
+
+def test_three_minutes_do_better(tmp_path):
+    """The time is not judged here: on a busy machine fewer epochs fit into it."""
+    run = trained(tmp_path, budget="3m")
+    assert run.accuracy >= 0.90
+    assert read_json(run.folder / "results.json")["training"]["seconds"] < 180
+
+
+def test_five_classic_epochs_name_four_of_five(tmp_path):
+    assert trained(tmp_path, epochs=5).accuracy >= 0.80

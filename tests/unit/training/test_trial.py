@@ -1,0 +1,112 @@
+"""The trial between plan and run: measured once, remembered, and without a trace in the run."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lacewing.config import TrainConfig
+from lacewing.errors import ConfigError
+from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
+from lacewing.planning.document import forecast_rows, load_plan, save_plan
+from lacewing.results.finish import finish
+from lacewing.store.run import read_lines
+from lacewing.training import trial
+from lacewing.training.begin import begin
+from lacewing.training.loop import train
+from lacewing.training.setup import prepare
+from lacewing.training.trial import with_trial
+
+WORDS = {"threads": 1, "trial": True}
+
+
+@pytest.fixture
+def tried(small):
+    """`tried(fake)`: prepared and measured on a fake GPU."""
+
+    def make(fake, **words):
+        backends = fake_backends(fake)
+        return with_trial(prepare(small(**{**WORDS, **words}), backends), backends)
+
+    return make
+
+
+def test_the_second_plan_is_remembered_and_the_same(tried, monkeypatch):
+    first = tried(FakeBackend()).plan
+    monkeypatch.setattr(trial, "measure", None)  # must not be called
+    second = tried(FakeBackend()).plan
+    assert second.measured == replace(first.measured, remembered=True)
+    chosen = [name for name, c in first.choices().items() if c.source == "measured"]
+    assert {"precision", "memory_format", "compile"} <= set(chosen)
+    assert all(second.choices()[name] == first.choices()[name] for name in chosen)
+    assert dict(forecast_rows(second.measured))["the trial"].startswith("remembered")
+
+
+@pytest.mark.parametrize("words", [{"trial": False}, {"recipe": "features"}])
+def test_where_nothing_is_to_be_measured_the_rules_stand(tried, monkeypatch, words):
+    monkeypatch.setattr(trial, "measure", None)
+    assert tried(FakeBackend(), **words).plan.measured is None
+
+
+def test_a_plan_from_a_file_is_obeyed_and_not_measured(tried, monkeypatch, tmp_path):
+    plan = tried(FakeBackend()).plan
+    save_plan(plan, tmp_path / "plan.yaml")
+    monkeypatch.setattr(trial, "measure", None)
+    assert tried(FakeBackend(), plan=tmp_path / "plan.yaml").plan == plan
+
+
+def test_what_was_measured_survives_the_plans_file(tried, tmp_path):
+    plan = tried(FakeBackend()).plan
+    assert plan.measured.candidates
+    save_plan(plan, tmp_path / "plan.yaml")
+    assert load_plan(tmp_path / "plan.yaml").measured == plan.measured
+
+
+def test_a_device_that_vanishes_leaves_the_rules_and_a_note(small):
+    fake = FakeBackend()
+    backends = fake_backends(fake)
+    prepared = prepare(small(**WORDS), backends)
+    fake.faults = Faults(lost_at=1)
+    plan = with_trial(prepared, backends).plan
+    assert plan.measured is None
+    assert "the fake device is gone" in plan.notes[-1]
+    assert plan.notes[-1].endswith("the rules' choices stand.")
+
+
+def test_the_run_is_the_same_with_and_without_the_trial(small, tmp_path):
+    """Same choices given, the weights are equal to the bit: no generator was touched."""
+    weights = []
+    for name, is_on in (("with", True), ("without", False)):
+        backends = fake_backends(FakeBackend())
+        words = {"precision": "fp32", "memory_format": "contiguous", "dropout": 0.2, "epochs": 1}
+        config = small(**{**WORDS, **words, "trial": is_on, "name": name})
+        prepared = with_trial(prepare(config, backends), backends)
+        plan = replace(prepared.plan, optimizer_kernel=replace(
+            prepared.plan.optimizer_kernel, value="plain"))  # fmt: skip
+        session = begin(replace(prepared, plan=plan), backends)
+        train(session)
+        weights.append(torch.cat([w.flatten() for w in session.model.state_dict().values()]))
+    assert torch.equal(*weights)
+
+
+def test_the_forecast_is_recorded_and_held_against_the_outcome(tried):
+    fake = FakeBackend()
+    backends = fake_backends(fake)
+    session = begin(tried(fake), backends)
+    event = next(e for e in read_lines(session.run.events) if e["kind"] == "forecast")
+    assert event["epochs"] == 2
+    assert event["run_seconds"] > 0
+    finish(session, train(session))
+    training = json.loads(session.run.results.read_text())["training"]
+    expected = event["first_epoch_seconds"] + event["epoch_seconds"]
+    assert training["forecast_seconds"] == pytest.approx(expected)
+    assert training["epochs_seconds"] > 0
+    assert "expected for the epochs" in session.run.report.read_text()
+
+
+def test_a_measured_size_needs_the_trial():
+    with pytest.raises(ConfigError, match="--batch-size auto is measured"):
+        TrainConfig(batch_size="auto", trial=False)
+    assert TrainConfig(batch_size="AUTO").batch_size == "auto"
+    assert TrainConfig(batch_size="none").batch_size is None
