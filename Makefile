@@ -39,6 +39,8 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_tiers.py
 	$(BIN)/mkdocs build --strict
 
 $(OLDEST_STAMP): pyproject.toml

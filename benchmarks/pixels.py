@@ -11,6 +11,12 @@ The figure is the share of the compute rate, in the first epoch and in later one
     python benchmarks/pixels.py [--data FOLDER] [--model NAME ...] [--images 512] [--quick]
 """
 
+# ruff: noqa: E402 - the policy must stand before torch is loaded
+
+from lacewing.hardware.waiting import let_threads_sleep
+
+let_threads_sleep()  # as `lacewing train` does
+
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator

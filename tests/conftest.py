@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings as hypothesis_settings
 from PIL import Image
 from torch import Tensor, nn
 
@@ -19,6 +20,10 @@ from lacewing.models.build import build_model, features, linear_head, preprocess
 from lacewing.models.bundle import save_model
 from lacewing.models.catalog import find_model
 from lacewing.store.run import Run, write_json
+
+# a deadline would make a busy machine fail a test: timings belong to the benchmarks
+hypothesis_settings.register_profile("lacewing", deadline=None)
+hypothesis_settings.load_profile("lacewing")
 
 TINTS = {"aphid": (60, 170, 70), "beetle": (180, 60, 50), "moth": (70, 80, 190)}
 PER_SPLIT = {"train": 8, "val": 5}

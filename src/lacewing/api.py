@@ -98,9 +98,12 @@ def rebuild_report(run: str | Path) -> Path:
     return report(open_run(Path(run)))
 
 
-def run_training(config: TrainConfig) -> TrainedRun:
-    """Carry out a configuration, showing each decision on the screen."""
-    started = time.perf_counter()
+def run_training(config: TrainConfig, started: float | None = None) -> TrainedRun:
+    """Carry out a configuration, showing each decision on the screen.
+
+    A budget counts from `started`, on the clock of `time.perf_counter`; from now if not given.
+    """
+    started = time.perf_counter() if started is None else started
     config = find_named_runs(config)
     if config.load_checkpoint and config.train:
         assert isinstance(config.load_checkpoint, Path)

@@ -45,9 +45,7 @@ def official_tar(release, folders, place):
 def kaggle(release, folders, place):
     for split in ("train", "val", "test"):
         for number, name in enumerate(sorted(p.name for p in (folders / "train").iterdir())):
-            shutil.copytree(
-                folders / split / name, place / "classification" / split / str(number)
-            )
+            shutil.copytree(folders / split / name, place / "classification" / split / str(number))
     return "classification"
 
 

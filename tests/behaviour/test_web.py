@@ -10,17 +10,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from lacewing.deploy.export.carry_out import export_run
 from lacewing.deploy.predict import load_predictor
-from lacewing.deploy.serve.app import make_app
 from lacewing.deploy.web.runtime import runtime_folder
 from lacewing.errors import LacewingError
 from lacewing.hardware.machine import Limit
 
+uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from lacewing.deploy.serve.app import make_app  # noqa: E402
+
 expect = playwright.expect
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)  # fmt: skip

@@ -79,6 +79,9 @@ VALUES = {
     "load_checkpoint": "runs/a",
     "load_model": "runs/b",
     "save_checkpoints": "f",
+    "checkpoint_seconds": "9",
+    "resume": "auto",
+    "accept_changed_data": "True",
     "save_model": "n",
 }
 """A value for each field that is not its default."""

@@ -1,5 +1,6 @@
 """The commands that train a model or work on a run folder."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,12 +69,13 @@ class DemoOptions:
 
 def train(given: Given) -> int:
     """Train a classifier."""
+    started = time.perf_counter()  # the imports below take seconds, which a budget holds too
     config = config_from(given)
     if config.train and not config.load_checkpoint:
         require_data(config)
     from lacewing.api import run_training
 
-    return exit_code(run_training(config))
+    return exit_code(run_training(config, started))
 
 
 def demo(given: Given) -> int:

@@ -22,6 +22,9 @@ OUT_OF_MEMORY_PHRASES = (
     "enforce fail at alloc_cpu",
     "std::bad_alloc",
     "Cannot allocate memory",
+    # oneDNN's words for a workspace that can't be had
+    "could not create a primitive",
+    "could not create a memory object",
 )
 FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Without one of these, bf16 is emulated and 4 to 80 times slower (pytorch#183815)."""

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from lacewing.errors import WeightsError
@@ -75,9 +76,18 @@ def resampled(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, info: ModelInfo, weights: Weights) -> str:
-    """Load what fits, in place; a sentence about it. Raises WeightsError."""
+    """Load what fits, in place; a sentence about it. Raises WeightsError.
+
+    A head that is not loaded starts at zero (as in BiT, Kolesnikov et al. 2020, arXiv:1912.11370):
+    a random one answers at random with confidence, and an epoch goes into unlearning that.
+    """
     fit = fit_weights(model, info, weights)
     model.load_state_dict(fit.loaded, strict=False)
+    head = parameter_names(model, heads_of(model))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in head and name not in fit.loaded:
+                parameter.zero_()
     return fit_sentence(model, fit, weights)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig, load_config, save_config
 from lacewing.data.index import ImageIndex
-from lacewing.errors import DeviceError, RunError
+from lacewing.errors import DeviceError, PlanError, RunError
 from lacewing.hardware.backend import BackendTable
-from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.hardware.machine import Machine
 from lacewing.models.catalog import find_model
@@ -18,6 +18,7 @@ from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
+from lacewing.planning.trial.fitting import no_room
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import load_checkpoint
@@ -45,16 +46,22 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     events = EventLog(run, console.note)
     events.record("start", f"training of {prepared.info.name} on {prepared.index.name} begins")
     record_forecast(prepared.plan, events)
-    return open_session(
-        run,
-        prepared.config,
-        prepared.plan,
-        prepared.index,
-        prepared.info,
-        prepared.weights,
-        events,
-        backends,
-    )
+    backend, _ = backend_for(prepared.plan.device.value, backends)
+    try:
+        return open_session(
+            run,
+            prepared.config,
+            prepared.plan,
+            prepared.index,
+            prepared.info,
+            prepared.weights,
+            events,
+            backends,
+        )
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if not backend.is_out_of_memory(error):
+            raise
+    raise PlanError(no_room(prepared.info.name, prepared.plan))
 
 
 def run_folder(output: Path, name: str) -> Path:

@@ -9,6 +9,8 @@ from lacewing.hardware.backends import BACKENDS
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.forecast import Amounts
@@ -45,6 +47,7 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         tier=tier,
         amounts=amounts_of(prepared),
         cores=prepared.machine.cores.value,
+        can_compile=can_compile(prepared, backends),
     )
     key = history.key_of(plan, config, prepared.machine, job, index.name)
     known = history.recall(key)
@@ -58,6 +61,12 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         return replace(plan, notes=(*plan.notes, note))
     history.remember(key, found)
     return refine(plan, found, asked)
+
+
+def can_compile(prepared: Prepared, backends: BackendTable) -> bool:
+    """Whether torch.compile can make kernels for the plan's device."""
+    device = find_device(prepared.machine, prepared.plan.device.value)
+    return is_possible(backends[device.kind]().capabilities, device)
 
 
 def amounts_of(prepared: Prepared) -> Amounts:

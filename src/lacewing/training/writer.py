@@ -52,8 +52,8 @@ class Keeper:
         self.wait()
         self.good, self._kept_at, self.cost_seconds = snapshot, time.perf_counter(), copy_seconds
         if self.on_disk:
-            # a daemon: a second Ctrl-C need not wait for it, and half a checkpoint has no name
-            self._thread = threading.Thread(target=self._write, args=(snapshot,), daemon=True)
+            # no daemon: Python ends those inside torch's code, which ends the process by SIGABRT
+            self._thread = threading.Thread(target=self._write, args=(snapshot,))
             self._thread.start()
 
     def wait(self) -> None:

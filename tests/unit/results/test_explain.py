@@ -110,22 +110,18 @@ def test_weights_get_no_gradient():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(
-    "name", ["squeezenet", "mobilenet", "densenet", "fpn", "residual-attention", "test_vit"]
-)
+@pytest.mark.parametrize("name", ["squeezenet", "mobilenet", "fpn", "test_convnext", "test_vit"])
 def test_networks_of_every_family_have_a_map(name):
     info = find_model(name)
     torch.manual_seed(1)
     size = 64 if not info.fixed_size else info.native_size
     model = build_model(info, 4, 0.0, None, size).eval()
     # of several classes of a random network, some have places that speak for them
-    heats = [heat_map(model, torch.rand(1, 3, size, size), label) for label in range(4)]
-    warm = [heat for heat in heats if heat.any()]
-    assert warm
-    for heat in warm:
-        assert heat.shape == (size, size)
-        assert heat.max() == 1
-        assert heat.std() > 0
+    heats = (heat_map(model, torch.rand(1, 3, size, size), label) for label in range(4))
+    heat = next(heat for heat in heats if heat.any())
+    assert heat.shape == (size, size)
+    assert heat.max() == 1
+    assert heat.std() > 0
 
 
 def test_the_overlay_keeps_what_is_cold_and_colours_what_is_hot():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as judge
 
-from lacewing.errors import DataError, TrainingError
 from lacewing.engine.calibration import calibration_error
+from lacewing.errors import DataError, TrainingError
 from lacewing.results.metrics import figures, geometric_mean, rank_of_truth
 
 

@@ -63,7 +63,9 @@ def test_of_a_damaged_one_the_one_before_is_used(run, file, harm):
 
 def test_the_only_one_damaged_says_so(run):
     (save_checkpoint(run, snapshot(1)) / "state.json").write_text("{}")
-    with pytest.raises(RunError, match=r"is damaged: state\.json is not what was written, and there"):
+    with pytest.raises(
+        RunError, match=r"state\.json is not what was written, and there is no other"
+    ):
         load_checkpoint(run)
 
 

@@ -39,7 +39,7 @@ def test_the_loss_curve_and_the_order_stay_what_they_were(begun, monkeypatch):
     # test_convnext has no BatchNorm: only the order of summation differs
     assert np.allclose(weights(full), weights(calm), atol=1e-4)
     for one, two in zip(*(read_lines(s.run.metrics) for s in (full, calm)), strict=True):
-        assert one["train_loss"] == pytest.approx(two["train_loss"], abs=1e-4)
+        assert one["train_loss"] == pytest.approx(two["train_loss"], abs=3e-4)
 
 
 def test_an_error_at_once_is_the_run_with_that_split_to_the_bit(begun):

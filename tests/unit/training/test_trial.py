@@ -38,7 +38,7 @@ def test_the_second_plan_is_remembered_and_the_same(tried, monkeypatch):
     second = tried(FakeBackend()).plan
     assert second.measured == replace(first.measured, remembered=True)
     chosen = [name for name, c in first.choices().items() if c.source == "measured"]
-    assert {"precision", "memory_format", "compile"} <= set(chosen)
+    assert {"precision", "memory_format", "eval_precision"} <= set(chosen)
     assert all(second.choices()[name] == first.choices()[name] for name in chosen)
     assert dict(forecast_rows(second.measured))["the trial"].startswith("remembered")
 

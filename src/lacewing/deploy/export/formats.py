@@ -81,13 +81,13 @@ def _pt2() -> Exporter:
 
 def _web() -> Exporter:
     from lacewing.deploy.export import onnx_file
-    from lacewing.deploy.web import folder
+    from lacewing.deploy.web.folder import finish, write
 
     return Exporter(
         file="model.onnx",
-        write=folder.write,
+        write=write,
         open=onnx_file.open_runner,
-        finish=folder.finish,
+        finish=finish,
     )
 
 

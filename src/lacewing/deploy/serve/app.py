@@ -26,27 +26,6 @@ from lacewing.deploy.serve.uploads import read_uploads
 HEALTH = "/healthz"
 API = (HEALTH, "/metrics", "/model", "/predict", "/predict.csv", "/explain", "/openapi.json")
 TopK = Annotated[int, Query(ge=1, le=1000, description="Classes to name for each picture.")]
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "minItems": 1,
-                            "items": {"type": "string", "format": "binary"},
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
-"""The uploads' part of the description: they are read by hand, to stay in memory."""
 STRING = {"schema": {"type": "string"}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The form is damaged or holds no file."},
@@ -154,8 +133,22 @@ def add_state(app: FastAPI, card: Card, measures: Measures) -> None:
         return PlainTextResponse(measures.text(), media_type="text/plain; version=0.0.4")
 
 
+def form(most: int) -> dict[str, Any]:
+    """The description of an upload of at most so many files, which is read by hand."""
+    file = {"type": "string", "format": "binary"}
+    files = {"type": "array", "minItems": 1, "maxItems": most, "items": file}
+    schema = {"type": "object", "required": ["files"], "properties": {"files": files}}
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def add_predictions(app: FastAPI, model: ServedModel) -> None:
     """What is done with pictures."""
+    several = form(model.limits.files)
+    last = len(model.predictor.classes) - 1
+    Label = Annotated[
+        int | None, Query(ge=0, le=last, description="Position of a class; by default the best.")
+    ]
 
     async def named(request: Request, top_k: int) -> list[Prediction]:
         predictions = await model.predict(await read_uploads(request, model.limits), top_k)
@@ -163,7 +156,7 @@ def add_predictions(app: FastAPI, model: ServedModel) -> None:
             raise HTTPException(422, f"{predictions[0].path}: {predictions[0].error}")
         return predictions
 
-    @app.post("/predict", responses=PROBLEMS, openapi_extra=FORM)
+    @app.post("/predict", responses=PROBLEMS, openapi_extra=several)
     async def predict(request: Request, top_k: TopK = 5) -> Answer:
         """Name what is on one or several pictures; a file without a picture gets an error."""
         return Answer(results=[result(one) for one in await named(request, top_k)])
@@ -172,7 +165,7 @@ def add_predictions(app: FastAPI, model: ServedModel) -> None:
         "/predict.csv",
         responses={**PROBLEMS, 200: {"content": {"text/csv": STRING}}},
         response_class=Response,
-        openapi_extra=FORM,
+        openapi_extra=several,
     )
     async def predict_csv(request: Request, top_k: TopK = 5) -> Response:
         """The same as a table: path, class, confidence, class_2, ..., error."""
@@ -184,16 +177,10 @@ def add_predictions(app: FastAPI, model: ServedModel) -> None:
         "/explain",
         responses={**PROBLEMS, 200: {"content": {"image/png": {}}}},
         response_class=Response,
-        openapi_extra=FORM,
+        openapi_extra=form(1),
     )
-    async def explain(
-        request: Request,
-        label: Annotated[int | None, Query(description="Position of the class; the best.")] = None,
-    ) -> Response:
+    async def explain(request: Request, label: Label = None) -> Response:
         """Where the model looked: the picture's square under a heat map (Grad-CAM), a PNG."""
-        classes = len(model.predictor.classes)
-        if label is not None and not 0 <= label < classes:
-            raise HTTPException(422, f"label must be from 0 to {classes - 1}.")
         uploads = await read_uploads(request, model.limits)
         if len(uploads) > 1:
             raise HTTPException(413, "Send one picture at a time to be explained.")

@@ -63,6 +63,14 @@ def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
     )
 
 
+def no_room(model: str, plan: Plan) -> str:
+    """A sentence for a network whose weights alone do not fit."""
+    return (
+        f"{model} does not fit into the memory of {plan.device.value}, even without images: use "
+        "a smaller --model such as mobilenet, or allow more memory."
+    )
+
+
 def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:
     """The largest image size of which one image fits; None if none does.
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lacewing.config import TrainConfig
-from lacewing.hardware.backend import BackendTable
+from lacewing.errors import PlanError
+from lacewing.hardware.backend import Backend, BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.hardware.machine import Machine
 from lacewing.performance_config import Tier
@@ -13,15 +14,16 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial import ways
-from lacewing.planning.trial.bench import left_as_it_was
+from lacewing.planning.trial.bench import Bench, left_as_it_was
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
+from lacewing.planning.trial.fitting import no_room
 from lacewing.planning.trial.history import compile_seconds
 from lacewing.planning.trial.memory import base_bytes
 from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import Lane, race, winner
-from lacewing.planning.trial.stage import Work, set_up
+from lacewing.planning.trial.stage import Sample, Work, set_up
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import images_that_fit, try_compile, try_sizes, weigh_memory
 
@@ -49,7 +51,7 @@ def measure(
     with left_as_it_was(backend, number):
         budget = Budget(clock, passes, config.plan_budget)
         base = base_bytes(backend, number)
-        bench, sample = set_up(plan, config, work, backend, number, clock)
+        bench, sample = set_up_within_memory(plan, config, work, backend, number, clock)
         trial = Trial(
             plan=plan,
             config=config,
@@ -62,6 +64,23 @@ def measure(
             base_bytes=base,
         )
         return carry_out(trial)
+
+
+def set_up_within_memory(
+    plan: Plan,
+    config: TrainConfig,
+    work: Work,
+    backend: Backend,
+    number: int,
+    clock: Callable[[], float],
+) -> tuple[Bench, Sample]:
+    """The bench; raises PlanError where not even the network fits the memory."""
+    try:
+        return set_up(plan, config, work, backend, number, clock)
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if not backend.is_out_of_memory(error):
+            raise
+    raise PlanError(no_room(work.info.name, plan))
 
 
 def carry_out(trial: Trial) -> Findings:

@@ -29,6 +29,8 @@ class Asked:
     tier: Tier
     amounts: Amounts
     cores: int
+    can_compile: bool = True
+    """Whether torch.compile can make kernels for the device at all."""
 
 
 def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = False) -> Plan:
@@ -141,9 +143,8 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
 
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """torch.compile where it was measured to pay; where not, the reason in seconds."""
-    if plan.compile.source == "user" or findings.best.seconds is None:
-        return plan
-    if not plan.compile.reason or "does not work" in plan.compile.reason:
+    is_open = asked.can_compile and plan.compile.source != "user"
+    if not is_open or findings.best.seconds is None:
         return plan
     steps = total_steps(asked.config, plan.batch.value, asked.job)
     images = steps * plan.batch.value

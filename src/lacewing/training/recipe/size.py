@@ -63,8 +63,8 @@ def candidates(info: ModelInfo) -> list[Pass]:
 
 
 def views_at(info: ModelInfo, size: int) -> int:
-    """A mirrored view too, unless the time did not even allow the native size."""
-    return 2 if size >= info.native_size else 1
+    """A mirrored view too, unless the time did not even allow about the native size."""
+    return 2 if size + STEP > info.native_size else 1
 
 
 def sizes_for(info: ModelInfo) -> list[int]:

@@ -54,7 +54,8 @@ def scene(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., Scene]:
 
     def make(fake: FakeBackend, **fields) -> Scene:
         words = {"data": str(tint_index.root), "model": "test_resnet", "pretrained": False,
-                 "batch_size": 8, "image_size": 32, "optimizer": "sgd", "epochs": 2, "threads": 1}  # fmt: skip
+                 "batch_size": 8, "image_size": 32, "optimizer": "sgd", "epochs": 2,
+                 "threads": 1}  # fmt: skip
         config = TrainConfig(**{**words, **fields})
         info, backends = find_model(config.model), fake_backends(fake)
         work = Work(tint_index, info, None)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lacewing.hardware.fake import FakeBackend, Faults
+from lacewing.errors import PlanError
+from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
 from lacewing.planning.trial.context import TrialError
 from lacewing.values import Choice
 
@@ -128,3 +129,13 @@ def test_peaks_of_a_device_give_the_line(scene):
     assert found.memory_measured
     assert found.memory.points == ((2, 700), (4, 900), (8, 1300))
     assert found.memory.image_bytes == pytest.approx(100)
+
+
+def test_a_network_that_does_not_fit_at_all_is_an_error_with_a_remedy(scene, monkeypatch):
+    def build(*args):
+        raise FakeOutOfMemoryError("full")
+
+    made = scene(FakeBackend())
+    monkeypatch.setattr("lacewing.planning.trial.stage.build_model", build)
+    with pytest.raises(PlanError, match=r"test_resnet does not fit .* use a smaller --model"):
+        made.measure()

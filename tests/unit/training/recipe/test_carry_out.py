@@ -68,7 +68,7 @@ def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
     session = recipe_session(recipe="finetune", image_size=48)
     tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
     saved = TrainConfig(**load_config(session.run.config))
-    assert (saved.epochs, saved.eval_size, saved.label_smoothing) == (3, 48, 0.1)
+    assert (saved.epochs, saved.eval_size, saved.freeze_norms) == (3, 48, True)
     assert (saved.head_rate, saved.decay_norms) == (1.0, False)
     assert tuned.plan.image_size.value == 32
     assert tuned.plan.learning_rate.value == pytest.approx(RATE * 6 / 32)

@@ -46,6 +46,7 @@ def test_a_network_of_one_size_keeps_it():
 def test_time_goes_with_the_pixels():
     assert SPEED.seconds(160, 448) == pytest.approx(4.0)
     assert views_at(LITE, 192) == 1
+    assert views_at(replace(LITE, native_size=260), 256) == 2
 
 
 def length(seconds, images=1200, speed=25.0, eval_size=256):
