@@ -130,8 +130,9 @@ then all weights; classic: just what the flags say, the default where one of the
     where no --learning-rate is given, else 1."""
     decay_norms: Annotated[bool, boolean()] = True
     """Weight decay also for biases and the scales of norms."""
-    freeze_norms: Annotated[bool, boolean()] = False
-    """Leave BatchNorm's pretrained statistics alone, which small batches would spoil."""
+    freeze_norms: Annotated[bool | None, boolean(optional=True)] = None
+    """Leave BatchNorm's pretrained statistics alone, which small batches would spoil; auto does
+    so for passes of fewer than 32 images."""
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 

@@ -37,7 +37,7 @@ def _console(stderr: bool = False) -> Console:
 
 def say(text: str = "", *, style: str | None = None) -> None:
     """One line of plain text."""
-    _console().print(escape(text), style=style)
+    _line(_console(), escape(text), style)
 
 
 def heading(text: str) -> None:
@@ -47,12 +47,17 @@ def heading(text: str) -> None:
 
 def note(text: str) -> None:
     """Something the user should know and need not act on."""
-    _console().print(f"[cyan]note:[/] {escape(text)}")
+    _line(_console(), f"[cyan]note:[/] {escape(text)}")
 
 
 def warn(text: str) -> None:
     """Something that may need action; goes to stderr."""
-    _console(stderr=True).print(f"[yellow]warning:[/] {escape(text)}")
+    _line(_console(stderr=True), f"[yellow]warning:[/] {escape(text)}")
+
+
+def _line(console: Console, markup: str, style: str | None = None) -> None:
+    """Wrapped in a terminal; elsewhere one line, so that it can be searched for."""
+    console.print(markup, style=style, soft_wrap=not console.is_terminal)
 
 
 def error(text: str) -> None:

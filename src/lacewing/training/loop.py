@@ -78,7 +78,7 @@ def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
     clock, meter = Clock(progress), Meter(progress)
     first_step = progress.step_in_epoch
     session.backend.reset_peak(session.device_index)
-    training_mode(session.model, session.config.freeze_norms)
+    training_mode(session.model, bool(session.config.freeze_norms))
     train_steps(session, stop, clock, meter)
     session.backend.synchronize(session.device_index)
     meter.settle()

@@ -19,6 +19,8 @@ from lacewing.values import Choice
 NEW_HEAD_RATE = 10.0
 """A head that starts from nothing learns faster than the pretrained rest (the discriminative
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
+LEAST_IMAGES_FOR_STATISTICS = 32
+"""BatchNorm's error grows below this (Wu and He 2018, arXiv:1803.08494, figure 1)."""
 TRIAL_SHARE = 0.04
 """Of the budget, for measuring how training steps are best run."""
 
@@ -26,10 +28,28 @@ TRIAL_SHARE = 0.04
 def with_recipe_decided(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
     """The recipe named, the head's rate set, and the image size measured where it is free."""
     config = decided(prepared.config, prepared.info, prepared.weights)
-    prepared = replace(prepared, config=config)
+    prepared = with_norms_decided(replace(prepared, config=config))
     if config.recipe == "classic":
         return prepared
     return replace(prepared, plan=with_pass(prepared, backends))
+
+
+def with_norms_decided(prepared: Prepared) -> Prepared:
+    """Whether BatchNorm's statistics stay, where it was not asked; said in the plan's notes."""
+    config, plan = prepared.config, prepared.plan
+    if config.freeze_norms is not None:
+        return prepared
+    images = plan.micro_batch.value
+    small = prepared.weights is not None and images < LEAST_IMAGES_FOR_STATISTICS
+    note = (
+        f"BatchNorm keeps its pretrained statistics: {images} images of a pass are too few for "
+        "new ones (--freeze-norms False lets them go)."
+    )
+    return replace(
+        prepared,
+        config=replace(config, freeze_norms=small),
+        plan=replace(plan, notes=(*plan.notes, note)) if small else plan,
+    )
 
 
 def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> TrainConfig:
