@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lacewing.config import TrainConfig
 from lacewing.data.chance import ERASING, TRIVIAL, uniforms
 from lacewing.data.erasing import COLUMNS as ERASING_COLUMNS
 from lacewing.data.erasing import draw_boxes
@@ -48,6 +49,21 @@ class AugmentConfig:
     """Parameter of the Beta distribution by which images are blended; 0 is off."""
     cutmix: float = 0.0
     """The same for images that are pasted into others."""
+
+
+def augment_of(config: TrainConfig) -> AugmentConfig:
+    """How training images are varied."""
+    return AugmentConfig(
+        enabled=config.augment,
+        rotation=config.rotation,
+        flip=config.flip,
+        color_jitter=config.color_jitter,
+        min_crop=config.min_crop,
+        trivial=config.trivial_augment,
+        erasing=config.erasing,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lacewing.config import TrainConfig
-from lacewing.data.augment import AugmentConfig
+from lacewing.data.augment import augment_of
 from lacewing.data.index import ImageIndex
 from lacewing.data.loader import EvalLoader, Loading, TrainLoader
 from lacewing.data.pixels import PixelStore
@@ -165,22 +165,11 @@ def open_loaders(
         )
 
     training, validation = index.split("train"), index.split("val")
-    augment = AugmentConfig(
-        enabled=config.augment,
-        rotation=config.rotation,
-        flip=config.flip,
-        color_jitter=config.color_jitter,
-        min_crop=config.min_crop,
-        trivial=config.trivial_augment,
-        erasing=config.erasing,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-    )
     return (
         TrainLoader(
             training,
             store(training, plan.image_size.value),
-            augment,
+            augment_of(config),
             batch_size=plan.batch.value,
             seed=config.seed,
             loading=loading,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lacewing.config import TrainConfig
-from lacewing.data.augment import AugmentConfig
+from lacewing.data.augment import augment_of
 from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
 from lacewing.data.loader import Loading, TrainLoader
@@ -47,21 +47,6 @@ class Sample:
     """Per image, in one thread."""
     augment_seconds: float
     """Per image, in the thread that trains."""
-
-
-def augment_of(config: TrainConfig) -> AugmentConfig:
-    """How training images are varied."""
-    return AugmentConfig(
-        enabled=config.augment,
-        rotation=config.rotation,
-        flip=config.flip,
-        color_jitter=config.color_jitter,
-        min_crop=config.min_crop,
-        trivial=config.trivial_augment,
-        erasing=config.erasing,
-        mixup=config.mixup,
-        cutmix=config.cutmix,
-    )
 
 
 def set_up(
