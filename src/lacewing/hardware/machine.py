@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lacewing.store.atomic import write_text
+
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 """Every precision a step can run in. tf32 is fp32 storage with TF32 matrix products."""
 
@@ -93,7 +95,7 @@ class Machine:
 
     def save(self, path: Path) -> None:
         """Write `machine.json`."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Machine":

@@ -125,8 +125,24 @@ def open_run(folder: Path) -> Run:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write JSON atomically; a list without lists or objects in it is one line."""
+    write_text(path, laid_out(value) + "\n")
+
+
+def laid_out(value: Any, margin: str = "") -> str:
+    """JSON that is easy to read and no longer than it must be: a matrix has a line per row."""
+    within = margin + "  "
+    if isinstance(value, dict) and value:
+        # a key goes through `dumps` with its value, which also tells how other types are spelt
+        rows = [
+            json.dumps({key: 0}, ensure_ascii=False)[1:-2] + laid_out(inner, within)
+            for key, inner in value.items()
+        ]
+        return "{\n" + ",\n".join(within + row for row in rows) + f"\n{margin}}}"
+    if isinstance(value, list | tuple) and any(isinstance(i, dict | list | tuple) for i in value):
+        rows = [laid_out(inner, within) for inner in value]
+        return "[\n" + ",\n".join(within + row for row in rows) + f"\n{margin}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_json(path: Path) -> Any:

@@ -1,7 +1,9 @@
 """Begin a run folder, and put a run back to where it stood."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from lacewing import console
@@ -38,7 +40,8 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     run = create_run(prepared)
     with replacing(run.asked) as temporary:  # first and whole: `clear_way` goes by it
         save_config(prepared.asked, temporary)
-    save_config(prepared.config, run.config)
+    with replacing(run.config) as temporary:
+        save_config(prepared.config, temporary)
     prepared.machine.save(run.machine)
     write_json(run.dataset, prepared.index.summary())
     prepared.index.save(run.index)
@@ -69,30 +72,42 @@ def run_folder(output: Path, name: str) -> Path:
     return output / "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise RunError for a run folder that is there already."""
-    if folder.exists():
+def create_run(prepared: Prepared) -> Run:
+    """A new folder `<output>/<date>-<data>-<model>`, or `--name`. Raises RunError."""
+    config = prepared.config
+    stem = config.name or "-".join(
+        (f"{datetime.now():%Y%m%d-%H%M%S}", prepared.index.name, prepared.info.name)
+    )
+    names = count_up(stem) if config.name is None else iter((stem,))
+    made = next(filter(make_folder, (run_folder(config.output, name) for name in names)), None)
+    if made is None:
+        folder = run_folder(config.output, stem)
         raise RunError(
             f"The run folder {folder} exists already: choose another --name, or go on with it by "
             f"`lacewing resume {folder}`."
         )
+    return Run(made)
 
 
-def create_run(prepared: Prepared) -> Run:
-    """A new folder `<output>/<date>-<data>-<model>`, or `--name`. Raises RunError."""
-    config = prepared.config
-    name = config.name or "-".join(
-        (f"{datetime.now():%Y%m%d-%H%M%S}", prepared.index.name, prepared.info.name)
-    )
-    folder = run_folder(config.output, name)
-    refuse_existing(folder)
+def count_up(stem: str) -> Iterator[str]:
+    """`stem`, `stem-2`, `stem-3` and so on: several runs may begin in one second."""
+    yield stem
+    yield from (f"{stem}-{number}" for number in count(2))
+
+
+def make_folder(folder: Path) -> bool:
+    """Make a run's folder; False if there is one already. Raises RunError."""
     try:
         folder.mkdir(parents=True)
+    except FileExistsError:
+        if folder.parent.is_dir():
+            return False
+        reason = "a file is in the way"
     except OSError as error:
-        raise RunError(
-            f"The run folder {folder} can't be made ({error.strerror}): choose another --output."
-        ) from None
-    return Run(folder)
+        reason = error.strerror or str(error)
+    else:
+        return True
+    raise RunError(f"The run folder {folder} can't be made ({reason}): choose another --output.")
 
 
 def reopen(

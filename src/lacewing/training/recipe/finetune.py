@@ -14,6 +14,7 @@ from lacewing.hardware.machine import Machine
 from lacewing.planning.document import save_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.memory import choose_pixels
+from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.recipe.length import Length, choose_length
 from lacewing.training.recipe.size import Speed
@@ -103,7 +104,8 @@ def open_finetuning(
     """A session that goes on with this one's weights and its best model so far."""
     config = tuned(session.config, session.preprocessing.image_size, length)
     plan = replanned(session, config, length)
-    save_config(config, session.run.config)
+    with replacing(session.run.config) as temporary:
+        save_config(config, temporary)
     save_plan(plan, session.run.plan)
     opened = open_session(
         session.run, config, plan, session.index, session.info, None, session.events, backends
