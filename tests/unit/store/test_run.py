@@ -1,8 +1,38 @@
-"""Lines of JSON: whole, or passed over."""
+"""JSON files: easy to read and short; lines of JSON: whole, or passed over."""
+
+import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lacewing.store.run import append_line, read_lines
+from lacewing.store.run import append_line, laid_out, read_lines
+
+KEYS = st.text(max_size=5) | st.integers() | st.booleans() | st.none()
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@given(value=VALUES)
+def test_what_is_laid_out_says_what_json_says(value):
+    assert json.loads(laid_out(value)) == json.loads(json.dumps(value))
+
+
+def test_a_matrix_has_a_line_per_row():
+    expected = """\
+{
+  "matrix": [
+    [1, 0, 3],
+    [4, 5, 6]
+  ],
+  "names": ["ä", "b"],
+  "none": {}
+}"""
+    value = {"matrix": ((1, 0, 3), [4, 5, 6]), "names": ["ä", "b"], "none": {}}
+    assert laid_out(value) == expected
 
 
 @pytest.mark.parametrize("cut", [1, 5, 9, 12])

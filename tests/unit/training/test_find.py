@@ -1,13 +1,14 @@
 """Which run `--resume auto` goes on with."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
 from lacewing import api
 from lacewing.errors import RunError
 from lacewing.store.run import Run, read_lines
-from lacewing.training.begin import refuse_existing, run_folder
+from lacewing.training.begin import run_folder
 from lacewing.training.find import clear_way, find_unfinished
 from lacewing.training.loop import train
 
@@ -34,11 +35,29 @@ def test_a_name_without_a_checkpoint_is_set_aside(begun, small):
     folder = run_folder(config.output, "mine")
     clear_way(replace(config, seed=5))
     with pytest.raises(RunError, match="exists already"):
-        refuse_existing(folder)
+        begun(name="mine")
     clear_way(config)
-    refuse_existing(folder)
+    assert not folder.exists()
     assert Run(folder.with_name("mine-killed-1")).config.is_file()
     assert session.run.folder == folder
+
+
+def test_runs_of_one_second_have_folders_of_their_own(begun, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 5, 1, 12, 0, 0)
+
+    monkeypatch.setattr("lacewing.training.begin.datetime", Clock)
+    names = [begun().run.folder.name for _ in range(3)]
+    assert names == [f"20260501-120000-photos-test_resnet{end}" for end in ("", "-2", "-3")]
+
+
+def test_a_file_in_the_way_of_the_output_is_named(begun, tmp_path):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(RunError, match="choose another --output"):
+            begun(output=output)
 
 
 def test_the_same_command_goes_on_and_then_begins_anew(small, monkeypatch):
