@@ -18,6 +18,7 @@ from lacewing.config import TrainConfig, with_recipe
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.sample import draw_sample
+from lacewing.data.subset import times_larger
 from lacewing.deploy.predict import Predictor, load_predictor
 from lacewing.hardware.describe import short_rows, verdict
 from lacewing.hardware.machine import Machine
@@ -25,6 +26,7 @@ from lacewing.planning.document import plan_rows
 from lacewing.planning.plan import Plan
 from lacewing.results.evaluate import Judged
 from lacewing.results.finish import evaluate_run, finish, report, show_answer
+from lacewing.results.projection import project_forecast
 from lacewing.store.run import Run, open_run, read_json
 from lacewing.training.begin import begin, reopen
 from lacewing.training.find import clear_way, find_done, find_run, find_unfinished
@@ -34,6 +36,7 @@ from lacewing.training.session import Session
 from lacewing.training.setup import Prepared, prepare
 from lacewing.training.signals import interrupt_on_signals
 from lacewing.training.trial import show_trial, with_trial
+from lacewing.values import format_seconds
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,17 @@ def show(prepared: Prepared) -> None:
         console.note(note)
     if prepared.config.recipe == "classic" or prepared.config.explain:
         show_trial(prepared.plan, prepared.config.explain)  # a recipe knows its epochs later
+        show_all_images(prepared)
+
+
+def show_all_images(prepared: Prepared) -> None:
+    """What the run would take without --sample, where there is one and the trial has timed it."""
+    times, measured = times_larger(prepared.index), prepared.plan.measured
+    if times is None or measured is None:
+        return
+    seconds = project_forecast(measured.forecast, times)
+    if seconds is not None:
+        console.pairs((("all images", f"the run would take about {format_seconds(seconds)}"),))
 
 
 def show_machine(machine: Machine) -> None:

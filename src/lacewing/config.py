@@ -87,6 +87,10 @@ class TrainConfig:
     """Share of the training images that becomes the validation split, where none is given."""
     test_share: Annotated[float, number(at_least=0, below=1)] = 0.15
     """Share of all images that becomes the test split, where none is given."""
+    sample: Annotated[float | None, number(above=0, at_most=1, optional=True)] = None
+    """A quick look: this share of each class's training and validation images, as in 0.1."""
+    min_per_class: Annotated[int | None, whole(at_least=1, optional=True)] = None
+    """Least images of a class in a --sample; 10 if not given."""
 
     model: Annotated[str, text(metavar="NAME"), Short("-mn")] = "efficientnet_lite0"
     """Network: a classic name (resnet, fpn, ...) or any timm name; see `lacewing models`."""
@@ -291,6 +295,11 @@ def check_together(config: TrainConfig) -> None:
     refuse(
         config.batch_size == "auto" and not config.trial,
         "--batch-size auto is measured, but --trial is False: leave that out, or name a size.",
+    )
+    refuse(
+        config.min_per_class is not None and config.sample is None,
+        "--min-per-class is the least of a --sample, which is not given: give both, as in "
+        "--sample 0.1 --min-per-class 10.",
     )
     refuse(
         config.val_share + config.test_share >= 1,

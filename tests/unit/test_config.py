@@ -89,6 +89,7 @@ def test_a_python_call_and_a_replacement_are_checked_too():
         ({"warmup_epochs": 3, "epochs": 3}, "--warmup-epochs 3 must be below --epochs 3"),
         ({"nesterov": True}, "but --optimizer is adamw"),
         ({"nesterov": True, "optimizer": "SGD", "momentum": 0}, "needs a --momentum above 0"),
+        ({"min_per_class": 5}, "is the least of a --sample, which is not given"),
         ({"val_share": 0.5, "test_share": 0.5}, "leave no image"),
         ({"augment": False, "mixup": 0.2, "erasing": 0.1}, "--erasing and --mixup vary"),
     ],

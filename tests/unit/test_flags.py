@@ -20,6 +20,8 @@ VALUES = {
     "images": "there/images",
     "val_share": "0.2",
     "test_share": "0.1",
+    "sample": "0.1",
+    "min_per_class": "20",
     "model": "resnet",
     "pretrained": "no",
     "weights": "w.safetensors",

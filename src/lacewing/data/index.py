@@ -122,6 +122,7 @@ class ImageIndex:
             "excluded_reasons": dict(Counter(one.reason for one in self.excluded).most_common()),
             "notes": list(self.notes),
             "fingerprint": self.fingerprint(),
+            **({"whole": self.details["whole"]} if "whole" in self.details else {}),
         }
 
     def save(self, path: Path) -> None:

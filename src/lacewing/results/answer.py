@@ -59,6 +59,13 @@ def context(pieces: Pieces) -> list[str]:
     if missed:
         plural = "class is" if len(missed) == 1 else "classes are"
         sentences.append(f"{len(missed)} {plural} never recognised (see the classes below).")
+    whole = pieces.dataset.get("whole")
+    if whole:
+        used = pieces.dataset["images"]["train"]
+        sentences.append(
+            f"This is a quick look: {used:,} of {whole['train']:,} training images were used; "
+            "expect more of all of them."
+        )
     if pieces.split == "val":
         sentences.append(
             "These are the images the best epoch was chosen on: expect a little less on new ones."
@@ -107,6 +114,7 @@ def facts(pieces: Pieces) -> list[tuple[str, str]]:
         ("Training", _training(pieces)),
         ("Speed", _speed(pieces)),
         ("Forecast", _forecast(pieces)),
+        ("On all images", on_all_images(pieces)),
         ("Decided", _decided(pieces)),
     ]
     return [row for row in rows if row[1]]
@@ -181,6 +189,16 @@ def _forecast(pieces: Pieces) -> str:
     if memory and peak:
         parts.append(f"{format_bytes(memory)} of memory expected, {format_bytes(peak)} taken")
     return "; ".join(parts)
+
+
+def on_all_images(pieces: Pieces) -> str:
+    """What the same run without --sample would take; "" for a run that had all images."""
+    found = pieces.results.get("all_images")
+    if not found:
+        return ""
+    training = format_seconds(found["training_seconds"])
+    judging = format_seconds(found["judging_seconds"])
+    return f"the same stages and epochs would take about {training}, and the judging {judging}"
 
 
 def _decided(pieces: Pieces) -> str:

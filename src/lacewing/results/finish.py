@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from lacewing import console
 from lacewing.data.index import ImageIndex
+from lacewing.data.subset import times_larger
 from lacewing.engine.execution import Execution
 from lacewing.errors import DataError, DeviceError
 from lacewing.hardware.backends import backend_for
@@ -20,9 +22,11 @@ from lacewing.planning.document import load_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
+from lacewing.results import answer
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.figures import curves_png
 from lacewing.results.pieces import read_pieces
+from lacewing.results.projection import project
 from lacewing.results.report import write_report
 from lacewing.store.run import Run, read_lines
 from lacewing.training.loop import Ending
@@ -37,13 +41,18 @@ def finish(session: Session, ending: Ending) -> Judged | None:
     run, index = session.run, session.index
     model = best_model(session)
     record(run, {"training": summary(session, ending), "command": command_line()})
-    tested = None
+    tested, seconds = None, {}
     for split in ("val", "test") if session.config.evaluate else ():
         rows = index.split(split)
         if len(rows):
+            started = time.perf_counter()
             judged = judge(model, rows, f"judging on the {split} split")
             write_split(run, split, judged)
+            seconds[split] = time.perf_counter() - started
             tested = judged if split == "test" else tested
+    times = times_larger(index)
+    if times is not None:
+        record(run, {"all_images": project(read_lines(run.metrics), seconds, times)})
     session.events.record("finished", ending.reason)
     report(run)
     return tested
@@ -175,4 +184,6 @@ def show_answer(run: Run, judged: Judged | None) -> None:
                 ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
             )
         )
-    console.pairs((("run folder", str(run.folder)), ("report", str(run.report))))
+    whole = answer.on_all_images(read_pieces(run))
+    rows = [("on all images", whole)] if whole else []
+    console.pairs([*rows, ("run folder", str(run.folder)), ("report", str(run.report))])

@@ -11,6 +11,7 @@ from lacewing.data.open import open_images
 from lacewing.data.pixel_place import pixel_limit
 from lacewing.data.pixels import kept_bytes
 from lacewing.data.sample import draw_sample
+from lacewing.data.subset import MIN_PER_CLASS, draw_subset
 from lacewing.engine.optimizers import find_optimizer, optimizer_advice
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, parse_address
@@ -80,7 +81,7 @@ def find_images(config: TrainConfig, machine: Machine) -> ImageIndex:
     """The data set with its splits; shows progress while it is scanned."""
     assert config.data is not None
     with console.progress("reading the images") as update:
-        return open_images(
+        index = open_images(
             config.data,
             data_root=config.data_root,
             images=config.images,
@@ -91,6 +92,9 @@ def find_images(config: TrainConfig, machine: Machine) -> ImageIndex:
             progress=update,
             draw_sample=draw_sample,
         )
+    if config.sample is None:
+        return index
+    return draw_subset(index, config.sample, config.min_per_class or MIN_PER_CLASS, config.seed)
 
 
 def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index: ImageIndex) -> Job:

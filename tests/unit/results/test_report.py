@@ -192,3 +192,14 @@ def test_the_same_folder_gives_the_same_report(make_run):
 def test_needs_no_torch():
     code = "import sys, lacewing.results.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_run_on_a_sample_says_so_and_what_all_images_would_take(make_run):
+    run = make_run(CLASSES)
+    assert "quick look" not in read(run)
+    write_json(run.dataset, read_json(run.dataset) | {"whole": {"train": 450950, "val": 75080}})
+    times = {"training_seconds": 14000.0, "judging_seconds": 30.0}
+    write_json(run.results, read_json(run.results) | {"all_images": times})
+    text = read(run)
+    assert "45,095 of 450,950 training images were used" in text
+    assert "would take about 3 h 53 min, and the judging 30 s" in text
