@@ -24,6 +24,7 @@ from lacewing.fields import (
     whole,
     whole_or_auto,
 )
+from lacewing.parsing import parse_yaml
 from lacewing.values import nearest
 
 SECTIONS = {
@@ -366,15 +367,9 @@ def _metadata(name: str, kind: type) -> Any:
 def load_config(file: Path) -> dict[str, Any]:
     """The fields that a YAML file sets. Raises ConfigError for anything else than that."""
     try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {file}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file {file} can't be read: {error}.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise ConfigError(f"The configuration file {file} is not valid YAML{where}.") from None
+        loaded = parse_yaml(text_of(file))
+    except ValueError as error:
+        raise ConfigError(f"The configuration file {file} is {error}.") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -388,6 +383,16 @@ def load_config(file: Path) -> dict[str, Any]:
             raise ConfigError(f"The configuration file {file} sets an unknown field {key!r}{hint}")
         result[name] = value
     return result
+
+
+def text_of(file: Path) -> str:
+    """A configuration file's text. Raises ConfigError."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration file {file}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {file} can't be read: {error}.") from None
 
 
 def save_config(config: TrainConfig, file: Path) -> None:

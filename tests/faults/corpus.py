@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 SIZE = (48, 36)
 Content = tuple[bytes, bool]
@@ -116,6 +116,33 @@ def damaged() -> dict[str, Content]:
     }  # fmt: skip
 
 
+def heic() -> bytes:
+    """The beginning of a phone's photo; Pillow reads them with a plugin only."""
+    kind = b"ftypheic" + bytes(4) + b"mif1heic"
+    return struct.pack(">I", 4 + len(kind)) + kind + chunk(b"meta", bytes(40))
+
+
+def deep_colour() -> bytes:
+    """A PNG of 16 bits per channel, which Pillow reads and can't write."""
+    header = struct.pack(">IIBBBBB", *SIZE, 16, 2, 0, 0, 0)
+    pixels = np.random.default_rng(3).integers(0, 256, (SIZE[1], SIZE[0] * 6), dtype=np.uint8)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def newer_formats() -> dict[str, Content]:
+    """AVIF and JPEG 2000 where this Pillow has them, and HEIC."""
+    found = {"phone.jpg": (heic(), False)}
+    for kind, feature, suffix in (("AVIF", "avif", "avif"), ("JPEG2000", "jpg_2000", "jp2")):
+        if features.check(feature):
+            whole = saved(picture(), kind)
+            found[f"whole.{suffix}"] = (whole, True)
+            found[f"half.{suffix}"] = (whole[: len(whole) // 2], False)
+            found[f"begun.{suffix}"] = (whole[:14], False)
+    return found
+
+
 def odd() -> dict[str, Content]:
     """Unusual, and fine."""
     upside_down = Image.Exif()
@@ -136,6 +163,7 @@ def odd() -> dict[str, Content]:
         "palette.png": (saved(transparent, "PNG", transparency=0), True),
         "black and white.png": (saved(picture("1"), "PNG"), True),
         "16 bits.png": (saved(deep, "PNG"), True), "real.tif": (saved(real, "TIFF"), True),
+        "deep colour.png": (deep_colour(), True),
         "with alpha.png": (saved(picture("RGBA"), "PNG"), True),
         "grey with alpha.png": (saved(picture("LA"), "PNG"), True),
         "animated.gif": (saved(frames[0], "GIF", save_all=True, append_images=frames[1:]), True),
@@ -152,7 +180,7 @@ def odd() -> dict[str, Content]:
 
 
 MAKERS: tuple[Callable[[], dict[str, Content]], ...] = (
-    truncated_jpegs, truncated_others, no_images, bombs, damaged, odd,
+    truncated_jpegs, truncated_others, no_images, bombs, damaged, newer_formats, odd,
 )  # fmt: skip
 
 

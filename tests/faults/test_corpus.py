@@ -10,6 +10,7 @@ from lacewing.data.pixels import load_pixels
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.rgb import UnreadableImageError
 from lacewing.data.scan import Scanned, look_at
+from lacewing.deploy.predict import load_predictor
 
 from .corpus import corpus
 
@@ -53,3 +54,13 @@ def test_as_a_data_set_the_sound_ones_are_trained_on(tmp_path):
     assert len(left_out) == 2 * (len(CORPUS) - len(sound))
     assert all(one.reason for one in index.excluded)
     json.dumps(index.summary())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore:Image size")
+def test_a_model_names_the_sound_ones_and_says_why_not_the_others(finished_run, tmp_path):
+    files = []
+    for name, (content, _) in CORPUS.items():
+        files.append(tmp_path / name)
+        files[-1].write_bytes(content)
+    told = load_predictor(finished_run.folder, "cpu").predict(files)
+    assert [one.error is None for one in told] == [readable for _, readable in CORPUS.values()]

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -15,13 +16,15 @@ from safetensors.torch import save_file
 from lacewing.config import TrainConfig, load_config
 from lacewing.data.index import ImageIndex
 from lacewing.data.layouts import recognise
+from lacewing.data.shards import read_label
+from lacewing.deploy.predict import load_predictor
 from lacewing.errors import UserError
 from lacewing.hardware.machine import Machine
 from lacewing.models.bundle import load_model
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import read_weights_file
 from lacewing.planning.document import load_plan
-from lacewing.store.run import Run, read_lines
+from lacewing.store.run import Run, read_json, read_lines
 from lacewing.training.checkpoint import load_checkpoint, save_checkpoint
 from lacewing.training.state import Progress, Snapshot
 
@@ -73,6 +76,45 @@ def test_configurations_and_plans(tmp_path, content):
         load_plan(file)
 
 
+DEEP = "[" * 100_000
+LAUGHS = "a: &a [x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 12)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("content", [DEEP[:5000], LAUGHS + "epochs: *i", "decisions: &a {b: *a}"])
+def test_yaml_that_grows_when_it_is_read(tmp_path, content):
+    file = tmp_path / "file.yaml"
+    file.write_text(content)
+    for read in (load_config, load_plan):
+        with pytest.raises(UserError) as refusal:
+            read(file)
+        assert len(str(refusal.value)) < 500
+
+
+def test_json_that_is_nested_without_end(tmp_path):
+    folder = save_checkpoint(Run(tmp_path), snapshot())
+    (folder / "manifest.json").write_text(DEEP)
+    with pytest.raises(UserError):
+        load_checkpoint(Run(tmp_path))
+    file = tmp_path / "file.json"
+    file.write_text(DEEP)
+    with pytest.raises(UserError):
+        read_json(file)
+    assert list(read_lines(file)) == []
+    save_file({"w": torch.zeros(1)}, tmp_path / "m.safetensors", metadata={"lacewing": DEEP})
+    with pytest.raises(UserError):
+        load_model(tmp_path / "m.safetensors")
+    table = pa.table({"path": ["a"]}).replace_schema_metadata({"lacewing.index": DEEP})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(UserError):
+        ImageIndex.load(file)
+    with pytest.raises(UserError):
+        read_label(DEEP.encode(), "json", "a.json in a.tar")
+
+
 @FAST
 @given(fields=st.dictionaries(st.sampled_from(list(vars(TrainConfig()))), JSON, max_size=4))
 def test_any_value_of_a_field(fields):
@@ -107,6 +149,7 @@ def hostile_safetensors(header: bytes, rest: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + rest
 
 
+TEST_RESNET = find_model("test_resnet")
 HEADERS = st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode())
 LENGTHS = st.sampled_from([0, 1, 2**31, 2**63, 2**64 - 1])
 
@@ -122,7 +165,7 @@ def test_model_files_of_any_bytes(tmp_path, content):
     with pytest.raises(UserError):
         load_model(file)
     with pytest.raises(UserError):
-        read_weights_file(file, find_model("test_resnet"))
+        read_weights_file(file, TEST_RESNET)
 
 
 RECORDS = JSON.map(json.dumps) | st.text(st.characters(codec="utf-8"), max_size=40)
@@ -137,7 +180,7 @@ def test_model_files_of_any_fields(tmp_path, record):
     file = tmp_path / "model.safetensors"
     save_file({"w": torch.zeros(1)}, file, metadata={"lacewing": record})
     with pytest.raises(UserError):
-        load_model(file)
+        load_predictor(file, "cpu")
 
 
 def test_a_model_file_with_a_pickle_runs_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -59,8 +60,33 @@ def build_index(
         layout=listing.layout,
         class_ids=classes.ids,
         excluded=repeated + broken,
-        notes=notes + _count_note(broken),
+        notes=notes + outside_note(listing.root, entries) + _count_note(broken),
     )
+
+
+def outside_note(root: Path, entries: list[Entry]) -> tuple[str, ...]:
+    """What to say of images that a list names outside the data set's folder.
+
+    They are used: a list may lie apart from its images. But somebody else's list could name
+    any picture of this machine, and the report shows pictures.
+    """
+    outside = [entry.path for entry in entries if leads_out(entry.path)]
+    if not outside:
+        return ()
+    return (
+        f"{len(outside)} of the images lie outside {root}, the first one is "
+        f"{printable(outside[0])}: make sure that they are meant.",
+    )
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path of a list is absolute or climbs out of the folder it counts from."""
+    depth = 0
+    for part in path.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
+        if depth < 0:
+            return True
+    return Path(path).is_absolute()
 
 
 def printable(path: str) -> str:
@@ -91,9 +117,9 @@ def split_notes(index: ImageIndex) -> ImageIndex:
     notes: list[str] = []
     if unseen.any():
         names = [name for name, is_unseen in zip(index.classes, unseen, strict=True) if is_unseen]
+        have = "classes have" if len(names) > 1 else "class has"
         notes.append(
-            f"{len(names)} classes have no training image and can't be learnt: "
-            f"{', '.join(names[:5])}."
+            f"{len(names)} {have} no training image and can't be learnt: {', '.join(names[:5])}."
         )
     notes += [f"The {split} split is empty." for split in SPLITS if not counts[split].any()]
     return replace(index, notes=index.notes + tuple(notes))

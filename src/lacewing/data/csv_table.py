@@ -70,7 +70,8 @@ def _rows(file: Path, limit: int | None = None) -> list[tuple[int, list[str]]]:
     lines = read_text(file).split("\n")
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
+    # strict: a quote that is never closed would take the rest of the file for one label
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
     rows = []
     try:
         for row in reader:

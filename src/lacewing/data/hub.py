@@ -7,7 +7,6 @@ after that a batch of any order is read by offset. A hub data set is streamed th
 """
 
 import importlib
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from lacewing.data.shard_writer import ShardWriter
 from lacewing.data.shards import split_of
 from lacewing.errors import DataError, MissingExtraError
+from lacewing.parsing import parse_json
 
 Progress = Callable[[int, int], None]
 PREFIX = "hub:"
@@ -103,6 +103,15 @@ def fill(target: Path, open_source: Callable[[], Source], progress: Progress | N
     return target
 
 
+def names_of(schema: pa.Schema, label: str) -> tuple[str, ...]:
+    """The classes' names by number, as Hugging Face's library leaves them; () if it did not."""
+    try:
+        described = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return tuple(map(str, described["info"]["features"][label]["names"]))
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
 def read_parquet(files: list[Path], folder: Path) -> Source:
     """The rows of parquet files that hold images. Raises DataError if they don't."""
     try:
@@ -112,9 +121,7 @@ def read_parquet(files: list[Path], folder: Path) -> Source:
         raise DataError(f"A parquet file in {folder} can't be read: {str(error)[:120]}.") from None
     image = _first(IMAGE_COLUMNS, schema.names, str(folder))
     label = _first(LABEL_COLUMNS, schema.names, str(folder))
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = described.get("info", {}).get("features", {})
-    names = tuple(features.get(label, {}).get("names", ()))
+    names = names_of(schema, label)
 
     def rows() -> Iterator[Row]:
         for file in files:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lacewing.errors import DataError
+from lacewing.parsing import parse_json
 from lacewing.store.atomic import replacing
 from lacewing.values import MIB
 
@@ -143,7 +144,7 @@ class ImageIndex:
         """What `save` wrote. Raises DataError if the file is missing, damaged or another."""
         try:
             table = _open_table(path)
-            extra = json.loads((table.schema.metadata or {})[METADATA_KEY])
+            extra = parse_json((table.schema.metadata or {})[METADATA_KEY])
             if extra.pop("version") != VERSION:
                 raise ValueError("it was written by another version")
             table = table.replace_schema_metadata(None).cast(SCHEMA)

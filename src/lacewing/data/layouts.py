@@ -90,8 +90,9 @@ def _table_listing(files: list[Path], entries: list[Entry], root: Path) -> Listi
 
 def split_folders(folder: Path, _images: Path | None) -> Listing | None:
     """`train`, `val|valid|validation`, `test`, each with a folder per class."""
-    splits = [sub for sub in subfolders(folder) if sub.name.lower() in SPLIT_WORDS]
-    if not any(SPLIT_WORDS[sub.name.lower()] == "train" for sub in splits):
+    folders = subfolders(folder)
+    splits = [sub for sub in folders if sub.name.lower() in SPLIT_WORDS]
+    if not splits:
         return None
     entries: list[Entry] = []
     used, notes = [], []
@@ -111,6 +112,12 @@ def split_folders(folder: Path, _images: Path | None) -> Listing | None:
             keys = class_of_paths(inside)
             entries += [Entry(f"{sub.name}/{p}", keys[p], split) for p in inside]
     if not any(entry.split == "train" for entry in entries):
+        if entries and len(splits) == len(folders):
+            raise DataError(
+                f"{folder} has no training images, only {', '.join(used)}: put some into "
+                f"{folder / 'train'}, in a folder per class, or name {folder / used[0]} to split "
+                "its images anew."
+            )
         return None
     names, name_notes = find_names(folder, {entry.key for entry in entries})
     kind = f"split folders ({', '.join(used)}) with {_kind_of(entries)}"

@@ -15,6 +15,8 @@ IMAGE_SUFFIXES = frozenset(
         *(".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm"),
     )
 )
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+"""What Pillow can't read without a plugin."""
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
 SYSTEM_FOLDERS = frozenset(("__macosx", "@eadir", "$recycle.bin"))
 
@@ -130,4 +132,8 @@ def passed_over(others: Counter[str]) -> tuple[str, ...]:
     if not others:
         return ()
     kinds = ", ".join(suffix for suffix, _ in others.most_common(4))
-    return (f"{others.total()} files that are no images ({kinds}) were passed over.",)
+    note = f"{others.total()} files that are no images ({kinds}) were passed over."
+    photos = sum(others[suffix] for suffix in HEIF_SUFFIXES)
+    if photos:
+        note += f" {photos} of them are a phone's HEIC photos: convert them to JPEG to use them."
+    return (note,)

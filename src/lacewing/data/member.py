@@ -7,6 +7,7 @@ be remembered, so an index of members can be saved, resumed from and read by any
 import io
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,16 +38,30 @@ def as_member(path: str | Path) -> Member | None:
 
 
 def open_image(path: str | Path) -> io.BufferedReader | io.BytesIO:
-    """A file, or a member of a tar file, open for reading. Raises OSError if it isn't whole."""
+    """A file, or a member of a tar file, open for reading.
+
+    Raises OSError if it isn't whole, or is none: a pipe would be waited for without end.
+    """
     member = as_member(path)
     if member is None:
-        return Path(path).open("rb")
-    with member.archive.open("rb") as file:
+        return open_regular(Path(path))
+    with open_regular(member.archive) as file:
         file.seek(member.start)
         content = file.read(member.size)
     if len(content) < member.size:
         raise OSError("truncated")
     return io.BytesIO(content)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A regular file, open for reading; raises OSError for anything else, without waiting."""
+    # without O_NONBLOCK a pipe that nobody writes into is waited for; Windows has no such flag
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError("not a file")
 
 
 def stat_image(path: str | Path) -> os.stat_result:

@@ -6,7 +6,6 @@ or in a field of the .json, else it is the folder that the member lies in.
 https://github.com/webdataset/webdataset
 """
 
-import json
 import re
 import tarfile
 from collections import defaultdict
@@ -17,6 +16,7 @@ from pathlib import Path
 from lacewing.data.listing import IMAGE_SUFFIXES, SPLIT_WORDS, Entry, is_system
 from lacewing.data.member import member_path
 from lacewing.errors import DataError
+from lacewing.parsing import parse_json
 
 LABEL_SUFFIXES = ("cls", "cls.txt", "label", "class", "target")
 JSON_FIELDS = ("label", "cls", "class", "target", "class_name", "category")
@@ -109,7 +109,7 @@ def read_label(content: bytes, suffix: str, where: str) -> str | None:
         text = content.decode("utf-8").strip()
         if suffix != "json":
             return text or None
-        fields = json.loads(text)
+        fields = parse_json(text)
     except ValueError:
         raise DataError(f"The label {where} is no text: it must be a class.") from None
     if not isinstance(fields, dict):

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lacewing.parsing import parse_json
 from lacewing.store.atomic import write_text
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -100,7 +101,7 @@ class Machine:
     @classmethod
     def load(cls, path: Path) -> "Machine":
         """Read `machine.json`; raises OSError, KeyError, TypeError or ValueError if it is none."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(parse_json(path.read_text(encoding="utf-8")))
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Machine":

@@ -1,6 +1,5 @@
 """What stands in a trained model's file beside its tensors."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from lacewing.data.preprocess import Preprocessing
 from lacewing.errors import RunError, WeightsError
+from lacewing.parsing import parse_json
 
 KEY = "lacewing"
 """Of the file's metadata; its value is JSON."""
@@ -51,8 +51,8 @@ def fields_in(file: Path) -> dict[str, Any] | None:
 def parsed(file: Path, record: str) -> dict[str, Any]:
     """The fields in a record's text. Raises WeightsError for anything else."""
     try:
-        fields = json.loads(record)
-    except (ValueError, RecursionError):
+        fields = parse_json(record)
+    except ValueError:
         fields = None
     if not isinstance(fields, dict):
         raise WeightsError(f"What {file} says of its model is damaged: copy the file anew.")

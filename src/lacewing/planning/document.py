@@ -7,6 +7,7 @@ from typing import Any, get_args
 import yaml
 
 from lacewing.errors import PlanError
+from lacewing.parsing import parse_yaml
 from lacewing.planning.decisions import DECISIONS
 from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
@@ -152,15 +153,15 @@ def _dump(part: dict[str, Any]) -> str:
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise PlanError(f"There is no plan file {path}.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise PlanError(f"The plan file {path} is not valid YAML{where}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"The plan file {path} can't be read: {error}.") from None
+    try:
+        document = parse_yaml(text)
+    except ValueError as error:
+        raise PlanError(f"The plan file {path} is {error}.") from None
     if not isinstance(document, dict) or not isinstance(document.get("decisions"), dict):
         raise PlanError(f"{path} is not a plan file: `lacewing plan` writes one.")
     if document.get("version") != VERSION:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lacewing.errors import RunError
 from lacewing.hardware.machine import Machine
+from lacewing.parsing import parse_yaml
 from lacewing.store.run import Run, read_json, read_lines
 
 Table = dict[str, Any]
@@ -70,11 +69,11 @@ def read_pieces(run: Run) -> Pieces:
 
 def _read_yaml(path: Path) -> Table:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path.parent} has no {path.name}: the run did not get that far.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{path} can't be read: {str(error).splitlines()[0]}.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} can't be read: {error}.") from None
     if not isinstance(document, dict):
         raise RunError(f"{path} can't be read: it holds no table.")
     return document

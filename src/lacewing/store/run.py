@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lacewing.errors import RunError
+from lacewing.parsing import parse_json
 from lacewing.store.atomic import write_text
 
 SCHEMA_VERSION = 1
@@ -148,7 +149,7 @@ def laid_out(value: Any, margin: str = "") -> str:
 def read_json(path: Path) -> Any:
     """Read JSON. Raises RunError naming the file if it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path.parent} has no {path.name}: the run did not get that far.") from None
     except (OSError, ValueError) as error:
@@ -175,7 +176,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in path.read_bytes().split(b"\n"):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue
         if isinstance(record, dict):

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lacewing.errors import RunError
+from lacewing.parsing import parse_json
 from lacewing.store.atomic import sync_file, sync_folder, write_text
 from lacewing.store.run import Run
 from lacewing.training.state import Snapshot
@@ -151,7 +152,7 @@ def read_checkpoint(folder: Path) -> Snapshot:
     """
     try:
         check_files(folder)
-        plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        plain = parse_json((folder / "state.json").read_text(encoding="utf-8"))
         parts = {
             name: load_file(file)
             for name in TENSORS
@@ -164,7 +165,7 @@ def read_checkpoint(folder: Path) -> Snapshot:
 
 def check_files(folder: Path) -> None:
     """Raise DamagedError if a file is not what the manifest says, RunError for another format."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise DamagedError(f"its {MANIFEST} names no files")
     if manifest.get("version") != VERSION:

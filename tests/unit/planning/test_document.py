@@ -133,7 +133,7 @@ def test_a_value_that_is_none_is_refused(file, name, value, words):
         ("version: 1", "version: 9", "version 9, and this lacewing reads version 1"),
         ("decisions:", "choices:", "is not a plan file"),
         ("version: 1", "version: [", r"not valid YAML \(line \d+\)"),
-        ("version: 1", "version: 2024-13-45", "can't be read"),
+        ("version: 1", "version: 2024-13-45", "not valid YAML"),
         ("notes: []", "notes: none", "notes must be a list"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 from lacewing.config import TrainConfig
 from lacewing.data.cache import cache_folder
 from lacewing.hardware.machine import Machine
+from lacewing.parsing import parse_json
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
@@ -51,7 +52,7 @@ def recall(key: str) -> Findings | None:
     """What was found for a question; None if nothing that can be read."""
     try:
         text = _file(key).read_text(encoding="utf-8")
-        return Findings.from_dict(json.loads(text))
+        return Findings.from_dict(parse_json(text))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -74,7 +75,7 @@ def remember_compile(model: str, address: str, seconds: float) -> None:
 
 def _costs() -> dict[str, Any]:
     try:
-        found = json.loads((_folder() / COSTS).read_text(encoding="utf-8"))
+        found = parse_json((_folder() / COSTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
