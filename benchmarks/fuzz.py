@@ -10,14 +10,20 @@ TARGET is one of: list table classes config plan index model checkpoint events s
 """
 
 import argparse
+import io
+import json
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import atheris
+import numpy as np
+from PIL import Image
+from safetensors.numpy import save
 
-with atheris.instrument_imports(include=["lacewing", "yaml", "json", "tarfile", "csv"]):
+with atheris.instrument_imports(include=["lacewing", "yaml"]):
     from lacewing.config import TrainConfig, load_config
     from lacewing.data.csv_table import read_csv
     from lacewing.data.index import ImageIndex
@@ -70,6 +76,47 @@ PROMISED = {"image": (OSError, UnreadableImageError), "events": ()}
 """What a reader may raise; a UserError where nothing is said."""
 
 
+def seeds(target: str) -> list[bytes]:
+    """Sound files to begin from; what is not text is made here."""
+    if target == "image":
+        return [saved(kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")]
+    if target == "shard":
+        return [tar({"a/0.png": saved("PNG"), "a/0.cls": b"1", "a/1.png": b"", "a/1.json": b"{}"})]
+    if target == "model":
+        record = json.dumps({"version": 1, "model": "resnet", "classes": ["a", "b"]})
+        return [save({"w": np.zeros(3, np.float32)}, metadata={"lacewing": record})]
+    return [text.encode() for text in TEXTS.get(target, ())]
+
+
+TEXTS = {
+    "list": ("a.jpg 0\nb c.jpg 12\n", '"a.jpg", 0\r\n', "\ufeff./a\\b.jpg;3\n"),
+    "table": ("path,label,split\na.jpg,ants,train\n", 'a.jpg;"be;es"\n', "file\tclass\nx\t1\n"),
+    "classes": ("1 rice leaf roller\n2 grub\n", "ants\nbees\n", "0: a\n1: b\n"),
+    "config": ("epochs: 3\nmodel: resnet\n", "data: &a x\nname: *a\n", "batch-size: 1e3\n"),
+    "plan": ("version: 1\ndecisions:\n  device:\n    value: cpu\n    reason: x\nnotes: []\n",),
+    "checkpoint": ('{"version": 1, "files": {"manifest.json": {"bytes": 1, "blake2b": ""}}}',),
+    "events": ('{"kind": "a", "message": "b"}\n[1]\n{"x": 1e9}\n',),
+}
+
+
+def saved(kind: str) -> bytes:
+    """A small picture."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((9, 7)).save(file, kind)
+    return file.getvalue()
+
+
+def tar(members: dict[str, bytes]) -> bytes:
+    """A tar file."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
 def main() -> None:
     """Fuzz one reader for the given time."""
     words = argparse.ArgumentParser(description=__doc__)
@@ -78,6 +125,10 @@ def main() -> None:
     given = words.parse_args()
     read, promised = READERS[given.target], PROMISED.get(given.target, (UserError,))
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for number, content in enumerate(seeds(given.target)):
+        (corpus / str(number)).write_bytes(content)
 
     def once(content: bytes) -> None:
         file = folder / "file"
@@ -88,7 +139,7 @@ def main() -> None:
             return
 
     limits = ["-timeout=10", "-rss_limit_mb=2048", f"-max_total_time={given.seconds}"]
-    atheris.Setup([sys.argv[0], *limits], once)
+    atheris.Setup([sys.argv[0], *limits, str(corpus)], once)
     atheris.Fuzz()
 
 

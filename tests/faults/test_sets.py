@@ -70,6 +70,7 @@ def test_nothing_is_written_outside(tmp_path):
     assert not Path("/tmp/lacewing-out.png").exists()
 
 
+@pytest.mark.slow
 def test_100_000_files_of_one_class(tmp_path):
     """Hard links, so that they take no room; most are of empty files, which are soon read."""
     root = folders(tmp_path / "set", ants=2, bees=2)
