@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_a_row_with_an_error(predictor, photo, tmp
 
 def test_only_unreadable_files_are_no_crash(predictor, tmp_path):
     (one,) = predictor.predict([tmp_path])
-    assert one.error == "Is a directory"
+    assert one.error == "not a file"
 
 
 def test_no_files_give_no_predictions(predictor):
