@@ -23,6 +23,10 @@ COMMANDS: dict[str, Command] = training.COMMANDS | tools.COMMANDS | data.COMMAND
 OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE)
 """Refusals of the system that can meet any file, and are no fault of lacewing."""
 
+MEMORY_PHRASES = ("out of memory", "allocate memory", "enough memory", "bad_alloc",
+                  "start new thread")  # fmt: skip
+"""How RuntimeErrors of torch, its libraries and Python say that no memory is left."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1, 2 for what was asked, 130 for Ctrl-C.
@@ -101,10 +105,23 @@ def sentence(error: Exception, words: list[str]) -> str:
     if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
         where = f" ({error.filename})" if error.filename else ""
         return f"The system refused: {error.strerror}{where}."
+    if is_out_of_memory(error):
+        return (
+            "The memory ran out: close other programs, or take a smaller --model, --image-size or "
+            "--batch-size; a run that had begun goes on with `lacewing resume RUN`."
+        )
     what = on_one_line(f"{type(error).__name__}: {error}")[:300]
     details = record(error, words)
     where = f"details in {details}" if details else "LACEWING_DEBUG=1 shows more"
     return f"This is a fault of lacewing: {what} ({where})."
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception from anywhere tells of an exhausted memory."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    told = isinstance(error, RuntimeError) and str(error).lower()
+    return isinstance(error, MemoryError) or any(p in told for p in MEMORY_PHRASES if told)
 
 
 def on_one_line(text: str) -> str:

@@ -67,6 +67,22 @@ def test_debugging_raises_it(run, ending_with, monkeypatch):
         run("fail")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_an_exhausted_memory_is_no_fault_of_ours(run, ending_with, error):
+    ending_with(error)
+    ended = run("fail")
+    assert ended.code == 1
+    assert ended.error.startswith("The memory ran out: close other programs, or take a smaller")
+
+
 def test_a_full_disk_is_no_fault_of_ours(run, ending_with):
     ending_with(OSError(errno.ENOSPC, "No space left on device", "runs/a/model.safetensors"))
     ended = run("fail")

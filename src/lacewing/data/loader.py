@@ -8,9 +8,9 @@ shared memory, no pickling and no start-up, and can't be killed on its own
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -86,20 +86,27 @@ class TrainLoader:
         self._store = store
         self._augment = augment
         self._seed = seed
-        self._loading = loading
+        self.loading = loading
+        """Replaced by `use_workers`: epochs that are under way stay as they are."""
         self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
         self._scale = _normalisation(store.preprocessing, loading.augment_device)
 
-    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
         rows = order(self._seed, epoch, len(self._store))
         size = self.batch_size
         steps = (rows[s * size : (s + 1) * size] for s in range(start_step, self.steps_per_epoch))
-        loading = self._loading
+        loading = self.loading
         prepared = ahead(steps, partial(self._prepare, epoch), loading.workers, loading.prefetch)
         for batch in self._timed(prepared):
             yield self._finish(batch)
+
+    def use_workers(self, workers: int) -> int:
+        """Decode in another number of threads in epochs asked for from now on; the old number."""
+        old = self.loading.workers
+        self.loading = replace(self.loading, workers=workers)
+        return old
 
     def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
         canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
@@ -119,10 +126,10 @@ class TrainLoader:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
             )
-        return Prepared(rows, _tensor(canvas, self._loading.pin_memory), parameters, mixture)
+        return Prepared(rows, _tensor(canvas, self.loading.pin_memory), parameters, mixture)
 
     def _finish(self, batch: Prepared) -> Batch:
-        device, there = self._loading.device, self._loading.augment_device
+        device, there = self.loading.device, self.loading.augment_device
         size = self._store.preprocessing.image_size
         images = apply(batch.canvas.to(there, non_blocking=True), batch.parameters, size)
         images = _normalised(images, self._scale)

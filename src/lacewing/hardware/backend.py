@@ -31,6 +31,10 @@ class Capabilities:
     autocast: bool = True
     """Whether autocast really changes the precision (on DirectML it silently does nothing)."""
     compile: bool = True
+    compile_modes: tuple[str, ...] = ("default",)
+    """Those that the trial compares."""
+    spills: bool = False
+    """Whether its driver may go on in system memory where its own is full, instead of failing."""
     pinned_memory: bool = False
     float64: bool = True
     resampling: bool = True

@@ -1,5 +1,6 @@
 """NVIDIA cards under CUDA, and AMD cards under ROCm, which appear as CUDA."""
 
+import sys
 import warnings
 from contextlib import AbstractContextManager
 from typing import Any
@@ -27,7 +28,12 @@ class CudaBackend:
     """Backend of the kind `cuda`."""
 
     kind = "cuda"
-    capabilities = Capabilities(pinned_memory=True)
+    capabilities = Capabilities(
+        pinned_memory=True,
+        compile_modes=("default", "reduce-overhead"),
+        # drivers for Windows go on in system memory (from 536.40 on, unless they are told not to)
+        spills=sys.platform == "win32",
+    )
 
     def find(self) -> list[str]:
         """The cards' names. Raises NotHere."""

@@ -35,6 +35,7 @@ class DirectMLBackend:
         # torch.autocast accepts the device type and changes nothing
         autocast=False,
         compile=False,
+        spills=True,
         float64=False,
         # grid_sample can't be relied on across its versions
         resampling=False,

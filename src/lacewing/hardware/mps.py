@@ -26,6 +26,8 @@ class MpsBackend:
         memory_formats=("contiguous",),
         optimizer_kernels=("fused",) if torch.__version__ >= "2.5" else (),
         compile=False,
+        # it swaps beyond the recommended working set
+        spills=True,
         float64=False,
     )
 

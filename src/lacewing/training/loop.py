@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from lacewing.engine.inference import predict_logits
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
+from lacewing.training.adapt import Monitor, adapt, open_monitor
 from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, deliver, finish_epoch
 from lacewing.training.lock import locked
 from lacewing.training.meter import Clock, Meter, NotFiniteError
@@ -40,11 +42,12 @@ def train(session: Session) -> Ending:
     """
     writer = open_writer(session.run.tensorboard) if session.config.tensorboard else None
     with locked(session.run), stop_on_signals() as stop, session.keeper:
+        monitor = open_monitor(session)
         while (ending := ended(session, stop)) is None:
             try:
                 if session.keeper.good is None:
                     checkpoint(session)
-                finish_epoch(session, train_epoch(session, stop), writer)
+                finish_epoch(session, train_epoch(session, stop, monitor), writer)
             except StoppedError:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
@@ -68,7 +71,7 @@ def ended(session: Session, stop: Stop) -> Ending | None:
     return None
 
 
-def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
+def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any]:
     """Do the epoch's remaining steps, then validate.
 
     Raises StoppedError if a signal cut it short, with the state of a whole number of steps.
@@ -79,7 +82,7 @@ def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
     first_step = progress.step_in_epoch
     session.backend.reset_peak(session.device_index)
     training_mode(session.model, bool(session.config.freeze_norms))
-    train_steps(session, stop, clock, meter)
+    train_steps(session, stop, clock, meter, monitor)
     session.backend.synchronize(session.device_index)
     meter.settle()
     clock.settle()
@@ -101,26 +104,40 @@ def train_epoch(session: Session, stop: Stop) -> dict[str, Any]:
     return row | {"seconds": time.perf_counter() - started}
 
 
-def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter) -> None:
+def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monitor: Monitor) -> None:
     """The epoch's remaining steps, or those until a signal or the deadline."""
     progress, loader = session.progress, session.train_loader
     title = f"epoch {progress.epoch + 1}/{session.config.epochs}"
-    batches = loader.epoch(progress.epoch, start_step=progress.step_in_epoch)
     with (
         console.epoch_progress(title, loader.steps_per_epoch) as show,
         contextlib.suppress(StoppedError),
     ):
-        for batch in stop.checked(batches):
+        monitor.restart(session)
+        for batch in stop.checked(remaining(session)):
             meter.add(train_batch(session, batch, stop))
             if meter.due():
                 meter.settle()
                 show(progress.step_in_epoch, meter.describe())
+                adapt(session, monitor)
             if session.keeper.due():
                 meter.settle()
                 clock.settle()
                 checkpoint(session)
+                monitor.restart(session)
             if out_of_time(session):
                 break
+
+
+def remaining(session: Session) -> Iterator[Batch]:
+    """The epoch's batches from the next step on, from a loader that may change under way."""
+    progress, loader = session.progress, session.train_loader
+    while progress.step_in_epoch < loader.steps_per_epoch:
+        loading = loader.loading
+        with contextlib.closing(loader.epoch(progress.epoch, progress.step_in_epoch)) as batches:
+            for batch in batches:
+                yield batch
+                if loader.loading is not loading:
+                    break
 
 
 def out_of_time(session: Session) -> bool:

@@ -53,15 +53,23 @@ class Keeper:
         self.good, self._kept_at, self.cost_seconds = snapshot, time.perf_counter(), copy_seconds
         if self.on_disk:
             # no daemon: Python ends those inside torch's code, which ends the process by SIGABRT
-            self._thread = threading.Thread(target=self._write, args=(snapshot,))
-            self._thread.start()
+            thread = threading.Thread(target=self._write, args=(snapshot,))
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no memory for one more: it can wait
+                self._write(snapshot)
+                self._tell()
+            else:
+                self._thread = thread
 
     def wait(self) -> None:
         """Wait until the last one is written, and say once if it could not be."""
-        if self._thread is None:
-            return
-        self._thread.join()
-        self._thread = None
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._tell()
+
+    def _tell(self) -> None:
         error, self._error = self._error, None
         if error is not None and not isinstance(error, OSError):
             raise error

@@ -118,3 +118,16 @@ def test_nothing_is_written_where_nothing_is_asked_for(make, monkeypatch):
     with make(60, on_disk=False) as keeper:
         keeper.keep(snapshot(1))
     assert keeper.good.step == 1
+
+
+def test_without_room_for_a_thread_it_writes_at_once(make, monkeypatch):
+    written = []
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(writer, "save_checkpoint", lambda run, made: written.append(made))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with make(60.0) as keeper:
+        keeper.keep(snapshot(1))
+        assert [made.step for made in written] == [1]

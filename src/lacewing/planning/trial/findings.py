@@ -28,6 +28,8 @@ class Timed:
 class CompileTime:
     """What compiling cost, and what a pass then took."""
 
+    mode: str = "default"
+    """`torch.compile`'s; reduce-overhead records CUDA graphs."""
     cost_seconds: float
     pass_seconds: float | None
     """None where it did not work."""
@@ -49,6 +51,8 @@ class Findings:
     memory: MemoryModel | None = None
     memory_measured: bool = False
     """Whether the memory model rests on measured peaks and is not only counted."""
+    snapshot_bytes: int = 0
+    """Of a copy of weights, statistics and optimiser state, as a checkpoint is written from."""
     base_bytes: int = 0
     """Of memory that the process took before there was a network."""
     augment_seconds: float = 0.0

@@ -23,6 +23,8 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
     """
     model, allowed = findings.memory, plan.memory_bytes.value
     micro = plan.micro_batch.value
+    if allowed is not None:
+        allowed -= beside_the_step(plan, findings)
     if model is None or allowed is None or model.bytes_for(micro) <= allowed:
         return plan
     most = model.largest(allowed)
@@ -83,12 +85,20 @@ def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:
     return side if LEAST_PIXELS <= side < size else None
 
 
+def beside_the_step(plan: Plan, findings: Findings) -> int:
+    """Bytes of the device that the run holds beyond its steps: on the CPU, the newest snapshot."""
+    return findings.snapshot_bytes if plan.device.value == "cpu" else 0
+
+
 def predicted_bytes(plan: Plan, findings: Findings) -> int:
     """The highest memory of the run: of the whole process on the CPU, of the device else."""
     model = findings.memory
     taken = model.bytes_for(plan.micro_batch.value) if model else 0
-    kept = 0.0
+    kept = float(beside_the_step(plan, findings))
+    if model:
+        # a new snapshot is made before the old one goes, but between steps
+        taken = max(taken, round(model.fixed_bytes + kept))
     if plan.device.value == "cpu" and plan.pixels.value == "ram":
         need = plan.pixels.evidence.get("need_bytes", 0)
-        kept = need if isinstance(need, int | float) else 0.0
+        kept += need if isinstance(need, int | float) else 0.0
     return round(findings.base_bytes + taken + kept)

@@ -20,7 +20,7 @@ from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
 from lacewing.planning.trial.fitting import no_room
 from lacewing.planning.trial.history import compile_seconds
-from lacewing.planning.trial.memory import base_bytes
+from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
 from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import Lane, race, winner
 from lacewing.planning.trial.stage import Sample, Work, set_up
@@ -101,6 +101,9 @@ def carry_out(trial: Trial) -> Findings:
         sizes=tuple(try_sizes(trial, best.way, most)),
         memory=model,
         memory_measured=is_measured,
+        snapshot_bytes=snapshot_bytes(
+            trial.bench.copy(best.way.memory_format), trial.bench.optimizer(best.way)
+        ),
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,

@@ -122,6 +122,13 @@ def saved_bytes(
     return sum(kept.values())
 
 
+def snapshot_bytes(network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Bytes of a copy of a network and its optimiser's state."""
+    moments = [value for state in optimizer.state.values() for value in state.values()]
+    tensors = [*network.state_dict().values(), *(m for m in moments if isinstance(m, Tensor))]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
 def base_bytes(backend: Backend, index: int) -> int:
     """What the process takes now, before there is a network."""
     gc.collect()

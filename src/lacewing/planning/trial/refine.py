@@ -155,7 +155,8 @@ def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
         "saving_seconds": round(weighed.saving_seconds, 1),
     }
     if weighed.measured:
-        value = "default" if weighed.pays else "off"
+        compiled = findings.compiled
+        value = compiled.mode if compiled is not None and weighed.pays else "off"
         return replace(plan, compile=Choice(value, weighed.sentence(), "measured", evidence))
     if weighed.worth_trying and plan.compile.value != "off":
         return plan

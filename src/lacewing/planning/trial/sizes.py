@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 
 from lacewing.config import TrainConfig
 from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM, Tier
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.batch import even_passes
 from lacewing.planning.trial.findings import Timed
 from lacewing.planning.trial.ways import Way
 
 CLOSE = 0.97
 """Of the best throughput: what the chosen size must reach."""
 MOST = 1024
+MOST_PASSES = 4
+"""Into which `--accumulate` lets the trial part a batch for speed's sake."""
 PATIENCE = 2
 """Doublings without a gain, after which no larger size is tried."""
 
@@ -21,21 +25,34 @@ def open_sizes(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> tuple[i
     """The micro-batches that are open, the smallest first; none where there is no choice.
 
     A requested batch leaves the tier's range of shares open; `--batch-size auto` leaves all.
+    With `--accumulate` the steps keep the requested batch however it is parted, so only the
+    memory bounds a pass: even parts of the batch, up to all of it in one.
     """
     if config.batch_size == "auto":
         most = min(MOST, job.training_images)
         doubled = [LEAST_BATCH_FOR_BATCHNORM * 2**power for power in range(9)]
         return tuple(size for size in doubled if size <= most) or (most,)
-    low, high = tier.batch_share
-    if not isinstance(config.batch_size, int) or low == high:
+    if not isinstance(config.batch_size, int):
         return ()
     requested = min(config.batch_size, job.training_images)
     floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
+    if config.accumulate:
+        parts = (ceil(requested / passes) for passes in range(1, MOST_PASSES + 1))
+        even = {even_passes(requested, size)[0] for size in parts if size >= floor}
+        return tuple(sorted(even)) if len(even) > 1 else ()
+    low, high = tier.batch_share
+    if low == high:
+        return ()
     shares = (low, (low + high) / 2, high)
     sizes = {max(floor, round(requested * share)) for share in shares}
     # memory already spoke against more than the rules' size
     allowed = sorted(size for size in sizes if size <= plan.micro_batch.value)
     return tuple(allowed) if len(allowed) > 1 else ()
+
+
+def largest(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> int:
+    """The largest micro-batch that a plan may yet get."""
+    return max((plan.micro_batch.value, *open_sizes(plan, config, tier, job)))
 
 
 def climb(

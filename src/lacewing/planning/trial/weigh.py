@@ -18,18 +18,31 @@ SAFE_SHARE = 0.4
 COUNTED_SHARE = 0.9
 """Of the allowed memory: what passes of the trial may be counted on to take."""
 COUNTING_IMAGES = 2
+RACED_IMAGES = 32
+"""Enough to tell ways apart; a larger pass would only take longer."""
+WEIGHED_IMAGES = 64
+"""The largest pass whose memory is measured, if the plan has none larger."""
 COMPILED_PASSES = 3
 SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
 
 
 def images_that_fit(trial: Trial) -> int:
-    """Images of a timed pass: the plan's micro-batch, or what the memory is counted on to hold."""
+    """Images of a timed pass: the micro-batch, or what the memory is counted on to hold."""
     micro, allowed = trial.plan.micro_batch.value, trial.plan.memory_bytes.value
+    if trial.config.accumulate:
+        micro = max(micro, min(RACED_IMAGES, most_images(trial)))
     if allowed is None:
         return micro
     counted = count_memory(trial, reference(trial.plan))
     return max(1, min(micro, counted.largest(int(COUNTED_SHARE * allowed))))
+
+
+def most_images(trial: Trial) -> int:
+    """The largest micro-batch that the plan may get by what is measured."""
+    if trial.config.batch_size == "auto":  # its sizes end where the memory or the gain does
+        return trial.plan.micro_batch.value
+    return sizes.largest(trial.plan, trial.config, trial.tier, trial.job)
 
 
 def count_memory(trial: Trial, way: Way) -> MemoryModel:
@@ -58,21 +71,23 @@ def weigh_memory(trial: Trial, way: Way) -> tuple[MemoryModel, bool]:
     On the CPU, what may come near the limit is measured in a child process.
     """
     counted = count_memory(trial, way)
-    micro, allowed = trial.plan.micro_batch.value, trial.plan.memory_bytes.value
-    is_safe = allowed is None or counted.bytes_for(micro) < SAFE_SHARE * allowed
+    most, allowed = most_images(trial), trial.plan.memory_bytes.value
+    # of a larger pass the line through smaller ones tells
+    micro = max(trial.plan.micro_batch.value, min(most, WEIGHED_IMAGES))
+    is_safe = allowed is None or counted.bytes_for(most) < SAFE_SHARE * allowed
     if trial.bench.backend.kind != "cpu":
         points = peaks_here(trial.bench, way, sizes_for(micro), trial.base_bytes, allowed)
     elif is_safe and trial.config.batch_size != "auto":
         peak = two_steps(trial.bench, replace(way, images=micro))
         points = {} if peak is None else {micro: peak - trial.base_bytes}
     else:
-        points = peaks_in_child(task_of(trial, way)).training
+        points = peaks_in_child(task_of(trial, way, micro)).training
     if not points:
         return counted, False
     return memory.fit(points, counted.image_bytes), True
 
 
-def task_of(trial: Trial, way: Way) -> Task:
+def task_of(trial: Trial, way: Way, micro: int) -> Task:
     """What a child is asked to measure."""
     fields = {**vars(way)}
     del fields["images"]
@@ -82,7 +97,7 @@ def task_of(trial: Trial, way: Way) -> Task:
         image_size=trial.plan.image_size.value,
         optimizer=trial.config.optimizer,
         way=fields,
-        sizes=sizes_for(trial.plan.micro_batch.value),
+        sizes=sizes_for(micro),
         allowed=trial.plan.memory_bytes.value,
     )
 
@@ -116,18 +131,33 @@ def try_compile(trial: Trial, best: Timed) -> CompileTime | None:
     likely = payback.likely(device.kind, trial.budget.passes * best.seconds, known)
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left:
         return None
-    found = time_compiled(trial, best.way)
-    history.remember_compile(trial.job.model, plan.device.value, found.cost_seconds)
-    return found
+    fastest: CompileTime | None = None
+    for mode in capabilities.compile_modes:
+        if fastest is not None and fastest.cost_seconds > trial.budget.left:
+            break
+        found = time_compiled(trial, best.way, mode)
+        history.remember_compile(trial.job.model, plan.device.value, found.cost_seconds)
+        fastest = found if fastest is None else cheaper(fastest, found, trial.budget.passes)
+    return fastest
 
 
-def time_compiled(trial: Trial, way: Way) -> CompileTime:
-    """Compile the way's network and time its passes."""
+def cheaper(one: CompileTime, other: CompileTime, passes: int) -> CompileTime:
+    """Which of two modes takes less of the run, compiling included; the first if neither works."""
+    if other.pass_seconds is None:
+        return one
+    if one.pass_seconds is None:
+        return other
+    ours, others = (c.cost_seconds + passes * (c.pass_seconds or 0.0) for c in (one, other))
+    return other if others < ours else one
+
+
+def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
+    """Compile the way's network in a mode of `torch.compile` and time its passes."""
     bench, clock = trial.bench, trial.budget.clock
     bench.optimizer(way)  # over the weights, which both forms share
     network = bench.copy(way.memory_format)
     started = clock()
-    compiled = compile_model(network, "default", lambda _: None)
+    compiled = compile_model(network, mode, lambda _: None)
     bench.copies[way.memory_format] = compiled
     first = guarded(bench, lambda: bench.train(way))
     cost = clock() - started
@@ -136,5 +166,5 @@ def time_compiled(trial: Trial, way: Way) -> CompileTime:
     works = isinstance(compiled, CompiledModel) and compiled.is_compiled and seconds
     bench.copies[way.memory_format] = network
     if isinstance(first, str) or not works:
-        return CompileTime(cost_seconds=cost, pass_seconds=None)
-    return CompileTime(cost_seconds=cost - median(seconds), pass_seconds=median(seconds))
+        return CompileTime(mode=mode, cost_seconds=cost, pass_seconds=None)
+    return CompileTime(mode=mode, cost_seconds=cost - median(seconds), pass_seconds=median(seconds))

@@ -1,11 +1,16 @@
 """The trial on faulty and slow devices: what it chooses, what it puts out, what it leaves alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from lacewing.engine.prepare import CompiledModel
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
 from lacewing.planning.trial.context import TrialError
+from lacewing.planning.trial.findings import CompileTime
+from lacewing.planning.trial.weigh import cheaper
 from lacewing.values import Choice
 
 
@@ -139,3 +144,41 @@ def test_a_network_that_does_not_fit_at_all_is_an_error_with_a_remedy(scene, mon
     monkeypatch.setattr("lacewing.planning.trial.stage.build_model", build)
     with pytest.raises(PlanError, match=r"test_resnet does not fit .* use a smaller --model"):
         made.measure()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mode"),
+    [({"default": 0.5, "reduce-overhead": 0.2}, "reduce-overhead"),
+     ({"default": 0.5, "reduce-overhead": 0.49}, "default"),
+     ({"default": None, "reduce-overhead": 0.9}, "reduce-overhead"),
+     ({"default": 0.5, "reduce-overhead": None}, "default")],
+)  # fmt: skip
+def test_of_the_modes_that_work_the_one_that_takes_less_of_the_run(seconds, mode):
+    cost = {"default": 10.0, "reduce-overhead": 30.0}
+    one, other = (
+        CompileTime(mode=name, cost_seconds=cost[name], pass_seconds=seconds[name])
+        for name in ("default", "reduce-overhead")
+    )
+    assert cheaper(one, other, passes=1000).mode == mode
+
+
+def test_each_mode_of_the_device_is_timed_and_the_network_left_as_it_was(scene, monkeypatch):
+    made = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32")
+    tried = []
+
+    def compile_model(network, mode, say):
+        tried.append(mode)
+        made.fake.now += {"default": 5.0, "reduce-overhead": 7.0}[mode]
+        return CompiledModel(network, network, say)
+
+    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.trial.weigh.is_possible", lambda *_: True)
+    made.fake.capabilities = replace(
+        made.fake.capabilities, compile=True, compile_modes=("default", "reduce-overhead")
+    )
+    made.config = replace(made.config, epochs=10_000)
+    found = made.measure(compile=Choice("off", "", "rule"))
+    assert tried == ["default", "reduce-overhead"]
+    assert found.compiled.mode == "default"
+    assert found.compiled.cost_seconds == pytest.approx(5.0, abs=0.5)
+    assert found.compiled.pass_seconds == pytest.approx(0.1)

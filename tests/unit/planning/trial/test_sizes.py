@@ -7,7 +7,7 @@ import pytest
 from lacewing.config import TrainConfig
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial.findings import Timed
-from lacewing.planning.trial.sizes import choose, climb, open_sizes
+from lacewing.planning.trial.sizes import choose, climb, largest, open_sizes
 
 
 def test_the_smallest_within_three_percent(way):
@@ -66,3 +66,15 @@ def test_a_tiny_data_set_is_one_batch(plan_on, make_job):
     config = TrainConfig(batch_size="auto")
     plan = plan_on("cpu_2core_24gb")
     assert open_sizes(plan, config, TIERS["cpu"], make_job(training_images=3)) == (3,)
+
+
+@pytest.mark.parametrize(
+    ("requested", "expected"),
+    [(16, (4, 6, 8, 16)), (64, (16, 22, 32, 64)), (4, ()), (9, (5, 9)), (500, (25, 34, 50, 100))],
+)
+def test_with_accumulation_only_the_memory_bounds_a_pass(plan_on, make_job, requested, expected):
+    config = TrainConfig(batch_size=requested, accumulate=True)
+    job = make_job(training_images=100)
+    plan = plan_on("cpu_2core_24gb")
+    assert open_sizes(plan, config, TIERS["cpu"], job) == expected
+    assert largest(plan, config, TIERS["cpu"], job) == max((plan.micro_batch.value, *expected))

@@ -1,0 +1,113 @@
+"""Carry out what the monitor asks for: each change an event with its reason.
+
+Only what leaves the result as it is may change: decoding threads, and the size of the passes
+that make up a step. The order of the images, the batch and the learning rate stay.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lacewing.hardware.limits import usable_cores
+from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM
+from lacewing.training.monitor import CliffWatch, LoaderWatch, MemoryWatch, Window
+
+if TYPE_CHECKING:
+    from lacewing.training.session import Session
+
+
+@dataclass
+class Monitor:
+    """The watches, and where the present window began."""
+
+    loader: LoaderWatch
+    cliff: CliffWatch | None
+    """None where the driver fails instead of swapping."""
+    memory: MemoryWatch | None
+    """On the CPU only, where the system ends who takes too much; elsewhere an allocation fails."""
+    started: float = 0.0
+    waited: float = 0.0
+    step: int = 0
+
+    def restart(self, session: "Session") -> None:
+        """Begin a window here: what came before was no training, or is seen already."""
+        self.started = time.perf_counter()
+        self.waited = session.train_loader.wait_seconds
+        self.step = session.progress.step
+
+
+def open_monitor(session: "Session") -> Monitor:
+    """The watches for a session. What the user has set is not touched."""
+    plan, capabilities = session.plan, session.backend.capabilities
+    is_open = plan.workers.source != "user" and session.config.plan is None
+    monitor = Monitor(
+        loader=LoaderWatch(plan.workers.value, most=usable_cores().value, settled=not is_open),
+        cliff=CliffWatch() if capabilities.spills else None,
+        memory=MemoryWatch() if session.backend.kind == "cpu" else None,
+    )
+    monitor.restart(session)
+    return monitor
+
+
+def adapt(session: "Session", monitor: Monitor) -> None:
+    """Look at the window that ends here and change what it shows to be wrong."""
+    window = window_of(session, monitor)
+    if not window.steps:
+        return
+    if monitor.cliff is not None and (reason := monitor.cliff.see(window)):
+        reduce(session, reason)
+    if monitor.memory is not None and (reason := monitor.memory.see(window)):
+        reduce(session, reason)
+    more = monitor.loader.see(window)
+    if more is not None:
+        use_workers(session, *more)
+    monitor.restart(session)
+
+
+def window_of(session: "Session", monitor: Monitor) -> Window:
+    """The steps since the window's beginning. The loss must have been read: it waits for them."""
+    steps = session.progress.step - monitor.step
+    memory = session.backend.memory(session.device_index)
+    return Window(
+        steps=steps,
+        images=steps * session.train_loader.batch_size,
+        seconds=time.perf_counter() - monitor.started,
+        waited=session.train_loader.wait_seconds - monitor.waited,
+        free_share=share_of(memory.free_bytes, memory.total_bytes),
+    )
+
+
+def share_of(free: int | None, total: int | None) -> float | None:
+    """The free share of a memory; None where either can't be asked."""
+    return free / total if free is not None and total else None
+
+
+def use_workers(session: "Session", workers: int, reason: str) -> None:
+    """Decode in another number of threads from the next batch on."""
+    old = session.train_loader.use_workers(workers)
+    session.events.add(
+        "loader",
+        f"decoding threads {old} -> {workers}: {reason}",
+        step=session.progress.step,
+        field="workers",
+        old=old,
+        new=workers,
+    )
+
+
+def reduce(session: "Session", reason: str) -> None:
+    """Halve the passes, as if the memory had run out; never below what BatchNorm needs."""
+    progress = session.progress
+    old, new = progress.micro_batch, progress.micro_batch // 2
+    if new < LEAST_BATCH_FOR_BATCHNORM:
+        return
+    progress.micro_batch = new
+    session.backend.empty_cache()
+    session.events.add(
+        "memory",
+        f"micro-batch {old} -> {new}, same images per step: {reason}",
+        step=progress.step,
+        field="micro_batch",
+        old=old,
+        new=new,
+    )

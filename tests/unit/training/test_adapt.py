@@ -1,0 +1,104 @@
+"""Changes at run time: the images and their order stay, and each change is an event."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lacewing.hardware.fake import FakeBackend
+from lacewing.store.run import read_lines
+from lacewing.training import adapt, loop, meter
+from lacewing.training.adapt import Monitor, open_monitor
+from lacewing.training.monitor import LoaderWatch, MemoryWatch, Window
+from lacewing.values import Choice
+
+ONCE = {"epochs": 2, "model": "test_convnext", "image_size": 64}
+
+
+class Scripted:
+    """A watch that answers by script."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def see(self, window):
+        return self.answers.pop(0) if self.answers else None
+
+
+def changes(session):
+    rows = [e for e in read_lines(session.run.events) if e["kind"] in ("loader", "memory")]
+    return [(e["field"], e["old"], e["new"]) for e in rows]
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """Windows of one step each."""
+    monkeypatch.setattr(meter, "SHOW_EVERY_SECONDS", 0.0)
+
+
+def trained(session, monkeypatch, monitor=None):
+    if monitor is not None:
+        monitor.restart(session)
+        monkeypatch.setattr(loop, "open_monitor", lambda _: monitor)
+    seen = []
+    prepare = session.train_loader._prepare
+    monkeypatch.setattr(
+        session.train_loader,
+        "_prepare",
+        lambda epoch, rows: seen.append((epoch, rows.tolist())) or prepare(epoch, rows),
+    )
+    loop.train(session)
+    return dict.fromkeys(map(str, seen)), session.model.state_dict()
+
+
+def test_a_change_of_threads_within_an_epoch_changes_no_image_and_no_weight(
+    begun, monkeypatch, every_step
+):
+    calm = trained(begun(**ONCE, name="calm", workers=0), monkeypatch)
+    changed = begun(**ONCE, name="changed", workers=0)
+    monitor = Monitor(Scripted((2, "why"), None, (1, "why not")), None, None)
+    order, weights = trained(changed, monkeypatch, monitor)
+    assert changes(changed) == [("workers", 0, 2), ("workers", 2, 1)]
+    assert set(order) == set(calm[0])
+    assert all(torch.equal(weights[name], value) for name, value in calm[1].items())
+
+
+def test_a_reduction_keeps_the_batch_and_never_goes_below_batchnorms_least(
+    begun, monkeypatch, every_step
+):
+    session = begun(**ONCE, batch_size=20, accumulate=False)
+    session.progress.micro_batch = 8
+    monitor = Monitor(Scripted(), None, Scripted("full", "full", "full"))
+    trained(session, monkeypatch, monitor)
+    assert changes(session) == [("micro_batch", 8, 4)]
+    rows = list(read_lines(session.run.metrics))
+    assert rows[-1]["micro_batch"] == 4
+    assert rows[-1]["step"] == session.train_loader.steps_per_epoch * 2
+
+
+def test_what_is_watched_where(begun):
+    gpu = open_monitor(begun(FakeBackend(kind="cuda"), name="a"))
+    assert (gpu.cliff is None, gpu.memory) == (True, None)
+    assert open_monitor(begun(FakeBackend(kind="mps"), name="b")).cliff is not None
+    assert isinstance(open_monitor(begun(name="c")).memory, MemoryWatch)
+
+
+def test_a_users_number_of_threads_stays(begun):
+    assert open_monitor(begun(name="a", workers=1)).loader.settled
+    session = begun(name="b")
+    session.plan = replace(session.plan, workers=Choice(1, "", "rule"))
+    watch = open_monitor(session).loader
+    assert (watch.workers, watch.settled) == (1, False)
+
+
+def test_the_window_counts_steps_images_and_free_memory(begun):
+    session = begun(FakeBackend(total_bytes=1000, free_bytes=250))
+    monitor = Monitor(LoaderWatch(0, 1), None, None)
+    monitor.restart(session)
+    session.progress.step += 3
+    session.train_loader.wait_seconds += 0.25
+    window = adapt.window_of(session, monitor)
+    assert isinstance(window, Window)
+    assert (window.steps, window.images) == (3, 3 * session.train_loader.batch_size)
+    assert window.waited == pytest.approx(0.25)
+    assert window.free_share == pytest.approx(0.25)
