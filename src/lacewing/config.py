@@ -19,6 +19,7 @@ from lacewing.fields import (
     number,
     one_of,
     path,
+    some_of,
     switch_or_path,
     text,
     whole,
@@ -214,6 +215,9 @@ then all weights; classic: just what the flags say, the default where one of the
     """Use deterministic algorithms only (slower on GPUs; the CPU always is)."""
     tensorboard: Annotated[bool, boolean()] = True
     """Write TensorBoard files into the run folder."""
+    log: Annotated[str | None, some_of("wandb", "mlflow")] = None
+    """Send the figures to Weights & Biases or MLflow too, through their own clients, which must
+    be installed and logged in."""
     checkpoint_seconds: Annotated[float, number(at_least=0)] = 60.0
     """Seconds between two checkpoints within an epoch; 0 saves after every step."""
     resume: Annotated[str, one_of("never", "auto")] = "never"

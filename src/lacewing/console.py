@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 PLAIN_WIDTH = 140
 """Columns where the output is no terminal and $COLUMNS is not set."""
@@ -128,6 +130,39 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     ) as display:
         task = display.add_task(escape(description), total=None, detail="")
         yield lambda done, total: display.update(task, completed=done, total=total)
+
+
+@contextmanager
+def live() -> Iterator[Callable[[list[str], list[str]], None]]:
+    """A view that is drawn anew; the block gets `show(head, log)`, both lines of text.
+
+    In a terminal the head stands below the end of the log. Elsewhere each line of the log is
+    said once, as it comes, and the last head at the end.
+    """
+    console = _console()
+    if not console.is_terminal:
+        said: set[str] = set()
+        last: list[str] = []
+
+        def follow(head: list[str], log: list[str]) -> None:
+            for line in log:
+                if line not in said:
+                    say(line)
+                    said.add(line)
+            last[:] = head
+
+        yield follow
+        for line in last:
+            say(line)
+        return
+    with Live(console=console, auto_refresh=False) as display:
+
+        def draw(head: list[str], log: list[str]) -> None:
+            room = max(3, console.height - len(head) - 3)
+            text = Text("\n".join([*log[-room:], "", *head]), no_wrap=True, overflow="ellipsis")
+            display.update(text, refresh=True)
+
+        yield draw
 
 
 @contextmanager

@@ -168,6 +168,18 @@ def one_of(
     return Reader("|".join(words), read, optional, unset)
 
 
+def some_of(*words: str) -> Reader:
+    """Some of a few words, separated by commas, each once; None: not asked."""
+
+    def read(value: Any) -> str:
+        given = [word.strip().lower() for word in str(value).split(",")]
+        if not set(given) <= set(words):
+            raise ValueError(f"must be some of {','.join(words)}, separated by commas")
+        return ",".join(dict.fromkeys(given))
+
+    return Reader(",".join(words), read, optional=True, unset=("none",))
+
+
 def text(*, metavar: str = "TEXT", optional: bool = False) -> Reader:
     """Any text but the empty one."""
 

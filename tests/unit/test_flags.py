@@ -76,6 +76,7 @@ VALUES = {
     "seed": "7",
     "deterministic": "1",
     "tensorboard": "0",
+    "log": "wandb,mlflow",
     "train": "False",
     "evaluate": "False",
     "load_checkpoint": "runs/a",

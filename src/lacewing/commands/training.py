@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from lacewing import console
 from lacewing.commands.command import Command, check_target
 from lacewing.config import Short, TrainConfig, require_data
-from lacewing.fields import boolean, path, text, whole
+from lacewing.errors import ConfigError
+from lacewing.fields import boolean, number, path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code of a run that was interrupted and can be resumed: the shell's for Ctrl-C."""
+
+ENDINGS = {"interrupted": INTERRUPTED, "died": 1}
+"""Exit codes of `watch` for a run that did not come to its end."""
 
 DEMO: dict[str, Any] = {"data": "sample", "epochs": 3, "patience": 0}
 """Fields of the configuration that `lacewing demo` trains with."""
@@ -35,6 +39,20 @@ class RunOptions:
 
     run: Annotated[Path, path(metavar="RUN"), Word()]
     """The run folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions:
+    """What `watch` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """The run folder; it may not be there yet."""
+    once: Annotated[bool, boolean()] = False
+    """Look once, and end."""
+    json: Annotated[bool, boolean()] = False
+    """With --once: print JSON."""
+    every: Annotated[float, number(above=0)] = 1.0
+    """Seconds between two looks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +155,30 @@ def report(given: Given) -> int:
     return 0
 
 
+def watch(given: Given) -> int:
+    """Follow a run, of this process or another."""
+    options = options_from(WatchOptions, given)
+    if options.json and not options.once:
+        raise ConfigError("--json is for a single look: add --once.")
+    from lacewing.results.watching import ENDED, head_lines, log_lines, look
+    from lacewing.store.run import Run, open_run
+
+    if options.once:
+        watched = look(open_run(options.run))
+        if options.json:
+            console.as_json(watched.as_dict())
+        else:
+            for line in (*log_lines(watched), *head_lines(watched)):
+                console.say(line)
+        return ENDINGS.get(watched.state, 0)
+    with console.live() as show:
+        while (watched := look(Run(options.run))).state not in ENDED:
+            show(head_lines(watched), log_lines(watched))
+            time.sleep(options.every)
+        show(head_lines(watched), log_lines(watched))
+    return ENDINGS.get(watched.state, 0)
+
+
 COMMANDS = {
     "train": Command("Train an image classifier; what is not asked is decided.", config_flags,
                      train),
@@ -144,6 +186,8 @@ COMMANDS = {
     "resume": Command("Go on with an interrupted run.", lambda: flags_of(ResumeOptions), resume),
     "evaluate": Command("Judge a run's best model on its test split, or on other images.",
                         lambda: flags_of(EvaluateOptions), evaluate),
+    "watch": Command("Follow a run in the terminal, also one of another process.",
+                     lambda: flags_of(WatchOptions), watch),
     "report": Command("Write a run's report.html anew.", lambda: flags_of(RunOptions), report),
     "demo": Command("Train on the built-in sample, in a few minutes on a CPU.",
                     lambda: flags_of(DemoOptions), demo),

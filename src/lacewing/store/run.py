@@ -65,6 +65,11 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
+    def progress(self) -> Path:
+        """The running epoch's steps, for whoever watches, JSON; written every few seconds."""
+        return self.folder / "progress.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.folder / "checkpoints"
@@ -93,6 +98,21 @@ class Run:
     def predictions(self) -> Path:
         """One row per test image, CSV."""
         return self.folder / "predictions.csv"
+
+    @property
+    def suspects(self) -> Path:
+        """One row per judged image whose label is likely wrong, CSV."""
+        return self.folder / "suspects.csv"
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Folder of the report's pictures: mistakes, confused pairs, doubtful labels."""
+        return self.folder / "evidence"
+
+    @property
+    def evidence(self) -> Path:
+        """What those pictures show, JSON."""
+        return self.evidence_folder / "evidence.json"
 
     @property
     def confusion(self) -> Path:

@@ -24,9 +24,10 @@ from lacewing.planning.trial.fitting import no_room
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import load_checkpoint
-from lacewing.training.events import EventLog
+from lacewing.training.events import EventLog, this_process
 from lacewing.training.history import forget_after, is_done
 from lacewing.training.lock import locked
+from lacewing.training.loggers import check_loggers
 from lacewing.training.same_data import check_same_images
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import Prepared, find_images, job_of
@@ -37,6 +38,7 @@ from lacewing.values import Choice
 
 def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     """Make the run folder, write down what was decided, and open the session."""
+    check_loggers(prepared.config)
     run = create_run(prepared)
     with replacing(run.asked) as temporary:  # first and whole: `clear_way` goes by it
         save_config(prepared.asked, temporary)
@@ -47,7 +49,8 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     prepared.index.save(run.index)
     save_plan(prepared.plan, run.plan)
     events = EventLog(run, console.note)
-    events.record("start", f"training of {prepared.info.name} on {prepared.index.name} begins")
+    sentence = f"training of {prepared.info.name} on {prepared.index.name} begins"
+    events.record("start", sentence, **this_process())
     record_forecast(prepared.plan, events)
     backend, _ = backend_for(prepared.plan.device.value, backends)
     try:
@@ -126,6 +129,7 @@ def reopen(
 def reopened(run: Run, backends: BackendTable, accept_changed_data: bool) -> Session:
     """The same, with the run folder held."""
     config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
+    check_loggers(config)
     events = EventLog(run, console.note)
     snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
     index = ImageIndex.load(run.index)
@@ -140,7 +144,8 @@ def reopened(run: Run, backends: BackendTable, accept_changed_data: bool) -> Ses
             f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to resume."
         )
     forget_after(run, session.progress.epoch)
-    events.record("resume", f"resumed at step {session.progress.step}", step=session.progress.step)
+    step = session.progress.step
+    events.record("resume", f"resumed at step {step}", step=step, **this_process())
     return session
 
 

@@ -1,5 +1,7 @@
 """The event log: what happened beside the plan, each with its time and its sentence."""
 
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +9,11 @@ from typing import Any
 
 from lacewing import console
 from lacewing.store.run import Run, append_line
+
+
+def this_process() -> dict[str, int | str]:
+    """Fields that tell whoever watches the run which process carries it out."""
+    return {"process": os.getpid(), "host": socket.gethostname()}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,14 @@ from lacewing.training.begin import run_folder
 from lacewing.training.checkpoint import complete
 from lacewing.training.history import is_done
 
-NOT_COMPARED = ("output", "resume", "accept_changed_data", "checkpoint_seconds", "tensorboard")
+NOT_COMPARED = (
+    "output",
+    "resume",
+    "accept_changed_data",
+    "checkpoint_seconds",
+    "tensorboard",
+    "log",
+)
 """Fields that make no other run of it."""
 
 

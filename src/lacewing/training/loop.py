@@ -17,7 +17,9 @@ from lacewing.engine.step import StepResult
 from lacewing.training.adapt import Monitor, adapt, open_monitor
 from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, deliver, finish_epoch
 from lacewing.training.lock import locked
+from lacewing.training.loggers import open_loggers
 from lacewing.training.meter import Clock, Meter, NotFiniteError
+from lacewing.training.progress import show_watchers
 from lacewing.training.recovery import recoverable_step
 from lacewing.training.rollback import roll_back
 from lacewing.training.session import Session
@@ -41,19 +43,23 @@ def train(session: Session) -> Ending:
     can't go on.
     """
     writer = open_writer(session.run.tensorboard) if session.config.tensorboard else None
+    loggers = open_loggers(session.run, session.config, session.events)
     with locked(session.run), stop_on_signals() as stop, session.keeper:
         monitor = open_monitor(session)
         while (ending := ended(session, stop)) is None:
             try:
                 if session.keeper.good is None:
                     checkpoint(session)
-                finish_epoch(session, train_epoch(session, stop, monitor), writer)
+                row = train_epoch(session, stop, monitor)
+                finish_epoch(session, row, writer)
+                loggers.add(row)
             except StoppedError:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
                 roll_back(session, error)
         if ending.finished:
             deliver(session)
+    loggers.close()
     return ending
 
 
@@ -117,7 +123,9 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
             meter.add(train_batch(session, batch, stop))
             if meter.due():
                 meter.settle()
-                show(progress.step_in_epoch, meter.describe())
+                words = meter.describe()
+                show(progress.step_in_epoch, words)
+                show_watchers(session, words)
                 adapt(session, monitor)
             if session.keeper.due():
                 meter.settle()
