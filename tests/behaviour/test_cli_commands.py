@@ -2,11 +2,16 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from torch import nn
@@ -17,6 +22,8 @@ from lacewing.deploy import predict
 from lacewing.deploy.predict import Predictor
 from lacewing.hardware.cpu import CpuBackend
 from lacewing.hardware.machine import Machine
+from lacewing.store.run import Run, append_line
+from lacewing.training.events import this_process
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -58,7 +65,8 @@ def test_predict_shows_a_line_per_photo(run, field):
     assert ended.code == 0
     rows = [line.split() for line in ended.out.splitlines()]
     assert rows[0] == ["file", "class", "confidence", "next"]
-    assert [row[:2] for row in rows[1:]] == [
+    assert rows[4][:2] == ["3", "images"]
+    assert [row[:2] for row in rows[1:4]] == [
         [f"field/{name}.png", name] for name in ("blue", "green", "red")
     ]
 
@@ -67,10 +75,20 @@ def test_predict_writes_csv_and_json(run, field):
     assert run("predict", "r", "field/*.png", "-o", "out.csv", "--top-k", "2").code == 0
     rows = rows_of("out.csv")
     assert [row["class"] for row in rows] == ["blue", "green", "red"]
-    assert list(rows[0]) == ["path", "class", "confidence", "class_2", "confidence_2", "error"]
+    assert list(rows[0]) == ["path", "class", "confidence", "class_2", "confidence_2",
+                             "none_of_these", "error"]  # fmt: skip
     assert run("predict", "r", "field/red.png", "-o", "out.json").code == 0
     (one,) = json.loads(Path("out.json").read_text())
     assert (one["path"], one["class"], len(one["top"])) == ("field/red.png", "red", 3)
+    assert run("predict", "r", "field/red.png", "-o", "out.parquet").code == 0
+    assert pq.read_table("out.parquet").column_names == list(one)
+
+
+def test_predict_says_how_fast_it_was_and_where_it_doubts(run, field):
+    ended = run("predict", "r", "field", "--none-below", "1")
+    assert re.search(r"3 images in [0-9.]+ s: [0-9,]+ images/s\. 3 may show none", ended.out)
+    assert ended.out.count("none of these") == 3
+    assert "none of these" not in run("predict", "r", "field", "--none-below", "0").out
 
 
 def test_a_broken_photo_among_others_is_a_row_and_a_warning(run, field):
@@ -86,6 +104,66 @@ def test_nothing_but_broken_photos_exits_with_1(run, field):
     ended = run("predict", "r", "field/broken.jpg")
     assert ended.code == 1
     assert "warning: 1 of 1 files could not be read." in ended.err
+
+
+def begun(folder, **fields):
+    """A run folder whose event log says that this process trains there."""
+    run_folder = Run(folder)
+    folder.mkdir()
+    run_folder.config.write_text("data: photos\nmodel: resnet18\nepochs: 3\n")
+    append_line(run_folder.metrics, {"epoch": 1, "train_loss": 0.5, "val_accuracy": 0.8})
+    start = {"kind": "start", "message": "training begins", **this_process(), **fields}
+    append_line(run_folder.events, {"time": now(), **start})
+    return run_folder
+
+
+def now():
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def test_watch_looks_once(run, tmp_path):
+    watched = begun(tmp_path / "w")
+    ended = run("watch", "w", "--once")
+    assert ended.code == 0
+    assert "resnet18 on photos: running, 1 of 3 epochs done" in ended.out
+    assert "epoch   1  loss 0.500  val accuracy  80.0%" in ended.out
+    state = json.loads(run("watch", "w", "--once", "--json").out)
+    assert (state["state"], state["epochs"], state["asked"]) == ("running", 1, 3)
+    append_line(watched.events, {"time": now(), "kind": "interrupted", "message": "by Ctrl-C"})
+    assert run("watch", "w", "--once").code == 130
+
+
+def test_watch_says_what_it_cannot_watch(run):
+    ended = run("watch", "nowhere", "--once")
+    assert ended.code == 2 and "There is no run folder nowhere" in ended.err
+    ended = run("watch", "nowhere", "--json")
+    assert ended.code == 2 and "add --once" in ended.err
+
+
+def test_watch_follows_a_run_that_begins_later_to_its_end(run, tmp_path):
+    def train():
+        watched = begun(tmp_path / "later")
+        for epoch in (2, 3):
+            time.sleep(0.05)
+            append_line(watched.metrics, {"epoch": epoch, "val_accuracy": 0.8 + epoch / 100})
+        append_line(watched.events, {"time": now(), "kind": "finished", "message": "done"})
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(train)
+        ended = run("watch", "later", "--every", "0.02")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["1", "2", "3"]
+    assert "resnet18 on photos: finished, 3 of 3 epochs done" in lines
+
+
+def test_watch_sees_a_run_that_died(run, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    begun(tmp_path / "dead", process=process.pid)
+    ended = run("watch", "dead")
+    assert ended.code == 1
+    assert "resnet18 on photos: died, 1 of 3 epochs done" in ended.out
 
 
 def test_many_predictions_are_not_all_shown(run, field):

@@ -1,15 +1,21 @@
 """The commands that use a model, look something up, or draw the sample."""
 
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from lacewing import console
 from lacewing.commands.command import Command, check_target
 from lacewing.config import Short
 from lacewing.errors import DataError
-from lacewing.fields import boolean, one_of, path, text, whole
+from lacewing.fields import boolean, number, one_of, path, text, whole
 from lacewing.flags import Given, Word, flags_of, options_from
+from lacewing.values import format_seconds
+
+if TYPE_CHECKING:
+    from lacewing.deploy.prediction import Prediction
 
 SHOWN = 20
 """Predictions that the screen shows; the rest only go to a file."""
@@ -24,9 +30,12 @@ class PredictOptions:
     paths: Annotated[list[str], text(metavar="PATH"), Word(many=True)]
     """Images, folders of images, or patterns like "field/*.jpg"."""
     out: Annotated[Path | None, path(metavar="FILE", optional=True), Short("-o")] = None
-    """Write every prediction into this .csv or .json file."""
+    """Write every prediction into this .csv, .json or .parquet file."""
     top_k: Annotated[int, whole(at_least=1)] = 5
     """Classes to name for each image, the most probable first."""
+    none_below: Annotated[float | None, number(at_least=0, at_most=1, optional=True)] = None
+    """Say "none of these" where the best class has less than this; by default what 95 % of the
+    right answers on the validation images reach, 0 never says it."""
     device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
 
@@ -79,8 +88,12 @@ def predict(given: Given) -> int:
     from lacewing.deploy.predict import load_predictor  # slow: it imports torch
 
     predictor = load_predictor(options.run, options.device)
+    if options.none_below is not None:
+        predictor = replace(predictor, none_below=options.none_below)
+    started = time.perf_counter()
     with console.progress("predicting") as update:
         predictions = predictor.predict(files, top_k=options.top_k, progress=update)
+    seconds = time.perf_counter() - started
     console.table(("file", "class", "confidence", "next"), table_rows(predictions[:SHOWN]))
     if options.out is not None:
         write_output(options.out, predictions)
@@ -88,9 +101,21 @@ def predict(given: Given) -> int:
     elif len(predictions) > SHOWN:
         console.note(f"{len(predictions) - SHOWN:,} more; -o FILE.csv writes all of them.")
     failed = sum(one.error is not None for one in predictions)
+    console.say(said_of(predictions, failed, seconds, predictor.none_below))
     if failed:
         console.warn(f"{failed:,} of {len(predictions):,} files could not be read.")
     return 1 if failed == len(predictions) else 0
+
+
+def said_of(
+    predictions: Sequence["Prediction"], failed: int, seconds: float, none_below: float
+) -> str:
+    """How fast it went, and how many images may show none of the classes."""
+    named = len(predictions) - failed
+    speed = f"{named:,} images in {format_seconds(seconds)}: {named / seconds:,.0f} images/s"
+    doubtful = sum(one.none_of_these for one in predictions)
+    doubt = f"{doubtful:,} may show none of the classes: none reaches {none_below:.0%}."
+    return f"{speed}. {doubt}" if doubtful else f"{speed}."
 
 
 def models(given: Given) -> int:

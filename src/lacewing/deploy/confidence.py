@@ -1,8 +1,8 @@
 """When a prediction is better called a doubt."""
 
 LOW_CONFIDENCE = 0.5
-"""Below this probability of the best class, a person is told that it may be none of them: the
-model itself then holds it more likely to be something else.
+"""Below this probability of the best class, a person is told that it may be none of them, where
+the model's file has no `none_below` of its own: it is then more likely something else.
 
 Softmax shares out all of its probability even where a photo shows none of the classes, but
 then rarely gives one of them this much (Hendrycks and Gimpel 2017, arXiv:1610.02136). It is

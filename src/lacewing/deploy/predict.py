@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lacewing.data.loader import ahead, normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.data.preprocess import Preprocessing
+from lacewing.deploy.confidence import LOW_CONFIDENCE
 from lacewing.deploy.prediction import Prediction
 from lacewing.engine.step import eval_step
 from lacewing.errors import ConfigError, RunError
@@ -19,10 +20,11 @@ from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.hardware.limits import usable_cores
 from lacewing.models.bundle import load_model, restore_model
-from lacewing.store.run import open_run
+from lacewing.parsing import parse_yaml
+from lacewing.store.run import Run, open_run
 
 BATCH = 32
-"""Images of one pass through the network."""
+"""Images of one pass through the network, where no plan of a run is at hand."""
 PRECISION = "fp32"
 """So that a prediction is the same on every device, up to rounding."""
 
@@ -38,6 +40,10 @@ class Predictor:
     device_index: int = 0
     threads: int = 1
     """Threads that decode images."""
+    batch: int = BATCH
+    """Images of one pass."""
+    none_below: float = LOW_CONFIDENCE
+    """Below this probability of the best class, an image may show none of them."""
 
     def predict(
         self,
@@ -53,7 +59,7 @@ class Predictor:
         if top_k < 1:
             raise ConfigError(f"top_k must be at least 1, but it was {top_k}.")
         files = [Path(path) for path in paths]
-        chunks = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
+        chunks = [files[start : start + self.batch] for start in range(0, len(files), self.batch)]
         result: list[Prediction] = []
         for chunk, read in zip(
             chunks, ahead(chunks, self._read, self.threads, prefetch=2), strict=True
@@ -86,8 +92,12 @@ class Predictor:
 
     def _ranked(self, path: Path, row: np.ndarray, top_k: int) -> Prediction:
         best = np.argsort(-row, kind="stable")[:top_k]
-        names = tuple(self.classes[label] for label in best)
-        return Prediction(path, names, tuple(float(row[label]) for label in best))
+        return Prediction(
+            path,
+            tuple(self.classes[label] for label in best),
+            tuple(float(row[label]) for label in best),
+            none_of_these=bool(row[best[0]] < self.none_below),
+        )
 
     def _logits(self, images: Tensor) -> Tensor:
         """Logits [N, classes]; in halves where all at once exhaust the device's memory."""
@@ -125,7 +135,21 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
         backend=backend,
         device_index=index,
         threads=cores,
+        batch=planned_batch(path),
+        none_below=LOW_CONFIDENCE if bundle.none_below is None else bundle.none_below,
     )
+
+
+def planned_batch(path: Path) -> int:
+    """The images of a forward-only pass by the plan of a run folder; BATCH where there is none.
+
+    Only this one figure is read, so the rooms that make plans are not imported.
+    """
+    try:
+        decisions = parse_yaml(Run(path).plan.read_text(encoding="utf-8"))["decisions"]
+        return max(1, int(decisions["eval_batch"]["value"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return BATCH
 
 
 def model_file(path: Path) -> Path:

@@ -14,4 +14,6 @@ class Prediction:
     path: Path
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
+    none_of_these: bool = False
+    """Whether even the first class is so doubtful that the image may show none of them."""
     error: str | None = None

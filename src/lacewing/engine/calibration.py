@@ -9,6 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 CALIBRATION_BINS = 15
+KEPT_SHARE = 0.95
+"""Of the right answers, those that `none_below` lets stand."""
+LEAST_RIGHT = 50
+"""Right answers from which such a share can be told."""
 TEMPERATURES = (0.05, 20.0)
 """Bounds of the search: beyond them confidence is all or nothing."""
 
@@ -16,12 +20,16 @@ TEMPERATURES = (0.05, 20.0)
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     """|accuracy - confidence| over equal bins of confidence, weighed by their images.
 
-    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Bins are open at the left: (0, 1/15], ...
+    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Bins are those of `bin_of`.
     """
-    bins = np.ceil(confidence.astype(np.float64) * CALIBRATION_BINS).astype(np.int64) - 1
-    bins = np.clip(bins, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence.astype(np.float64))
+    gaps = np.bincount(bin_of(confidence), weights=correct - confidence.astype(np.float64))
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def bin_of(confidence: np.ndarray) -> np.ndarray:
+    """The bin of each confidence, int64 [n]; bins are open at the left: (0, 1/15], ..."""
+    bins = np.ceil(confidence.astype(np.float64) * CALIBRATION_BINS).astype(np.int64) - 1
+    return np.clip(bins, 0, CALIBRATION_BINS - 1)
 
 
 def calibration_error_of(logits: Tensor, labels: Tensor) -> float:
@@ -47,6 +55,20 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         left, right = high - ratio * (high - low), low + ratio * (high - low)
         low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return float(np.exp((low + high) / 2))
+
+
+def none_below(confidence: np.ndarray, correct: np.ndarray) -> float | None:
+    """The confidence below which an answer is better called "none of these"; None: too few.
+
+    confidence: float32 [n], of the first answers after calibration, correct: bool [n], both of
+    images the network was not trained on. It is the largest value that KEPT_SHARE of the right
+    answers reach: the maximum softmax probability as a score (Hendrycks and Gimpel 2017,
+    arXiv:1610.02136), its threshold set by the share of known images that stay.
+    """
+    right = confidence[correct]
+    if len(right) < LEAST_RIGHT:
+        return None
+    return float(np.quantile(right, 1 - KEPT_SHARE, method="lower"))
 
 
 def prior_shift(counts: np.ndarray, tau: float) -> Tensor:

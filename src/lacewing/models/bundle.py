@@ -14,9 +14,17 @@ from lacewing.models.build import build_model
 from lacewing.models.bundle_fields import KEY, VERSION, Bundle, fields_in, parse_bundle
 from lacewing.models.catalog import find_model
 from lacewing.models.tensors import load_safe
+from lacewing.store.atomic import replacing
 from lacewing.store.run import Run
 
-__all__ = ["Bundle", "load_model", "read_bundle_fields", "restore_model", "save_model"]
+__all__ = [
+    "Bundle",
+    "add_to_model",
+    "load_model",
+    "read_bundle_fields",
+    "restore_model",
+    "save_model",
+]
 
 
 def save_model(path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any]) -> None:
@@ -26,6 +34,14 @@ def save_model(path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any]
     """
     record = json.dumps({"version": VERSION, **fields}, ensure_ascii=False)
     save_file(separate(state_dict), path, metadata={KEY: record})
+
+
+def add_to_model(path: Path, more: dict[str, Any]) -> None:
+    """Add fields to a bundle's file, or replace them. Raises RunError, OSError."""
+    state = load_model(path).state
+    fields = fields_in(path) or {}
+    with replacing(path) as temporary:
+        save_model(temporary, state, {**fields, **more})
 
 
 def separate(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -30,6 +30,8 @@ class Bundle:
     preprocessing: Preprocessing
     figures: dict[str, Any]
     """How good it was when saved."""
+    none_below: float | None
+    """Confidence below which the picture may show none of the classes; None: not known."""
     state: dict[str, Tensor]
     """Weights on the CPU; empty where only the fields were read."""
 
@@ -75,6 +77,7 @@ def parse_bundle(file: Path, fields: dict[str, Any]) -> Bundle:
             dropout=fields["dropout"],
             preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
             figures=fields["figures"],
+            none_below=fields.get("none_below"),
             state={},
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from lacewing.deploy.output import (
@@ -12,6 +14,7 @@ from lacewing.deploy.output import (
     csv_text,
     expand,
     json_text,
+    plain,
     table_rows,
     write_output,
 )
@@ -55,14 +58,15 @@ def test_csv_has_a_row_per_file_and_a_column_per_rank():
     rows = list(csv.reader(io.StringIO(csv_text([GOOD, BAD]))))
     assert rows[0] == [
         *("path", "class", "confidence", "class_2", "confidence_2"),
-        *("class_3", "confidence_3", "error"),
+        *("class_3", "confidence_3", "none_of_these", "error"),
     ]
-    assert rows[1] == ["a,b.jpg", "ant", "0.500000", 'bee "x"', "0.300000", "fly", "0.200000", ""]
-    assert rows[2] == ["c.jpg", "", "", "", "", "", "", "damaged"]
+    named = ["ant", "0.500000", 'bee "x"', "0.300000", "fly", "0.200000"]
+    assert rows[1] == ["a,b.jpg", *named, "false", ""]
+    assert rows[2] == ["c.jpg", "", "", "", "", "", "", "", "damaged"]
 
 
 def test_csv_of_nothing_but_errors():
-    assert csv_text([BAD]) == "path,class,confidence,error\nc.jpg,,,damaged\n"
+    assert csv_text([BAD]) == ("path,class,confidence,none_of_these,error\nc.jpg,,,,damaged\n")
 
 
 def test_json_is_a_list_of_objects():
@@ -71,8 +75,27 @@ def test_json_is_a_list_of_objects():
     assert good["confidence"] == 0.5
     assert good["top"][1] == {"class": 'bee "x"', "probability": 0.3}
     assert good["error"] is None
-    assert bad == {"path": "c.jpg", "class": None, "confidence": None, "top": [],
-                   "error": "damaged"}  # fmt: skip
+    assert good["none_of_these"] is False
+    assert bad == {"path": "c.jpg", "class": None, "confidence": None, "none_of_these": None,
+                   "top": [], "error": "damaged"}  # fmt: skip
+
+
+def test_parquet_has_the_fields_of_json(tmp_path):
+    odd = replace(GOOD, path=Path("\udce9.jpg"), none_of_these=True)
+    write_output(tmp_path / "p.parquet", [GOOD, BAD, odd])
+    rows = pq.read_table(tmp_path / "p.parquet").to_pylist()
+    assert {**rows[0], "top": ()} == {**plain(GOOD), "top": ()}
+    assert [one["class"] for one in rows[0]["top"]] == list(GOOD.classes)
+    assert rows[1] == plain(BAD)
+    assert (rows[2]["path"], rows[2]["none_of_these"]) == ("\\udce9.jpg", True)
+    write_output(tmp_path / "empty.parquet", [])
+    assert pq.read_table(tmp_path / "empty.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("address", ["https://a.b/c.jpg", "HTTP://a.b/*.jpg", "s3://a/b.png"])
+def test_an_address_is_refused(address):
+    with pytest.raises(DataError, match="fetches no images from a network: download it first"):
+        expand([address])
 
 
 def test_the_suffix_chooses_the_format(tmp_path):
@@ -81,7 +104,9 @@ def test_the_suffix_chooses_the_format(tmp_path):
     assert json.loads((tmp_path / "p.JSON").read_text())[0]["class"] == "ant"
     assert (tmp_path / "p.csv").read_text().startswith("path,")
     check_format(Path("p.json"))
-    with pytest.raises(ConfigError, match=r"must end in \.csv or \.json, but it was p\.txt"):
+    with pytest.raises(
+        ConfigError, match=r"must end in one of \.csv, \.json, \.parquet, but it was p\.txt"
+    ):
         check_format(Path("p.txt"))
 
 

@@ -11,7 +11,14 @@ import torch
 from torch import nn
 
 from lacewing.data.preprocess import Preprocessing
-from lacewing.deploy.predict import BATCH, device_address, load_predictor, model_file
+from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.predict import (
+    BATCH,
+    device_address,
+    load_predictor,
+    model_file,
+    planned_batch,
+)
 from lacewing.errors import ConfigError, DeviceError, LacewingError, RunError
 from lacewing.models.build import build_model
 from lacewing.models.bundle import save_model
@@ -108,6 +115,37 @@ def test_any_other_error_is_passed_on(predictor):
         )
 
 
+def test_a_doubtful_answer_is_none_of_these(predictor, photo):
+    red = photo("red")
+    sure = predictor.predict([red])[0].probabilities[0]
+    bold, shy = (replace(predictor, none_below=sure + step) for step in (0.0, 1e-6))
+    assert not bold.predict([red])[0].none_of_these
+    assert shy.predict([red], top_k=1)[0].none_of_these
+    assert not shy.predict([red.with_name("gone.jpg")])[0].none_of_these
+
+
+def test_the_batch_is_the_plans(predictor, photo):
+    told = []
+    paths = [photo("red")] * 5
+    replace(predictor, batch=2).predict(paths, progress=lambda done, _: told.append(done))
+    assert told == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "batch"),
+    [
+        ("decisions: {eval_batch: {value: 7}}", 7),
+        ("decisions: {eval_batch: {}}", BATCH),
+        ("decisions: 3", BATCH),
+        ("{", BATCH),
+    ],
+)
+def test_a_plan_that_cannot_be_read_is_no_hindrance(tmp_path, text, batch):
+    (tmp_path / "plan.yaml").write_text(text)
+    assert planned_batch(tmp_path) == batch
+    assert planned_batch(tmp_path / "model.safetensors") == BATCH
+
+
 def saved(path: Path) -> Path:
     """A small network with random weights in a file."""
     info = find_model("efficientnet_lite0")
@@ -132,6 +170,7 @@ def test_a_saved_model_predicts_alone_and_in_its_run_folder(tmp_path, photo):
     assert alone.classes == ("red", "green", "blue")
     assert alone.preprocessing.image_size == 32
     assert not alone.model.training
+    assert alone.none_below == LOW_CONFIDENCE
     paths = [photo("red"), photo("green")]
     in_folder = load_predictor(tmp_path / "run", "cpu")
     assert in_folder.predict(paths) == alone.predict(paths)

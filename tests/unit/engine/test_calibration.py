@@ -10,6 +10,7 @@ from lacewing.engine.calibration import (
     choose_tau,
     fit_temperature,
     macro_f1,
+    none_below,
     prior_shift,
 )
 
@@ -35,6 +36,21 @@ def test_overconfidence_is_mended():
     mended = bold / fit_temperature(bold, labels)
     assert calibration_error_of(bold, labels) > 0.1
     assert calibration_error_of(mended, labels) < 0.03
+
+
+def test_nineteen_of_twenty_right_answers_reach_the_threshold():
+    random = np.random.default_rng(0)
+    confidence = random.random(2000).astype(np.float32)
+    correct = random.random(2000) < confidence
+    threshold = none_below(confidence, correct)
+    assert (confidence[correct] >= threshold).mean() == pytest.approx(0.95, abs=0.001)
+    assert (confidence[~correct] < threshold).mean() > 0.2
+
+
+def test_few_right_answers_give_no_threshold():
+    confidence = np.linspace(0, 1, 80, dtype=np.float32)
+    assert none_below(confidence, confidence > 0.5) is None
+    assert none_below(confidence, confidence >= 0) is not None
 
 
 def test_macro_f1_is_scikit_learns():

@@ -10,7 +10,13 @@ from torch import nn
 from lacewing.data.preprocess import Preprocessing
 from lacewing.errors import RunError
 from lacewing.models.build import build_model
-from lacewing.models.bundle import load_model, read_bundle_fields, restore_model, save_model
+from lacewing.models.bundle import (
+    add_to_model,
+    load_model,
+    read_bundle_fields,
+    restore_model,
+    save_model,
+)
 from lacewing.models.catalog import find_model
 
 
@@ -35,6 +41,19 @@ def test_what_was_saved_comes_back(saved, model, bundle_fields):
     assert bundle.preprocessing == Preprocessing.from_dict(fields["preprocessing"])
     assert bundle.figures == {"val_accuracy": 0.5}
     assert all(torch.equal(bundle.state[k], v) for k, v in model.state_dict().items())
+
+
+def test_fields_are_added_and_everything_else_stays(saved):
+    before = load_model(saved)
+    assert before.none_below is None
+    add_to_model(saved, {"none_below": 0.4})
+    after = load_model(saved)
+    assert (after.none_below, after.figures, after.classes) == (
+        0.4,
+        before.figures,
+        before.classes,
+    )
+    assert all(torch.equal(after.state[name], value) for name, value in before.state.items())
 
 
 def test_a_run_folder_is_its_model(saved):
