@@ -88,6 +88,7 @@ def test_a_classic_line_trains(place, hub, number):
         "config.yaml", "machine.json", "dataset.json", "index.arrow", "plan.yaml", "events.jsonl",
         "metrics.jsonl", "checkpoints", "LAST", "model.safetensors", "results.json",
         "predictions.csv", "confusion_matrix.png", "curves.png", "report.html", "tensorboard",
+        "suspects.csv", "evidence",
     }  # fmt: skip
     results = read_json(folder / "results.json")
     assert results["training"]["epochs"] == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 from lacewing.config import TrainConfig, field_names
 from lacewing.planning.document import show
+from lacewing.results.course import waiting
 from lacewing.results.figures import best_row
 from lacewing.results.pieces import Pieces
 from lacewing.values import format_bytes, format_seconds
@@ -37,6 +38,11 @@ def verdict(pieces: Pieces) -> str:
     best = best_row(pieces.epochs)
     if best is None:
         return "No epoch is finished yet."
+    if not best["epoch"]:
+        return (
+            f"{best['val_accuracy']:.1%} of the validation images are named right by a head on "
+            "frozen features."
+        )
     return (
         f"{best['val_accuracy']:.1%} of the validation images are named right after epoch "
         f"{best['epoch']}."
@@ -115,6 +121,7 @@ def facts(pieces: Pieces) -> list[tuple[str, str]]:
         ("Speed", _speed(pieces)),
         ("Forecast", _forecast(pieces)),
         ("On all images", on_all_images(pieces)),
+        ("Waiting for images", waiting(pieces)),
         ("Decided", _decided(pieces)),
     ]
     return [row for row in rows if row[1]]

@@ -23,7 +23,9 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
 from lacewing.results import answer
+from lacewing.results.consequences import log_figures, note_doubt
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
+from lacewing.results.evidence import gather_evidence
 from lacewing.results.figures import curves_png
 from lacewing.results.pieces import read_pieces
 from lacewing.results.projection import project
@@ -41,21 +43,25 @@ def finish(session: Session, ending: Ending) -> Judged | None:
     run, index = session.run, session.index
     model = best_model(session)
     record(run, {"training": summary(session, ending), "command": command_line()})
-    tested, seconds = None, {}
+    judged: dict[str, Judged] = {}
+    seconds: dict[str, float] = {}
     for split in ("val", "test") if session.config.evaluate else ():
         rows = index.split(split)
         if len(rows):
             started = time.perf_counter()
-            judged = judge(model, rows, f"judging on the {split} split")
-            write_split(run, split, judged)
+            judged[split] = judge(model, rows, f"judging on the {split} split")
+            write_split(run, split, judged[split])
             seconds[split] = time.perf_counter() - started
-            tested = judged if split == "test" else tested
     times = times_larger(index)
     if times is not None:
         record(run, {"all_images": project(read_lines(run.metrics), seconds, times)})
+    if "val" in judged:
+        note_doubt(run, judged["val"])
+    gather_evidence(run, model, judged)
+    log_figures(session, judged)
     session.events.record("finished", ending.reason)
     report(run)
-    return tested
+    return judged.get("test")
 
 
 def best_model(session: Session) -> Judge:
@@ -130,8 +136,11 @@ def evaluate_run(run: Run, index: ImageIndex | None, name: str) -> Judged:
     if not len(rows):
         raise DataError(f"{run.folder} has no test split: name other images with --data.")
     rows = rows if own else relabelled(rows, bundle)
-    judged = judge(judge_of(bundle, load_plan(run.plan)), rows, f"judging on {name}")
+    model = judge_of(bundle, load_plan(run.plan))
+    judged = judge(model, rows, f"judging on {name}")
     write_split(run, name, judged)
+    if name == "test":
+        gather_evidence(run, model, {name: judged})
     report(run)
     return judged
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lacewing.engine.calibration import calibration_error
+from lacewing.engine.calibration import CALIBRATION_BINS, bin_of, calibration_error
 from lacewing.errors import DataError, TrainingError
 from lacewing.results.intervals import Interval, bootstrap, wilson
 
@@ -32,6 +32,16 @@ class ClassFigures:
     f1: float
     recall_interval: Interval
     """Wilson's 95 % interval; (0, 1) without support."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """One bin of confidence: how sure its answers were, and how many of them were right."""
+
+    confidence: float
+    """Mean over the bin's answers; so is `accuracy`."""
+    accuracy: float
+    images: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +67,8 @@ class Figures:
     """Geometric mean of the classes' recalls, zeros counting as ZERO_RECALL."""
     calibration_error: float
     """Expected calibration error over 15 equal bins of confidence."""
+    reliability: tuple[Reliability, ...]
+    """Of the bins that have an answer, the least sure first."""
     classes: tuple[ClassFigures, ...]
     confusion: np.ndarray
     """int64 [C, C]: images of class `row` that were taken for class `column`."""
@@ -67,6 +79,7 @@ class Figures:
             **vars(self),
             "top1_interval": list(self.top1_interval),
             "f1_interval": list(self.f1_interval),
+            "reliability": [vars(one) for one in self.reliability],
             "classes": [
                 {**vars(one), "recall_interval": list(one.recall_interval)} for one in self.classes
             ],
@@ -103,8 +116,23 @@ def figures(
         weighted_f1=sum(row.f1 * row.support for row in present) / len(labels),
         geometric_mean=geometric_mean([row.recall for row in present]),
         calibration_error=calibration_error(probabilities.max(axis=1), ranks < 1),
+        reliability=reliability(probabilities.max(axis=1), ranks < 1),
         classes=rows,
         confusion=confusion,
+    )
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> tuple[Reliability, ...]:
+    """The bins of a reliability diagram (DeGroot and Fienberg 1983), as many as the error's."""
+    bins = bin_of(confidence)
+    images = np.bincount(bins, minlength=CALIBRATION_BINS)
+    sure = np.bincount(bins, weights=confidence.astype(np.float64), minlength=CALIBRATION_BINS)
+    right = np.bincount(bins, weights=correct, minlength=CALIBRATION_BINS)
+    return tuple(
+        Reliability(
+            float(sure[one] / images[one]), float(right[one] / images[one]), int(images[one])
+        )
+        for one in np.flatnonzero(images)
     )
 
 

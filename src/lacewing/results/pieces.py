@@ -26,6 +26,8 @@ class Pieces:
     """The rows of metrics.jsonl, each epoch once: a resumed run may have redone one."""
     events: list[Table]
     results: Table
+    evidence: Table
+    """What the report's pictures show; empty where none were made."""
     lacking: tuple[str, ...]
     """A sentence for each file that is missing or damaged."""
 
@@ -63,6 +65,7 @@ def read_pieces(run: Run) -> Pieces:
         epochs=[epochs[number] for number in sorted(epochs)],
         events=list(read_lines(run.events)),
         results=read(run.results, read_json, {}),
+        evidence=_read_evidence(run.evidence),
         lacking=tuple(lacking),
     )
 
@@ -77,6 +80,15 @@ def _read_yaml(path: Path) -> Table:
     if not isinstance(document, dict):
         raise RunError(f"{path} can't be read: it holds no table.")
     return document
+
+
+def _read_evidence(path: Path) -> Table:
+    """evidence.json; empty if it is not there, damaged or no table: then rows do without."""
+    try:
+        evidence = read_json(path)
+    except RunError:
+        return {}
+    return evidence if isinstance(evidence, dict) else {}
 
 
 def _read_machine(path: Path) -> Machine:

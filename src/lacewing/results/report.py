@@ -8,10 +8,19 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lacewing.hardware.describe import machine_rows
-from lacewing.results import answer
+from lacewing.results import answer, course
+from lacewing.results.audited import audit_rows
+from lacewing.results.calibration import dots, sentences
 from lacewing.results.charts import curves, matrix
 from lacewing.results.pieces import Pieces, read_pieces
-from lacewing.results.tables import class_rows, confused_pairs, plan_table, read_mistakes
+from lacewing.results.seen import embedded, without_pictures
+from lacewing.results.tables import (
+    class_rows,
+    confused_pairs,
+    mistakes,
+    plan_table,
+    read_predictions,
+)
 from lacewing.store.atomic import write_text
 from lacewing.store.run import Run
 from lacewing.values import format_bytes, format_seconds
@@ -43,6 +52,9 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
     figures = pieces.figures
     names = [one["name"] for one in figures.get("classes", [])]
     confusion = np.array(figures.get("confusion", []), dtype=np.int64)
+    answers = read_predictions(run.predictions)
+    evidence = embedded(run, pieces.evidence)
+    trained = [row for row in pieces.epochs if row["epoch"]]
     return {
         "title": answer.title(pieces),
         "verdict": answer.verdict(pieces),
@@ -53,16 +65,25 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
         "splits": answer.splits(pieces),
         "facts": answer.facts(pieces),
         "split": answer.SPLITS[pieces.split],
-        "curves": [curves(pieces.epochs, what) for what in ("loss", "accuracy") if pieces.epochs],
+        "head": course.head_fit(pieces),
+        # a head on frozen features has one row and no course
+        "curves": [curves(pieces.epochs, what) for what in ("loss", "accuracy") if trained],
         "epochs": pieces.epochs,
         "matrix": matrix(confusion, names) if names else None,
         "pairs": confused_pairs(confusion, names, PAIRS) if names else [],
-        "mistakes": read_mistakes(run.predictions, MISTAKES),
+        "mistakes": mistakes(answers, MISTAKES),
+        "evidence": evidence,
+        "no_pictures": without_pictures(evidence),
+        "dots": dots(figures),
+        "confidence": sentences(pieces, answers),
         "classes": class_rows(figures, pieces.dataset) if names else [],
         "plan": plan_table(pieces.plan),
         "plan_notes": pieces.plan.get("notes") or [],
         "machine": machine_rows(pieces.machine) if pieces.machine else [],
+        "forecast": course.forecast_rows(pieces),
         "dataset": pieces.dataset,
+        "audit": audit_rows(run),
+        "incidents": course.incidents(pieces),
         "events": pieces.events,
         "command": answer.command(pieces),
         "plan_path": str(run.plan) if pieces.plan else "",

@@ -40,12 +40,17 @@ def write_predictions(
             writer.writerow([name, classes[label], classes[best[0]], confidence, correct, top])
 
 
-def read_mistakes(path: Path, limit: int) -> list[Row]:
-    """The rows of predictions.csv that are wrong, the most confident first; [] without it."""
+def read_predictions(path: Path) -> list[Row]:
+    """The rows of predictions.csv; [] without it."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        wrong = [row for row in csv.DictReader(file) if row.get("correct") == "false"]
+        return list(csv.DictReader(file))
+
+
+def mistakes(answers: list[Row], limit: int) -> list[Row]:
+    """The rows of predictions.csv that are wrong, the most confident first."""
+    wrong = [row for row in answers if row.get("correct") == "false"]
     wrong.sort(key=lambda row: -float(row["confidence"]))
     return wrong[:limit]
 

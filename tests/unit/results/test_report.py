@@ -4,16 +4,22 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 
 from lacewing.results.report import write_report
+from lacewing.results.tables import read_predictions
 from lacewing.store.run import append_line, read_json, write_json
 
 CLASSES = ["grub", "mole cricket", "wireworm", "aphid", "thrips", "rice gall midge", "borer"]
 HOSTILE = "<script>alert('x')</script>\"&{{7*7}}"
-VOID = {"meta", "rect", "path", "circle", "br"}
+VOID = {"meta", "rect", "path", "br", "img"}
 
 
 class Page(HTMLParser):
@@ -62,7 +68,8 @@ def test_the_answer_comes_first(make_run):
 def test_every_part_is_there(make_run):
     text = read(make_run(CLASSES))
     assert ids(text) == {
-        "answer", "curves", "confusion", "classes", "plan", "machine", "data", "events", "repeat",
+        "answer", "curves", "classes", "confusion", "mistakes", "confidence", "plan", "machine",
+        "data", "events", "repeat",
     }  # fmt: skip
     for words in (
         "23 min 20 s for 20 of 20 epochs; best at epoch 12",
@@ -71,6 +78,9 @@ def test_every_part_is_there(make_run):
         "0.001 for 32 images, scaled to 16",
         "out of memory at step 12: micro-batch 16 -&gt; 8, same images per step",
         "3 files: 3 truncated",
+        "10 s of 20 min 20 s (0.8%): the images keep up",
+        "1 time the memory ran out.",
+        "There are no pictures in this run's folder",
         "lacewing train --data IP102 --model resnet18 --epochs 20 --batch-size 16",
         "45,095 train, 7,508 val, 22,619 test; 7 classes",
     ):
@@ -107,6 +117,136 @@ def test_nothing_is_fetched(make_run):
     assert links and all(link.startswith("#") for link in links)
     assert not re.search(r"url\(|@import|https?:", text)
     assert {link[1:] for link in links} <= ids(text)
+
+
+def add_evidence(run):
+    """A mistake with its pictures, one without, a pair and a doubtful label."""
+    run.evidence_folder.mkdir()
+    Image.new("RGB", (8, 8), (90, 160, 40)).save(run.evidence_folder / "test-3.jpg")
+    mistake = {
+        "path": "images/00003.jpg", "true": "grub", "predicted": HOSTILE, "confidence": 0.91,
+        "own": 0.02, "picture": "test-3.jpg", "heat": "test-3.jpg",
+    }  # fmt: skip
+    pair = {
+        "true": "grub", "taken_for": "aphid", "images": 3, "share": 0.25, "way_back": 1,
+        "picture": "test-3.jpg", "beside": None,
+    }  # fmt: skip
+    suspect = {
+        "path": "images/00003.jpg", "split": "val", "label": "grub", "suggested": "borer",
+        "label_probability": 0.01, "suggested_probability": 0.98, "picture": "test-3.jpg",
+    }  # fmt: skip
+    evidence = {
+        "split": "test",
+        "mistakes": [
+            {"kind": "confident", **mistake},
+            {"kind": "surprising", **mistake, "picture": None, "heat": None},
+        ],
+        "pairs": [pair],
+        "suspects": [suspect],
+        "suspected": 17,
+        "judged": 400,
+    }
+    write_json(run.evidence, evidence)
+
+
+def test_pictures_lie_in_the_page_itself(make_run):
+    run = make_run(CLASSES)
+    add_evidence(run)
+    text = read(run)
+    page = Page(text)
+    sources = [value for name, value in page.attributes if name == "src"]
+    encoded = b64encode((run.evidence_folder / "test-3.jpg").read_bytes()).decode()
+    assert sources == ["data:image/jpeg;base64," + encoded] * 4
+    assert text.count("no picture<") == 2
+    assert "1 of the images here and below could not be read" in text
+    assert "17 of 400 images that the network was not trained on" in text
+    assert "<strong>grub</strong> taken for <strong>aphid</strong>" in text
+    assert "<script>alert" not in text
+    assert ids(text) >= {"mistakes", "labels", "confusion"}
+
+
+def test_pictures_that_are_gone_are_said_to_be(make_run):
+    run = make_run(CLASSES)
+    add_evidence(run)
+    (run.evidence_folder / "test-3.jpg").unlink()
+    text = read(run)
+    assert "<img" not in text
+    assert "4 of the images here and below could not be read" in text
+    run.evidence.write_text("{")
+    assert "There are no pictures in this run's folder" in read(run)
+
+
+def test_the_reliability_diagram_has_a_dot_per_bin(make_run):
+    run = make_run(CLASSES)
+    judged = read_json(run.results)["splits"]["test"]
+    text = read(run)
+    assert text.count('class="dot"') == len(judged["reliability"]) > 3
+    assert f"confidence and accuracy differ by {judged['calibration_error']:.1%}" in text
+
+
+def test_calibration_and_doubt_are_said(make_run):
+    run = make_run(CLASSES)
+    results = read_json(run.results)
+    polish = {
+        "temperature": 1.25, "calibration_error_before": 0.081, "calibration_error_after": 0.02,
+    }  # fmt: skip
+    write_json(run.results, {**results, "recipe": {"polish": polish}, "none_below": 0.4})
+    rows = read_predictions(run.predictions)
+    low = [row["correct"] for row in rows if float(row["confidence"]) < 0.4]
+    text = read(run)
+    assert "divided the scores by 1.25" in text and "from 8.1% to 2.0%" in text
+    wrong = low.count("false") / len(low)
+    assert f"{len(low)} of 400 answers lie below, {wrong:.0%} of them wrong." in text
+
+
+def test_a_head_on_frozen_features_has_a_table_and_no_curves(make_run):
+    run = make_run(CLASSES, "planned")
+    row = {"epoch": 0, "stage": "features", "val_accuracy": 0.9, "best": True, "seconds": 30.0}
+    append_line(run.metrics, row)
+    tried = [
+        {"strength": strength, "loss": loss, "accuracy": accuracy}
+        for strength, loss, accuracy in ((1.0, 0.5, 0.8), (0.3, 0.4, 0.9), (0.1, 0.45, 0.85))
+    ]
+    features = {
+        "images": 1200, "views": 2, "size": 256, "strength": 0.3, "tried": tried,
+        "chosen_on": "200 validation images", "pass_seconds": 28.0,
+    }  # fmt: skip
+    write_json(run.results, {"recipe": {"features": features}, "training": {"epochs": 0}})
+    text = read(run)
+    Page(text)
+    assert "head" in ids(text) and "curves" not in ids(text)
+    assert "90.0% of the validation images are named right by a head on frozen features." in text
+    assert "1,200 training images went through it twice" in text
+    chosen = text[text.index('<tr class="chosen">') :]
+    assert "0.3</td>" in chosen[: chosen.index("</tr>")]
+    assert text.count("0.4500</td>") == 1
+    assert "30 s for a head on frozen features" in text and "epochs; " not in text
+
+
+def test_forecast_and_outcome_stand_side_by_side(make_run):
+    run = make_run(CLASSES)
+    results = read_json(run.results)
+    results["training"] |= {
+        "forecast_seconds": 100.0, "epochs_seconds": 120.0, "forecast_peak_bytes": 2**30,
+        "peak_bytes": 2**29,
+    }  # fmt: skip
+    write_json(run.results, results)
+    text = read(run)
+    for cell in ("1 min 40 s", "2 min 0 s", "1.20", "1.0 GiB", "512.0 MiB", "0.50"):
+        assert f'<td class="n">{cell}</td>' in text
+
+
+def test_the_audit_of_the_index_is_told(make_run, tint_index):
+    run = make_run(CLASSES)
+    rows = np.concatenate([np.arange(len(tint_index)), [0]])
+    twice = tint_index.take(rows)
+    splits = twice.table.column("split").to_pylist()
+    splits[0], splits[-1] = "train", "test"
+    place = twice.table.schema.get_field_index("split")
+    replace(twice, table=twice.table.set_column(place, "split", pa.array(splits))).save(run.index)
+    text = read(run)
+    assert "The same picture in two splits" in text
+    assert "2 equal files lie in train and test." in text
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from lacewing.results.metrics import figures
 from lacewing.results.tables import (
     class_rows,
     confused_pairs,
+    mistakes,
     plan_table,
-    read_mistakes,
+    read_predictions,
     write_predictions,
 )
 
@@ -56,9 +57,12 @@ def test_rows_must_match(tmp_path):
 
 
 def test_the_most_confident_mistakes_come_first(predictions, tmp_path):
-    assert [row["path"] for row in read_mistakes(predictions, 5)] == ["ü,c.jpg", "b.jpg"]
-    assert [row["path"] for row in read_mistakes(predictions, 1)] == ["ü,c.jpg"]
-    assert read_mistakes(tmp_path / "none.csv", 5) == []
+    assert [row["path"] for row in mistakes(read_predictions(predictions), 5)] == [
+        "ü,c.jpg",
+        "b.jpg",
+    ]
+    assert [row["path"] for row in mistakes(read_predictions(predictions), 1)] == ["ü,c.jpg"]
+    assert read_predictions(tmp_path / "none.csv") == []
 
 
 def test_confused_pairs_by_hand():

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from lacewing.hardware.backend import BackendTable
@@ -19,8 +19,8 @@ from lacewing.training.recipe.speed import forward_speed
 from lacewing.training.session import Session
 from lacewing.values import format_seconds
 
-REPORT_SECONDS = 3.0
-"""For pictures, report and files at the end."""
+REPORT_SECONDS = 6.0
+"""For pictures, heat maps, report and files at the end."""
 DECODE_SECONDS = 0.004
 """Of one image that is judged: its pixels are not kept."""
 PROBE_BATCH = 8
@@ -128,6 +128,7 @@ def note_stages(session: Session, linear: Linear | None, polished: Polish | None
             "views": linear.train.values.shape[0],
             "size": session.preprocessing.image_size,
             "strength": linear.chosen.strength,
+            "tried": [asdict(one) for one in linear.chosen.tried],
             "chosen_on": linear.chosen.chosen_on,
             "pass_seconds": linear.pass_seconds,
         }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -19,10 +20,22 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One strength, and how the head fitted at it did on images that it was not fitted to."""
+
+    strength: float
+    loss: float
+    """Mean cross-entropy; over folds, the mean of theirs. So is `accuracy`."""
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A fitted head and how it was chosen."""
 
     head: Head
+    tried: tuple[Tried, ...]
+    """The strongest first."""
     strength: float
     chosen_on: str
     """In words: validation images, or folds."""
@@ -32,39 +45,63 @@ def choose_head(train: Features, val: Features | None, classes: int) -> Chosen:
     """A head fitted to the training features, at the strength with the least validation loss."""
     if val is not None and len(val.labels) >= LEAST_FOR_CHOICE:
         fitted = fit_path(train.rows, train.row_labels, classes, STRENGTHS)
-        head, strength = best_of(fitted, val)
-        return Chosen(head, strength, f"{len(val.labels)} validation images")
-    strength = strength_by_folds(train, classes)
+        head, tried = best_of(fitted, val)
+        return Chosen(head, tried, least_loss(tried), f"{len(val.labels)} validation images")
+    tried = tried_by_folds(train, classes)
+    strength = least_loss(tried)
     path = STRENGTHS[: STRENGTHS.index(strength) + 1]
     *_, head = fit_path(train.rows, train.row_labels, classes, path)
-    return Chosen(head, strength, f"{FOLDS} folds of the training images")
+    return Chosen(head, tried, strength, f"{FOLDS} folds of the training images")
 
 
-def best_of(heads: Iterator[Head], val: Features) -> tuple[Head, float]:
-    """The head with the least loss, and its strength; heads after it are not fitted."""
-    best: tuple[float, Head, float] | None = None
+def best_of(heads: Iterator[Head], val: Features) -> tuple[Head, tuple[Tried, ...]]:
+    """The head with the least loss, and all that were fitted; none is after it rises again."""
+    tried: list[Tried] = []
+    best: Head | None = None
     for head, strength in zip(heads, STRENGTHS, strict=False):
-        loss = float(cross_entropy(head(val.values[0]), val.labels))
-        if best is not None and loss >= best[0]:
+        tried.append(outcome(head, strength, val))
+        if best is not None and tried[-1].loss >= tried[-2].loss:
             break
-        best = loss, head, strength
+        best = head
     assert best is not None
-    return best[1], best[2]
+    return best, tuple(tried)
 
 
-def strength_by_folds(train: Features, classes: int) -> float:
-    """The strength with the least mean loss on the folds left out; views stay together."""
+def outcome(head: Head, strength: float, others: Features) -> Tried:
+    """How a head does on the first view of other images."""
+    logits = head(others.values[0])
+    right = float((logits.argmax(1) == others.labels).float().mean())
+    return Tried(strength, float(cross_entropy(logits, others.labels)), right)
+
+
+def least_loss(tried: tuple[Tried, ...]) -> float:
+    """The strength with the least loss; the strongest of equals, and where none was tried."""
+    return min(tried, key=lambda one: one.loss).strength if tried else STRENGTHS[0]
+
+
+def tried_by_folds(train: Features, classes: int) -> tuple[Tried, ...]:
+    """The mean outcome of every strength on the folds left out; views stay together."""
     fold = fold_of(train.labels)
-    losses = torch.zeros(len(STRENGTHS))
+    outcomes: list[list[Tried]] = []
     for number in range(FOLDS):
         out = fold == number
         if not out.any() or out.all():
             continue
         kept = Features(train.values[:, ~out], train.labels[~out])
+        others = Features(train.values[:, out], train.labels[out])
         heads = fit_path(kept.rows, kept.row_labels, classes, STRENGTHS)
-        for place, head in enumerate(heads):
-            losses[place] += cross_entropy(head(train.values[0, out]), train.labels[out])
-    return STRENGTHS[int(losses.argmin())]
+        pairs = zip(heads, STRENGTHS, strict=True)
+        outcomes.append([outcome(head, strength, others) for head, strength in pairs])
+    if not outcomes:  # one image of each class: nothing can be left out
+        return ()
+    return tuple(
+        Tried(
+            strength,
+            fmean(fold[place].loss for fold in outcomes),
+            fmean(fold[place].accuracy for fold in outcomes),
+        )
+        for place, strength in enumerate(STRENGTHS)
+    )
 
 
 def fold_of(labels: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ def test_the_search_ends_where_the_loss_rises(monkeypatch):
     )
     chosen = choose_head(features(60), features(300, seed=1), 3)
     assert len(fitted) == STRENGTHS.index(chosen.strength) + 2
+    assert tuple(one.strength for one in chosen.tried) == STRENGTHS[: len(fitted)]
+    assert chosen.tried[-1].loss >= chosen.tried[-2].loss == min(one.loss for one in chosen.tried)
 
 
 @pytest.mark.parametrize("val", [None, features(12, seed=1)])
@@ -40,6 +42,13 @@ def test_few_validation_images_give_way_to_folds(val):
     chosen = choose_head(features(90, views=2), val, 3)
     assert chosen.chosen_on == "5 folds of the training images"
     assert chosen.strength > min(STRENGTHS)
+    assert tuple(one.strength for one in chosen.tried) == STRENGTHS
+    assert all(0.4 < one.accuracy <= 1 for one in chosen.tried)
+
+
+def test_one_image_of_each_class_is_enough_for_a_head():
+    chosen = choose_head(features(3), None, 3)
+    assert (chosen.tried, chosen.strength) == ((), max(STRENGTHS))
 
 
 def test_each_fold_has_its_share_of_each_class():

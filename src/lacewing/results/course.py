@@ -1,0 +1,69 @@
+"""How a run went beside its plan: forecast and outcome, waiting for images, what happened."""
+
+from collections import Counter
+from typing import Any
+
+from lacewing.results.pieces import Pieces
+from lacewing.values import format_bytes, format_seconds
+
+KINDS = {
+    "out-of-memory": ("time the memory ran out", "times the memory ran out"),
+    "rollback": ("return to an earlier step", "returns to an earlier step"),
+    "resume": ("resume", "resumes"),
+    "interrupted": ("interruption", "interruptions"),
+    "image": ("image that could not be read any more", "images that could not be read any more"),
+    "compile": ("note of the compiler", "notes of the compiler"),
+    "pixels": ("note on kept pixels", "notes on kept pixels"),
+}
+"""Kinds of events that a reader should know of, in words: one, and several."""
+
+
+def forecast_rows(pieces: Pieces) -> list[tuple[str, str, str, str]]:
+    """What, expected, taken, and their ratio: time and memory of the epochs."""
+    training = pieces.results.get("training", {})
+    rows = []
+    for what, expected, taken, words in (
+        ("Time of the epochs", "forecast_seconds", "epochs_seconds", format_seconds),
+        ("Largest memory", "forecast_peak_bytes", "peak_bytes", format_bytes),
+    ):
+        first, second = training.get(expected), training.get(taken)
+        if first and second:
+            rows.append((what, words(first), words(second), f"{second / first:.2f}"))
+    return rows
+
+
+def waiting(pieces: Pieces) -> str:
+    """How long training waited for images; "" where nothing was measured."""
+    rows = [row for row in pieces.epochs if row["epoch"] and "wait_seconds" in row]
+    seconds = sum(row.get("train_seconds", 0.0) for row in rows)
+    if not seconds:
+        return ""
+    waited = sum(row["wait_seconds"] for row in rows)
+    share = waited / seconds
+    verdict = "the images keep up" if share < 0.05 else "more --workers or kept pixels may help"
+    return f"{format_seconds(waited)} of {format_seconds(seconds)} ({share:.1%}): {verdict}"
+
+
+def incidents(pieces: Pieces) -> str:
+    """The events worth knowing, counted in one line."""
+    counts = Counter(event.get("kind") for event in pieces.events)
+    said = [
+        f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in KINDS.items() if counts[kind]
+    ]
+    if said:
+        return ", ".join(said)
+    return "None: no memory ran out, nothing was resumed" if pieces.events else ""
+
+
+def head_fit(pieces: Pieces) -> dict[str, Any]:
+    """The fit of a head on frozen features: its facts, and each strength that was tried."""
+    found = pieces.results.get("recipe", {}).get("features", {})
+    if not found:
+        return {}
+    tried = found.get("tried", [])
+    best = max((one["accuracy"] for one in tried), default=1.0)
+    return {
+        **found,
+        "tried": [{**one, "chosen": one["strength"] == found["strength"],
+                   "share": one["accuracy"] / max(best, 1e-9)} for one in tried],
+    }  # fmt: skip
