@@ -17,9 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 PARTS = {
-    "report": (None, 1120, 940),
-    "report_classes": ("#classes", 1120, 560),
-    "report_mistakes": ("#mistakes", 1120, 760),
+    "report": (None, 1120, 722),
+    "report_classes": ("#classes", 1120, 600),
+    "report_mistakes": ("#mistakes", 1120, 790),
     "report_confidence": ("#confidence", 1120, 470),
 }
 """Name, section (None: the top of the page), width and greatest height in pixels."""
