@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from lacewing.data import resample as module
-from lacewing.data.resample import by_samples, pack, resample
+from lacewing.data.resample import by_samples, resample, tabulate
 
 
 def noise(count, height, width, seed=0):
@@ -155,6 +155,17 @@ def test_the_pixels_per_pass_change_nothing(monkeypatch, pixels):
     assert torch.equal(resample(canvas, affine, *sizes, 8), expected)
 
 
-def test_a_word_holds_a_pixel():
-    words = pack(torch.tensor([[[[1, 2, 3], [255, 254, 253]]]], dtype=torch.uint8))
-    assert words.flat.tolist() == [(2 - 128) * 2**24 + 0x030001, 126 * 2**24 + 0xFD00FF, 0, 0, 0]
+def test_the_table_ends_with_neighbours_that_weigh_nothing():
+    table = tabulate(torch.tensor([[[[1, 2, 3], [255, 254, 253]]]], dtype=torch.uint8))
+    assert table.flat.tolist() == [1, 2, 3, 255, 254, 253] + 9 * [0]
+
+
+def test_every_weight_is_exact():
+    canvas = noise(1, 3, 3)
+    pixels = canvas[0].permute(2, 0, 1).double()
+    for right, below in ((1, 255), (127, 3), (255, 255)):
+        out = whole(canvas, [[1, 0, right / 256], [0, 1, below / 256]], 2).double()[0]
+        x, y = right / 256, below / 256
+        upper = pixels[:, :2, :2] * (1 - x) + pixels[:, :2, 1:] * x
+        lower = pixels[:, 1:, :2] * (1 - x) + pixels[:, 1:, 1:] * x
+        assert torch.equal(out.float(), ((upper * (1 - y) + lower * y).float() / 255))
