@@ -6,9 +6,14 @@ Every way trains the same network by the same step on the same photos, an epoch 
 * lacewing: each kind of keeping decoded pixels, with and without a decoding thread;
 * torch: what torchvision's ImageFolder and DataLoader do, with 0, 1 and 2 worker processes.
 
-The figure is the share of the compute rate, in the first epoch and in later ones.
+The figure is the share of the compute rate, in the first epoch and in later ones, and how many
+times as fast as the quickest of torchvision's ways. RAM counts decoded pixels and what worker
+processes hold alone; disk counts files of decoded pixels. `--large` does the same with 60 photos
+of 12 megapixels, made by enlarging photos of the data set, and `--full` reads 50,000 sample images
+by each loader without a network (the first run draws them, which takes long).
 
-    python benchmarks/pixels.py [--data FOLDER] [--model NAME ...] [--images 512] [--quick]
+    python benchmarks/pixels.py [--data FOLDER] [--model NAME ...] [--images 384] [--quick]
+                                [--large] [--full]
 """
 
 # ruff: noqa: E402 - the policy must stand before torch is loaded
@@ -19,6 +24,7 @@ let_threads_sleep()  # as `lacewing train` does
 
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import timm
 import torch
 from PIL import Image
@@ -35,11 +42,13 @@ from torchvision.transforms import InterpolationMode, v2
 
 from common import interleaved, machine_facts, parser, print_table, summary, write_result
 from lacewing.data.augment import AugmentConfig
+from lacewing.data.cache import cache_folder
 from lacewing.data.index import ImageIndex
 from lacewing.data.loader import Loading, TrainLoader
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, kept_bytes
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.rgb import open_rgb
 from lacewing.data.sample import draw_sample
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import make_loss
@@ -55,6 +64,18 @@ AUGMENT = AugmentConfig()
 Batches = Iterator[tuple[Tensor, Tensor]]
 Epoch = Callable[[int], Batches]
 """Takes the number of an epoch; gives its batches, on the device."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to get the batches, and what it takes."""
+
+    epoch: Epoch
+    ram_bytes: int = 0
+    """Of decoded pixels."""
+    cache: Path | None = None
+    """Where it keeps pixels on the disk."""
+    has_processes: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +124,7 @@ def lacewing_epochs(
     index: ImageIndex, setting: Setting, device: torch.device, keep: str, workers: int, cache: Path
 ) -> Epoch:
     """Our loader, with a cache of its own on the disk."""
-    store = PixelStore(index, setting.preprocessing, keep=keep, cache_dir=cache / f"{workers}")
+    store = PixelStore(index, setting.preprocessing, keep=keep, cache_dir=cache)
     pin = device.type == "cuda"
     loading = Loading(device=device, augment_device=device, workers=workers, pin_memory=pin)
     loader = TrainLoader(index, store, AUGMENT, batch_size=setting.batch, seed=0, loading=loading)
@@ -159,17 +180,33 @@ def trainer(name: str, classes: int, device_name: str) -> Callable[[Batches], No
 
 def ways_of(
     index: ImageIndex, setting: Setting, device: torch.device, cache: Path
-) -> dict[str, Epoch]:
+) -> dict[str, Way]:
     """Every way to get the batches."""
-    ways = {"compute": ready_epochs(lacewing_epochs(index, setting, device, "none", 0, cache))}
-    for keep in ("none", "disk", "ram"):
+    ways = {"compute": Way(ready_epochs(lacewing_epochs(index, setting, device, "none", 0, cache)))}
+    kinds = ("none", "disk", "ram") + (("device",) if device.type != "cpu" else ())
+    kept = kept_bytes(index, setting.preprocessing.resize_size)
+    for keep in kinds:
         for workers in (0, max(1, usable_cores().value - 1)):
-            title = f"lacewing, keep {keep}, {workers} threads"
-            ways[title] = lacewing_epochs(index, setting, device, keep, workers, cache)
+            place = cache / f"{keep}{workers}"
+            epoch = lacewing_epochs(index, setting, device, keep, workers, place)
+            ram = kept if keep in ("ram", "device") else 0
+            ways[f"lacewing, keep {keep}, {workers} threads"] = Way(epoch, ram, place)
     for workers in (0, 1, 2):
-        title = f"ImageFolder, {workers} workers"
-        ways[title] = torch_epochs(index, setting, device, workers)
+        epoch = torch_epochs(index, setting, device, workers)
+        ways[f"ImageFolder, {workers} workers"] = Way(epoch, has_processes=workers > 0)
     return ways
+
+
+def disk_bytes(folder: Path | None) -> int:
+    """Bytes of the files below a folder."""
+    if folder is None:
+        return 0
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def child_bytes() -> int:
+    """RAM that child processes hold alone: what ends with them."""
+    return sum(child.memory_full_info().uss for child in psutil.Process().children(recursive=True))
 
 
 def measure(
@@ -179,25 +216,94 @@ def measure(
     backend, number = backend_for(device_name)
     train = trainer(name, len(index.classes), device_name)
     images = len(index) // setting.batch * setting.batch
+    children: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as cache:
         ways = ways_of(index, setting, backend.torch_device(number), Path(cache))
-        train(ways["compute"](0))  # warms up the network; no other way has begun yet
+        train(ways["compute"].epoch(0))  # warms up the network; no other way has begun yet
         counted = {way: iter(range(setting.epochs)) for way in ways}
-        calls = {
-            way: lambda way=way, epochs=epochs: train(epochs(next(counted[way])))
-            for way, epochs in ways.items()
-        }
-        seconds = interleaved(calls, rounds=setting.epochs, warm_up=0)
+
+        def call(title: str, way: Way) -> None:
+            epoch, before = next(counted[title]), child_bytes() if way.has_processes else 0
+            train(way.epoch(epoch))
+            if epoch == 0 and way.has_processes:  # its processes have just come, and stay
+                children[title] = child_bytes() - before
+
+        seconds = interleaved(
+            {title: partial(call, title, way) for title, way in ways.items()},
+            rounds=setting.epochs,
+            warm_up=0,
+        )
+        disk = {title: disk_bytes(way.cache) for title, way in ways.items()}
     base = statistics.median(seconds["compute"])
-    found = {}
-    for way, times in seconds.items():
-        found[way] = {
+    theirs = {title: times for title, times in seconds.items() if title.startswith("ImageFolder")}
+    first = min(times[0] for times in theirs.values())
+    later = min(statistics.median(times[1:]) for times in theirs.values())
+    return {
+        title: {
             "first": images / times[0],
             "first_share": base / times[0],
+            "first_times": first / times[0],
             "later": summary([images / one for one in times[1:]]),
             "later_share": base / statistics.median(times[1:]),
+            "later_times": later / statistics.median(times[1:]),
+            "ram_bytes": ways[title].ram_bytes + children.get(title, 0),
+            "disk_bytes": disk[title],
         }
+        for title, times in seconds.items()
+    }
+
+
+def show(found: dict[str, dict[str, Any]]) -> None:
+    """A table of what was measured."""
+    columns = ("way", "first epoch, images/s", "of compute", "x ImageFolder", "later, images/s",
+               "of compute", "x ImageFolder", "RAM, MB", "disk, MB")  # fmt: skip
+    rows = [
+        (
+            title,
+            *(one["first"], one["first_share"], one["first_times"]),
+            *(one["later"]["median"], one["later_share"], one["later_times"]),
+            *(one["ram_bytes"] / 1e6, one["disk_bytes"] / 1e6),
+        )
+        for title, one in found.items()
+    ]
+    print_table(columns, rows)
+
+
+def enlarged(index: ImageIndex, folder: Path, count: int, size: tuple[int, int]) -> ImageIndex:
+    """So many training photos as JPEGs of a size (width, height), as a data set of their own."""
+    chosen = some_of(index, count)
+    names = [index.classes[label] for label in chosen.column("label")]
+    for number, (path, name) in enumerate(zip(chosen.paths(), names, strict=True)):
+        place = folder / "train" / name
+        place.mkdir(parents=True, exist_ok=True)
+        photo = open_rgb(path).resize(size, Image.Resampling.BICUBIC)
+        photo.save(place / f"{number}.jpg", quality=88)
+    return open_images(folder, val_share=0, test_share=0, cache_dir=folder / "cache").split("train")
+
+
+def read_all(index: ImageIndex, setting: Setting) -> dict[str, dict[str, float]]:
+    """Images/s of reading an index twice, without a network: nothing but the path of pixels."""
+    found = {}
+    with tempfile.TemporaryDirectory() as cache:
+        ways = ways_of(index, setting, torch.device("cpu"), Path(cache))
+        ahead = [title for title in ways if title.startswith("lacewing, keep disk")][-1]
+        for title in (ahead, "ImageFolder, 2 workers"):
+            rates = []
+            for epoch in range(2):
+                started = time.perf_counter()
+                count = sum(len(labels) for _, labels in ways[title].epoch(epoch))
+                rates.append(count / (time.perf_counter() - started))
+            found[title] = {"images": len(index), "first": rates[0], "later": rates[1]}
     return found
+
+
+def sample_of(images: int) -> ImageIndex:
+    """The training split of a sample with so many training images or a few more."""
+    folder = cache_folder() / "sample" / f"benchmark-{images}"
+    if not (folder / "done").exists():
+        draw_sample(folder, classes=100, images_per_class=images // 60 + 1)
+        (folder / "done").touch()
+    return open_images(folder).split("train")
 
 
 def some_of(index: ImageIndex, count: int) -> ImageIndex:
@@ -212,32 +318,42 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--data", default="sample", help="a data set as `lacewing train` takes it")
     options.add_argument("--model", nargs="+", default=MODELS)
-    options.add_argument("--images", type=int, default=512)
+    options.add_argument("--images", type=int, default=384)
     options.add_argument("--image-size", type=int, default=128)
     options.add_argument("--batch", type=int, default=16)
-    options.add_argument("--epochs", type=int, default=5)
+    options.add_argument("--epochs", type=int, default=4)
     options.add_argument("--device", default="cpu")
+    options.add_argument("--large", action="store_true", help="60 photos of 12 megapixels too")
+    options.add_argument("--full", action="store_true", help="read 50,000 sample images too")
     chosen = options.parse_args()
     setting = Setting(chosen.images, chosen.image_size, chosen.batch, chosen.epochs)
     if chosen.quick:
         setting = Setting(images=32, image_size=64, batch=8, epochs=3)
     facts = machine_facts(chosen.device)
-    index = some_of(open_images(chosen.data, draw_sample=draw_sample), setting.images)
-    figures = {}
-    for name in ["test_resnet"] if chosen.quick else chosen.model:
-        figures[name] = measure(name, index, setting, chosen.device)
-        print(f"\n{name}")
-        rows = [
-            (way, one["first"], one["first_share"], one["later"]["median"], one["later_share"])
-            for way, one in figures[name].items()
-        ]
-        columns = ("way", "first epoch, images/s", "of compute", "later, images/s", "of compute")
-        print_table(columns, rows)
-    content = {
+    everything = open_images(chosen.data, draw_sample=draw_sample)
+    index = some_of(everything, setting.images)
+    models = ["test_resnet"] if chosen.quick else chosen.model
+    content: dict[str, Any] = {
         "setting": vars(setting) | {"data": chosen.data, "images": len(index)},
         "kept_bytes": kept_bytes(index, setting.preprocessing.resize_size),
-        "models": figures,
+        "models": {},
     }
+    for name in models:
+        content["models"][name] = measure(name, index, setting, chosen.device)
+        print(f"\n{name}")
+        show(content["models"][name])
+    if chosen.large:
+        count, size = (8, (800, 600)) if chosen.quick else (60, (4000, 3000))
+        with tempfile.TemporaryDirectory() as folder:
+            photos = enlarged(everything, Path(folder), count, size)
+            content["large"] = measure(models[0], photos, setting, chosen.device)
+        print(f"\n{models[0]}, photos of {size[0]} x {size[1]}")
+        show(content["large"])
+    if chosen.full:
+        content["full"] = read_all(sample_of(200 if chosen.quick else 50_000), setting)
+        print("\nreading alone, images/s")
+        rows = [(way, one["first"], one["later"]) for way, one in content["full"].items()]
+        print_table(("way", "first epoch", "second"), rows)
     print(f"written to {write_result('pixels', facts, content, chosen.results)}")
 
 
