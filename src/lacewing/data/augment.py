@@ -15,7 +15,7 @@ from lacewing.config import TrainConfig
 from lacewing.data.chance import ERASING, TRIVIAL, uniforms
 from lacewing.data.erasing import COLUMNS as ERASING_COLUMNS
 from lacewing.data.erasing import draw_boxes
-from lacewing.data.resample import resample
+from lacewing.data.resample import Table, resample
 from lacewing.data.trivial import COLUMNS as TRIVIAL_COLUMNS
 from lacewing.data.trivial import Trivial, draw_trivial, jitters, retouch, warps
 
@@ -170,15 +170,15 @@ def after(affine: np.ndarray, warp: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, shift], axis=2)
 
 
-def apply(canvas: Tensor, parameters: Parameters, size: int) -> Tensor:
-    """Augmented images, float32 [N, 3, size, size] in 0..1, on the canvas's device.
+def apply(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
+    """Augmented images, float32 [N, 3, size, size] in 0..1, on the source's device.
 
-    canvas: uint8 [N, H, W, 3]; image i lies in its upper left heights[i] x widths[i] corner
-    and nothing is read of the rest.
+    source: a canvas uint8 [N, H, W, 3]; image i lies in its upper left heights[i] x widths[i]
+    corner and nothing is read of the rest. Or a table of the images.
     """
-    images = resample(canvas, parameters.affine, parameters.heights, parameters.widths, size)
+    images = resample(source, parameters.affine, parameters.heights, parameters.widths, size)
     if (parameters.jitter != 1).any():
-        images = jitter(images, torch.from_numpy(parameters.jitter).to(canvas.device))
+        images = jitter(images, torch.from_numpy(parameters.jitter).to(images.device))
     return images if parameters.trivial is None else retouch(images, parameters.trivial)
 
 

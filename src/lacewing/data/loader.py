@@ -20,11 +20,13 @@ from torch import Tensor
 
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
 from lacewing.data.chance import order
+from lacewing.data.device_pixels import DevicePixels
 from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
 from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.resample import Table
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,8 +48,9 @@ class Prepared:
     """A training batch before it goes to the device."""
 
     rows: np.ndarray
-    canvas: Tensor
-    """uint8 [N, H, W, 3], as `apply` takes it."""
+    pixels: Tensor | list[tuple[int, Tensor]]
+    """A canvas uint8 [N, H, W, 3], as `apply` takes it; or, where pixels are kept on the device,
+    those of the rows that are not yet there."""
     parameters: Parameters
     mixture: Mixture | None
 
@@ -91,6 +94,9 @@ class TrainLoader:
         self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
         self._scale = _normalisation(store.preprocessing, loading.augment_device)
+        self._resident: DevicePixels | None = None
+        if store.keep == "device":
+            self._resident = DevicePixels(store.shapes, loading.augment_device)
 
     def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
@@ -109,7 +115,7 @@ class TrainLoader:
         return old
 
     def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
-        canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
+        pixels, heights, widths = self._pixels(rows)
         size = self._store.preprocessing.image_size
         augment, seed = self._augment, self._seed
         parameters = draw(
@@ -126,12 +132,28 @@ class TrainLoader:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
             )
-        return Prepared(rows, _tensor(canvas, self.loading.pin_memory), parameters, mixture)
+        return Prepared(rows, pixels, parameters, mixture)
+
+    def _pixels(
+        self, rows: np.ndarray
+    ) -> tuple[Tensor | list[tuple[int, Tensor]], np.ndarray, np.ndarray]:
+        """What has to go to the device for these rows; the images' heights and widths."""
+        pin = self.loading.pin_memory
+        if self._resident is not None:
+            fresh = {int(row): self._store.get(int(row)) for row in self._resident.missing(rows)}
+            if all(self._resident.fits(row, pixels) for row, pixels in fresh.items()):
+                heights, widths = self._resident.shapes[rows].T
+                # a copy: what the decoder gives can't be written to, of which torch warns
+                images = [(row, _tensor(one.copy(), pin)) for row, one in fresh.items()]
+                return images, heights, widths
+        # a replaced file's image may have any size
+        canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
+        return _tensor(canvas, pin), heights, widths
 
     def _finish(self, batch: Prepared) -> Batch:
         device, there = self.loading.device, self.loading.augment_device
         size = self._store.preprocessing.image_size
-        images = apply(batch.canvas.to(there, non_blocking=True), batch.parameters, size)
+        images = apply(self._source(batch), batch.parameters, size)
         images = _normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)
@@ -141,6 +163,14 @@ class TrainLoader:
         return Batch(
             images.to(device, non_blocking=True), labels.to(device, non_blocking=True), batch.rows
         )
+
+    def _source(self, batch: Prepared) -> Tensor | Table:
+        """The batch's pixels where they are varied."""
+        if isinstance(batch.pixels, Tensor):
+            return batch.pixels.to(self.loading.augment_device, non_blocking=True)
+        assert self._resident is not None
+        self._resident.put(batch.pixels)
+        return self._resident.table(batch.rows)
 
     def _timed(self, prepared: Iterator[Prepared]) -> Iterator[Prepared]:
         while True:

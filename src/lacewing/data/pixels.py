@@ -44,6 +44,12 @@ def kept_sizes(widths: np.ndarray, heights: np.ndarray, side: int) -> tuple[np.n
     return scaled(widths), scaled(heights)
 
 
+def kept_shapes(index: ImageIndex, preprocessing: Preprocessing) -> np.ndarray:
+    """Height and width, int64 [rows, 2], of an index's images as they are kept."""
+    sizes = kept_sizes(index.column("width"), index.column("height"), preprocessing.resize_size)
+    return np.stack(sizes[::-1], axis=1)
+
+
 def kept_bytes(index: ImageIndex, side: int) -> int:
     """RAM that all images of an index take at a shorter side of `side` pixels."""
     total = 0
@@ -94,16 +100,17 @@ def open_kept(
     cache_dir: Path | None = None,
     on_event: Callable[[str], None] = lambda _: None,
 ) -> Kept:
-    """Where the pixels of an index's images are kept; `kind` is ram, disk or none.
+    """Where the pixels of an index's images are kept on this side of the device.
+
+    `kind` is ram, disk, none, or device: then the loader keeps them (see device_pixels.py).
 
     On disk it is a file below `cache_dir` (`cache_folder()` by default) that is shared by all
     runs with the same images, size and filter. Where there can be none, `on_event` gets a
     sentence and nothing is kept.
     """
-    if kind == "none":
+    if kind in ("none", "device"):
         return NoPixels()
-    sizes = kept_sizes(index.column("width"), index.column("height"), preprocessing.resize_size)
-    shapes = np.stack(sizes[::-1], axis=1)
+    shapes = kept_shapes(index, preprocessing)
     if kind == "ram":
         return RamPixels(shapes)
     assert kind == "disk", kind
@@ -147,8 +154,9 @@ class PixelStore:
         on_lost: Callable[[str], None] = lambda _: None,
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """keep: ram, disk or none; the other parameters as in `open_kept`."""
+        """keep: ram, disk, device or none; the other parameters as in `open_kept`."""
         self.preprocessing = preprocessing
+        self.keep = keep
         self.lost: dict[int, str] = {}
         self._on_lost = on_lost
         self._index = index
@@ -157,6 +165,11 @@ class PixelStore:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Height and width of each row's pixels, int64 [rows, 2]."""
+        return kept_shapes(self._index, self.preprocessing)
 
     def get(self, row: int) -> np.ndarray:
         """Pixels of a row, uint8 [height, width, 3]. Raises DataError if too many are lost."""

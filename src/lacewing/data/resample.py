@@ -30,20 +30,28 @@ CACHE_PIXELS = 2**16
 
 @dataclass(frozen=True)
 class Table:
-    """The bytes of a batch of images one after the other, red, green, blue of each pixel."""
+    """The bytes of N images in one row: red, green, blue of each pixel."""
 
     flat: Tensor
-    """[N * height * width * 3 + a row and a pixel to spare]: float32 on a CPU, else uint8."""
-    height: int
-    width: int
+    """uint8, or float32 on a CPU; `spare_bytes` follow the last pixel."""
+    starts: np.ndarray
+    """int64 [N]: where each image begins."""
+    widths: np.ndarray
+    """int64 [N]: pixels from one of its rows to the next."""
+
+    def of(self, images: np.ndarray) -> "Table":
+        """Some of the images, by their numbers."""
+        return Table(self.flat, self.starts[images], self.widths[images])
 
 
 @dataclass(frozen=True)
 class Positions:
     """Where samples are taken, for output [M, S, S]."""
 
-    index: Tensor
-    """int32: of the upper left one of four pixels, its red byte in `Table.flat`."""
+    upper: Tensor
+    """int32, or int64 in a long table: of the upper left one of four pixels, its red byte."""
+    lower: Tensor
+    """Of the lower left one."""
     right: Tensor
     """float32: how far right of it, in pixels, a multiple of 1/256 below 1."""
     below: Tensor
@@ -51,30 +59,32 @@ class Positions:
 
 
 def resample(
-    canvas: Tensor, affine: np.ndarray, heights: np.ndarray, widths: np.ndarray, size: int
+    images: Tensor | Table, affine: np.ndarray, heights: np.ndarray, widths: np.ndarray, size: int
 ) -> Tensor:
     """Each image through its affine map, float32 [N, 3, size, size] in 0..1.
 
-    canvas: uint8 [N, H, W, 3]; image i is its upper left heights[i] x widths[i] pixels.
+    images: a canvas uint8 [N, H, W, 3], image i its upper left heights[i] x widths[i] pixels; or
+    a table.
     affine: float64 [N, 2, 3], from output pixel (column, row, 1) to image pixel (x, y), both
     counted from the centre of the upper left one. Outside the image its border goes on.
     """
-    out = canvas.new_empty((len(canvas), 3, size, size), dtype=torch.float32)
-    at_once = max(1, CACHE_PIXELS // size**2) if canvas.device.type == "cpu" else len(canvas)
+    device = images.flat.device if isinstance(images, Table) else images.device
+    out = torch.empty((len(affine), 3, size, size), device=device)
+    at_once = max(1, CACHE_PIXELS // size**2) if device.type == "cpu" else len(affine)
     groups = by_samples(affine)
     done = 0
     for (down, across), members in groups.items():
         for start in range(0, len(members), at_once):
-            rows = members[start : start + at_once]
-            extent = np.stack([widths[rows], heights[rows]], axis=1)
-            place = out[done : done + len(rows)]
-            average(some_of(canvas, rows), affine[rows], extent, down, across, out=place)
-            done += len(rows)
+            some = members[start : start + at_once]
+            extent = np.stack([widths[some], heights[some]], axis=1)
+            place = out[done : done + len(some)]
+            average(table_of(images, some), affine[some], extent, down, across, out=place)
+            done += len(some)
     if len(groups) < 2:
         return out
     # the groups lie one after the other: back to the batch's order
     places = np.argsort(np.concatenate(list(groups.values())))
-    return out.index_select(0, torch.from_numpy(places).to(out.device))
+    return out.index_select(0, torch.from_numpy(places).to(device))
 
 
 def by_samples(affine: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
@@ -89,7 +99,7 @@ def by_samples(affine: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
 
 
 def average(
-    canvas: Tensor,
+    table: Table,
     affine: np.ndarray,
     extent: np.ndarray,
     down: int,
@@ -98,7 +108,7 @@ def average(
     out: Tensor,
 ) -> None:
     """Write the mean of down x across samples per pixel into `out` [M, 3, size, size], in 0..1."""
-    table, size = tabulate(canvas), out.shape[-1]
+    size = out.shape[-1]
     for i in range(down):
         for j in range(across):
             offset = np.array([(j + 0.5) / across - 0.5, (i + 0.5) / down - 0.5])
@@ -130,44 +140,54 @@ def positions(
         return (start[:, :, None] + along[:, None, :]).clamp_(min=0).minimum(last)
 
     x, y = axis(0), axis(1)
-    step = 3 * table.height * table.width
-    first = torch.arange(0, step * len(affine), step, dtype=torch.int32, device=device)
-    index = (y >> 8).mul_(3 * table.width).add_(x >> 8, alpha=3).add_(first[:, None, None])
+    # an int32 counts to 2 GiB
+    dtype = torch.int32 if len(table.flat) < 2**31 else torch.int64
+    first, line = (
+        torch.from_numpy(numbers).to(device, dtype)[:, None, None]
+        for numbers in (table.starts, 3 * table.widths)
+    )
+    upper = (y >> 8).to(dtype).mul_(line).add_(x >> 8, alpha=3).add_(first)
     right, below = (place.bitwise_and_(STEP - 1).mul(1 / STEP) for place in (x, y))
-    return Positions(index, right, below)
+    return Positions(upper, upper + line, right, below)
 
 
 def blend(table: Table, at: Positions, channel: int) -> Tensor:
     """One channel between four pixels, float32 [M, S, S] in 0..255, without rounding."""
-    index = at.index.flatten()
 
-    def tap(pixels: int) -> Tensor:
-        values = table.flat[3 * pixels + channel :].index_select(0, index)
-        return values.to(torch.float32).view_as(at.index)
+    def along(left: Tensor) -> Tensor:
+        ends = (
+            table.flat[start:].index_select(0, left.flatten()).to(torch.float32).view_as(left)
+            for start in (channel, channel + 3)
+        )
+        return next(ends).lerp_(next(ends), at.right)
 
-    upper = tap(0).lerp_(tap(1), at.right)
-    lower = tap(table.width).lerp_(tap(table.width + 1), at.right)
-    return upper.lerp_(lower, at.below)
+    return along(at.upper).lerp_(along(at.lower), at.below)
 
 
-def some_of(canvas: Tensor, rows: np.ndarray) -> Tensor:
-    """The images `rows` of a canvas; a view where they lie side by side."""
-    first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 == len(rows):
-        return canvas[first : last + 1]
-    return canvas.index_select(0, torch.from_numpy(rows).to(canvas.device))
+def table_of(images: Tensor | Table, some: np.ndarray) -> Table:
+    """Some of the images, by their numbers, as a table."""
+    if isinstance(images, Table):
+        return images.of(some)
+    first, last = int(some[0]), int(some[-1])
+    if last - first + 1 == len(some):
+        return tabulate(images[first : last + 1])
+    return tabulate(images.index_select(0, torch.from_numpy(some).to(images.device)))
 
 
 def tabulate(canvas: Tensor) -> Table:
-    """A canvas uint8 [N, H, W, 3] as one row of numbers."""
-    _, height, width, _ = canvas.shape
+    """A canvas uint8 [N, H, W, 3] as a table."""
+    count, height, width, _ = canvas.shape
     # a CPU reads floats as quickly as bytes, and need not convert each of them four times
     dtype = torch.float32 if canvas.device.type == "cpu" else torch.uint8
-    count = canvas.numel()
-    # past the last pixel stand neighbours whose weight is 0
-    flat = torch.zeros(count + 3 * (width + 1), dtype=dtype, device=canvas.device)
-    flat[:count] = canvas.flatten()
-    return Table(flat, height, width)
+    size = canvas.numel()
+    flat = torch.zeros(size + spare_bytes(width), dtype=dtype, device=canvas.device)
+    flat[:size] = canvas.flatten()
+    return Table(flat, 3 * height * width * np.arange(count), np.full(count, width))
+
+
+def spare_bytes(width: int) -> int:
+    """A row and a pixel: neighbours of the last pixels, whose weight is 0."""
+    return 3 * (width + 1)
 
 
 def _steps(pixels: np.ndarray, device: torch.device) -> Tensor:

@@ -73,6 +73,7 @@ def possible_values(device: Device, capabilities: Capabilities) -> dict[str, tup
         "optimizer_kernel": ("plain", *capabilities.optimizer_kernels),
         "eval_precision": device.precisions,
         "eval_memory_format": capabilities.memory_formats,
+        "pixels": ("ram", "disk", "none") + (() if device.kind == "cpu" else ("device",)),
         "augment_on": ("device", "cpu") if capabilities.resampling else ("cpu",),
         "pin_memory": (True, False) if capabilities.pinned_memory else (False,),
     }

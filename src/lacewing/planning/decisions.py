@@ -44,7 +44,8 @@ DECISIONS: dict[str, Decision] = {
     ),
     "memory_bytes": Decision("the same in bytes; null where unknown", whole(optional=True)),
     "pixels": Decision(
-        "where decoded images are kept: ram, disk or none", one_of("ram", "disk", "none")
+        "where decoded images are kept: ram, disk, device or none",
+        one_of("ram", "disk", "device", "none"),
     ),
     "augment_on": Decision(
         "where training images are varied: device or cpu", one_of("device", "cpu")

@@ -42,7 +42,7 @@ class Plan:
     memory_bytes: Choice[int | None]
     """The same in bytes; None where the device can't tell."""
     pixels: Choice[str]
-    """Where decoded images are kept: ram, disk or none."""
+    """Where decoded images are kept: ram, disk, device (training images only) or none."""
     augment_on: Choice[str]
     """Where training images are varied: device or cpu."""
     workers: Choice[int]

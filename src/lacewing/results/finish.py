@@ -19,6 +19,7 @@ from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.models.bundle import Bundle, load_model, restore_model
 from lacewing.planning.document import load_plan
+from lacewing.planning.loaders import loading_of
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
@@ -32,7 +33,7 @@ from lacewing.results.projection import project
 from lacewing.results.report import write_report
 from lacewing.store.run import Run, read_lines
 from lacewing.training.loop import Ending
-from lacewing.training.session import Session, loading_of
+from lacewing.training.session import Session
 
 
 def finish(session: Session, ending: Ending) -> Judged | None:

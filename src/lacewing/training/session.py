@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from lacewing.config import TrainConfig
-from lacewing.data.augment import augment_of
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader, Loading, TrainLoader
+from lacewing.data.loader import EvalLoader, TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
@@ -27,6 +26,7 @@ from lacewing.models.build import (
 )
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
+from lacewing.planning.loaders import keep_for_evaluation, loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.store.run import Run
 from lacewing.training.events import EventLog
@@ -155,42 +155,30 @@ def open_loaders(
     """
     loading = loading_of(plan, device)
 
-    def store(split: ImageIndex, size: int) -> PixelStore:
+    def store(split: ImageIndex, size: int, keep: str) -> PixelStore:
         return PixelStore(
             split,
             replace(preprocessing, image_size=size),
-            keep=plan.pixels.value,
+            keep=keep,
             on_lost=lambda sentence: events.add("image", sentence),
             on_event=lambda sentence: events.add("pixels", sentence),
         )
 
     training, validation = index.split("train"), index.split("val")
     return (
-        TrainLoader(
+        train_loader(
+            config,
             training,
-            store(training, plan.image_size.value),
-            augment_of(config),
-            batch_size=plan.batch.value,
-            seed=config.seed,
-            loading=loading,
+            store(training, plan.image_size.value, plan.pixels.value),
+            plan.batch.value,
+            loading,
         ),
         EvalLoader(
             validation,
-            store(validation, preprocessing.image_size),
+            store(validation, preprocessing.image_size, keep_for_evaluation(plan)),
             batch_size=plan.eval_batch.value,
             loading=loading,
         ),
-    )
-
-
-def loading_of(plan: Plan, device: torch.device) -> Loading:
-    """The plan's decisions on how batches are prepared."""
-    return Loading(
-        device=device,
-        augment_device=device if plan.augment_on.value == "device" else torch.device("cpu"),
-        workers=plan.workers.value,
-        prefetch=plan.prefetch.value,
-        pin_memory=plan.pin_memory.value,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lacewing import console
 from lacewing.config import TrainConfig
-from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
@@ -48,6 +48,7 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         amounts=amounts_of(prepared),
         cores=prepared.machine.cores.value,
         can_compile=can_compile(prepared, backends),
+        own_memory=capabilities_of(prepared, backends).pinned_memory,
     )
     key = history.key_of(plan, config, prepared.machine, job, index.name)
     known = history.recall(key)
@@ -66,7 +67,13 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
 def can_compile(prepared: Prepared, backends: BackendTable) -> bool:
     """Whether torch.compile can make kernels for the plan's device."""
     device = find_device(prepared.machine, prepared.plan.device.value)
-    return is_possible(backends[device.kind]().capabilities, device)
+    return is_possible(capabilities_of(prepared, backends), device)
+
+
+def capabilities_of(prepared: Prepared, backends: BackendTable) -> Capabilities:
+    """What the plan's kind of device can do."""
+    device = find_device(prepared.machine, prepared.plan.device.value)
+    return backends[device.kind]().capabilities
 
 
 def amounts_of(prepared: Prepared) -> Amounts:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from lacewing.data import pixels
 from lacewing.data.augment import AugmentConfig
 from lacewing.data.loader import EvalLoader, Loading, TrainLoader, ahead, normalised_squares
 from lacewing.data.open import open_images
@@ -41,13 +43,39 @@ def epoch(loader, number=0, start=0):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-@pytest.mark.parametrize("keep", ["ram", "disk", "none"])
+@pytest.mark.parametrize("keep", ["ram", "disk", "device", "none"])
 def test_batches_do_not_depend_on_how_they_are_loaded(index, workers, keep):
     plain = epoch(loader(index, **ALL))
     other = epoch(loader(index, workers=workers, prefetch=5, keep=keep, **ALL))
     for one, two in zip(plain, other, strict=True):
         assert torch.equal(one.images, two.images)
         assert torch.equal(one.labels, two.labels)
+
+
+def test_pixels_on_the_device_are_decoded_once(index, monkeypatch):
+    """Here the device is the CPU."""
+    there, plain = loader(index, keep="device", workers=1, **ALL), loader(index, **ALL)
+    epoch(there)
+    decoded = []
+    monkeypatch.setattr(pixels, "load_pixels", lambda path, _: decoded.append(path))
+    # the batches leave out the last odd image: it may be new in the next epoch
+    seen = {int(row) for batch in epoch(plain) for row in batch.rows}
+    new = set(range(len(index))) - seen
+    order = [int(row) for batch in epoch(plain, 1) for row in batch.rows]
+    steps = next((i for i, row in enumerate(order) if row in new), len(order)) // 4
+    assert steps
+    one, other = there.epoch(1), plain.epoch(1)
+    for _ in range(steps - 1):
+        assert torch.equal(next(one).images, next(other).images)
+    assert decoded == []
+
+
+def test_a_file_that_was_replaced_does_not_enter_the_devices_pixels(index):
+    path = index.paths()[0]
+    Image.new("RGB", (300, 50), "red").save(path)
+    one = epoch(loader(index, keep="device"))
+    other = epoch(loader(index, keep="none"))
+    assert all(torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True))
 
 
 def test_a_resumed_epoch_goes_on_with_the_same_batches(index):

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from lacewing.data import resample as module
-from lacewing.data.resample import by_samples, resample, tabulate
+from lacewing.data.resample import Table, by_samples, resample, tabulate
 
 
 def noise(count, height, width, seed=0):
@@ -158,6 +158,25 @@ def test_the_pixels_per_pass_change_nothing(monkeypatch, pixels):
 def test_the_table_ends_with_neighbours_that_weigh_nothing():
     table = tabulate(torch.tensor([[[[1, 2, 3], [255, 254, 253]]]], dtype=torch.uint8))
     assert table.flat.tolist() == [1, 2, 3, 255, 254, 253] + 9 * [0]
+
+
+def test_a_table_of_any_images_gives_their_pixels():
+    """Bytes, as on a device, images of several sizes one after the other, in another order."""
+    sizes = [(9, 14), (20, 11), (12, 12)]
+    images = [noise(1, *size, seed=i)[0] for i, size in enumerate(sizes)]
+    heights, widths = np.array(sizes).T
+    flat = torch.cat([image.flatten() for image in images] + [torch.zeros(60, dtype=torch.uint8)])
+    lengths = 3 * heights * widths
+    table = Table(flat, np.cumsum(lengths) - lengths, widths)
+    canvas = torch.zeros((3, 20, 14, 3), dtype=torch.uint8)
+    for place, image in zip(canvas, images, strict=True):
+        place[: image.shape[0], : image.shape[1]] = image
+    affine = np.broadcast_to([[1.6, -0.2, -3], [0.2, 0.9, 2.5]], (3, 2, 3))
+    order = np.array([2, 0, 1])
+    assert torch.equal(
+        resample(table.of(order), affine, heights[order], widths[order], 24),
+        resample(canvas, affine, heights, widths, 24)[order],
+    )
 
 
 def test_every_weight_is_exact():

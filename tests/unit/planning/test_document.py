@@ -115,7 +115,7 @@ def test_a_bare_value_is_the_users(file):
         ("memory_bytes", -1, "at least 0"),
         ("workers", "many", "workers must be a whole number"),
         ("pin_memory", "perhaps", "pin_memory must be True or False"),
-        ("pixels", "vram", "pixels must be one of ram, disk, none"),
+        ("pixels", "vram", "pixels must be one of ram, disk, device, none"),
         ("learning_rate", float("inf"), "learning_rate must be a number above 0"),
     ],
 )

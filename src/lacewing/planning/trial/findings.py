@@ -36,6 +36,22 @@ class CompileTime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fed:
+    """The loop with a number of threads that prepare batches ahead."""
+
+    workers: int
+    seconds: float | None
+    """Per image, all in all; None where it was not timed."""
+    out: str = ""
+    """Why it is out."""
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second."""
+        return 1 / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """What was measured."""
 
@@ -48,6 +64,8 @@ class Findings:
     """Per image of a forward-only pass in full precision."""
     sizes: tuple[Timed, ...] = ()
     """The best way at several micro-batches."""
+    fed: tuple[Fed, ...] = ()
+    """The best way, fed by several numbers of threads, the fewest first."""
     memory: MemoryModel | None = None
     memory_measured: bool = False
     """Whether the memory model rests on measured peaks and is not only counted."""
@@ -80,6 +98,7 @@ class Findings:
                     name: tuple(timed(one) for one in fields[name])
                     for name in ("training", "forward", "sizes")
                 },
+                "fed": tuple(Fed(**one) for one in fields["fed"]),
                 "memory": memory(fields["memory"]),
                 "compiled": CompileTime(**fields["compiled"]) if fields["compiled"] else None,
             }

@@ -98,7 +98,8 @@ def predicted_bytes(plan: Plan, findings: Findings) -> int:
     if model:
         # a new snapshot is made before the old one goes, but between steps
         taken = max(taken, round(model.fixed_bytes + kept))
-    if plan.device.value == "cpu" and plan.pixels.value == "ram":
+    where = "ram" if plan.device.value == "cpu" else "device"
+    if plan.pixels.value == where:
         need = plan.pixels.evidence.get("need_bytes", 0)
         kept += need if isinstance(need, int | float) else 0.0
     return round(findings.base_bytes + taken + kept)

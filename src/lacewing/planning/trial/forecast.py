@@ -30,7 +30,7 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     validating = amounts.validation / (findings.best_forward.rate or 1.0)
     decoding = first_reading(plan, findings, images, computing, cores)
     reading = first_reading(plan, findings, amounts.validation, validating, cores)
-    again = 0.0 if plan.pixels.value in ("ram", "disk") else decoding + reading
+    again = 0.0 if plan.pixels.value != "none" else decoding + reading
     first = computing + validating + decoding + reading
     later = computing + validating + again
     judged = amounts.validation + amounts.test

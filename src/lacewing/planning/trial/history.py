@@ -15,7 +15,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 2
+VERSION = 3
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 
@@ -36,7 +36,7 @@ def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: st
     decided = ("image_size", "batch", "micro_batch", "accumulation", "eval_batch", "threads",
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
-             "clip_norm", "dropout", "augment", "deterministic", "epochs")  # fmt: skip
+             "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

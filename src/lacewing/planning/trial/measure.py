@@ -17,6 +17,7 @@ from lacewing.planning.trial import ways
 from lacewing.planning.trial.bench import Bench, left_as_it_was
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial, TrialError
+from lacewing.planning.trial.feeding import race_workers
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
 from lacewing.planning.trial.fitting import no_room
 from lacewing.planning.trial.history import compile_seconds
@@ -92,13 +93,15 @@ def carry_out(trial: Trial) -> Findings:
     trial.bench.keep_only(best.way)
     model, is_measured = weigh_memory(trial, best.way)
     most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
+    tried = tuple(try_sizes(trial, best.way, most))
     return Findings(
         best=best,
         training=of_lanes(with_details(training, details)),
         best_forward=as_timed(best_of(forward)),
         forward=of_lanes(forward),
         plain_seconds=plain_seconds(forward),
-        sizes=tuple(try_sizes(trial, best.way, most)),
+        sizes=tried,
+        fed=race_workers(trial, best.way, best.seconds),
         memory=model,
         memory_measured=is_measured,
         snapshot_bytes=snapshot_bytes(

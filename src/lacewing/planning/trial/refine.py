@@ -10,14 +10,17 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules import batch, learning_rate
-from lacewing.planning.trial import payback, sizes
-from lacewing.planning.trial.findings import Findings, Timed
+from lacewing.planning.rules import batch, learning_rate, loading
+from lacewing.planning.trial import feeding, payback, sizes
+from lacewing.planning.trial.findings import Fed, Findings, Timed
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
-from lacewing.values import Choice
+from lacewing.values import Choice, format_bytes
 
 T = TypeVar("T")
+
+PIXELS_SHARE = 0.8
+"""Of the device memory that is allowed and that the network does not take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class Asked:
     cores: int
     can_compile: bool = True
     """Whether torch.compile can make kernels for the device at all."""
+    own_memory: bool = False
+    """Whether the device has memory of its own, to which images must be copied."""
 
 
 def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = False) -> Plan:
@@ -41,6 +46,8 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
     plan = with_fastest(plan, findings)
     plan = with_size(plan, findings, asked)
     plan = fit_to_memory(plan, findings, asked.job)
+    plan = with_pixels(plan, findings, asked)
+    plan = with_workers(plan, findings, asked)
     plan = with_compile(plan, findings, asked)
     figures = forecast(plan, findings, asked.amounts, asked.cores)
     figures["peak_bytes"] = float(predicted_bytes(plan, findings))
@@ -139,6 +146,42 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
             config.learning_rate, choices, asked.tier, plan.tier.value, job
         ),
     )
+
+
+def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
+    """Decoded images in the device's memory, if the run's measured peak leaves room for them."""
+    allowed, need = plan.memory_bytes.value, asked.job.cache_bytes(plan.image_size.value)
+    is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value == "device"
+    if not is_open or allowed is None or not findings.memory_measured:
+        return plan
+    room = int(PIXELS_SHARE * (allowed - predicted_bytes(plan, findings)))
+    evidence = {"need_bytes": need, "room_bytes": room}
+    if need > room:
+        return plan
+    reason = f"{format_bytes(need)} of the {format_bytes(room)} that the network leaves there"
+    return replace(plan, pixels=Choice("device", reason, "measured", evidence))
+
+
+def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
+    """The number of decoding threads with which the loop was fastest."""
+    best = feeding.choose(findings.fed)
+    others = [one for one in findings.fed if one is not best and one.rate]
+    if plan.workers.source == "user" or best is None or not others:
+        return plan
+    rates = "; ".join(f"{one.rate:,.0f} with {one.workers}" for one in others)
+    reason = f"{best.rate:,.0f} images/s, images and network together; {rates}"
+    evidence = {threads_of(one): one.out or round(one.rate or 0.0, 1)
+                for one in findings.fed}  # fmt: skip
+    return replace(
+        plan,
+        workers=Choice(best.workers, reason, "measured", evidence),
+        prefetch=loading.choose_prefetch(best.workers, asked.tier),
+    )
+
+
+def threads_of(fed: Fed) -> str:
+    """`"2 threads"`."""
+    return "1 thread" if fed.workers == 1 else f"{fed.workers} threads"
 
 
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:

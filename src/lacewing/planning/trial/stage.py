@@ -1,16 +1,15 @@
 """The bench set up: the run's own network, optimiser and first images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from lacewing.config import TrainConfig
-from lacewing.data.augment import augment_of
 from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import Loading, TrainLoader
+from lacewing.data.loader import TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.losses import make_loss
@@ -19,11 +18,14 @@ from lacewing.hardware.backend import Backend
 from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
+from lacewing.planning.loaders import loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.bench import Bench
 
 MOST_IMAGES = 32
-"""Decoded for the trial; larger batches repeat them."""
+"""Of a timed pass; larger batches repeat them."""
+AHEAD = 2
+"""Batches that threads prepare ahead in the trial, at least."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Sample:
     """Per image, in one thread."""
     augment_seconds: float
     """Per image, in the thread that trains."""
+    open_loader: Callable[[int, int, int], TrainLoader]
+    """Takes images, images of a batch and threads: the loader that the run will mostly have."""
 
 
 def set_up(
@@ -97,20 +101,21 @@ def draw_sample(
 ) -> Sample:
     """The first images of the first epoch, through the loader that training uses."""
     training = index.split("train")
-    count = min(plan.batch.value, len(training), MOST_IMAGES)
-    part = training.take(order(config.seed, 0, len(training))[:count])
+    first = order(config.seed, 0, len(training))
     device = backend.torch_device(number)
-    on_device = plan.augment_on.value == "device"
-    loader = TrainLoader(
-        part,
-        PixelStore(part, preprocessing, keep="ram"),
-        augment_of(config),
-        batch_size=count,
-        seed=config.seed,
-        loading=Loading(
-            device=device, augment_device=device if on_device else torch.device("cpu"), workers=0
-        ),
-    )
+    stores: dict[tuple[int, str], tuple[ImageIndex, PixelStore]] = {}
+
+    def loader_of(images: int, batch_size: int, workers: int, keep: str) -> TrainLoader:
+        key = images, keep
+        if key not in stores:
+            part = training.take(first[:images])
+            stores[key] = part, PixelStore(part, preprocessing, keep=keep)
+        part, store = stores[key]
+        loading = replace(loading_of(plan, device), workers=workers, prefetch=max(workers, AHEAD))
+        return train_loader(config, part, store, batch_size, loading)
+
+    count = min(plan.batch.value, len(training), MOST_IMAGES)
+    loader = loader_of(count, count, 0, "ram")
     times = []
     # decoded and augmented in the first epoch; augmented only in the next two
     for epoch in range(3):
@@ -124,4 +129,8 @@ def draw_sample(
         batch.labels,
         decode_seconds=max(0.0, times[0] - augmenting) / count,
         augment_seconds=augmenting / count,
+        # a later epoch, of which there are more, if there are any
+        open_loader=partial(
+            loader_of, keep="none" if plan.pixels.value == "none" or config.epochs == 1 else "ram"
+        ),
     )

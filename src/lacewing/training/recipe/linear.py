@@ -14,12 +14,13 @@ from lacewing.data.loader import EvalLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.engine.heads import write_head
 from lacewing.models.build import linear_head
+from lacewing.planning.loaders import loading_of
 from lacewing.store.run import append_line
 from lacewing.training.bookkeeping import save_best
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import Chosen, choose_head
 from lacewing.training.recipe.size import views_at
-from lacewing.training.session import Session, loading_of
+from lacewing.training.session import Session
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What was measured becomes the plan; what the user asked for stays."""
 
+from dataclasses import replace
+
 import pytest
 
 from lacewing.config import TrainConfig
 from lacewing.errors import PlanError
 from lacewing.performance_config import TIERS
 from lacewing.planning.check import check_arithmetic
-from lacewing.planning.trial.findings import CompileTime, Findings, Timed
+from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
 from lacewing.planning.trial.forecast import Amounts
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.refine import Asked, refine
@@ -115,6 +117,36 @@ def test_a_measured_size_changes_what_follows_from_it(refined, found, way):
     assert (kept.batch.value, kept.accumulation.value) == (16, 4)
     assert kept.learning_rate.value == 0.016
     check_arithmetic(kept)
+
+
+def test_pixels_go_to_the_device_where_the_network_leaves_room(plan_on, make_job, found):
+    """0.8 of what is allowed and not taken: a byte more stays in RAM."""
+    plan = plan_on("h100_80gb")
+    model = MemoryModel(fixed_bytes=2 * GIB, image_bytes=10 * MIB)
+    taken = model.bytes_for(plan.micro_batch.value)
+    room = int(0.8 * (plan.memory_bytes.value - taken))
+
+    def kept(need, own_memory=True, measured=True):
+        job = replace(make_job(), cache_bytes=lambda size: need)
+        asked = Asked(config=TrainConfig(), job=job, tier=TIERS[plan.tier.value],
+                      amounts=AMOUNTS, cores=16, own_memory=own_memory)  # fmt: skip
+        return refine(plan, found(memory=model, memory_measured=measured), asked).pixels
+
+    assert kept(room).value == "device"
+    assert kept(room).evidence == {"need_bytes": room, "room_bytes": room}
+    assert kept(room + 1).value == "ram"
+    assert kept(room, own_memory=False).value == "ram"
+    assert kept(room, measured=False).value == "ram"
+
+
+def test_threads_that_do_not_pay_are_left_out(refined, found):
+    fed = (Fed(workers=0, seconds=0.01), Fed(workers=1, seconds=0.0125))
+    plan = refined(found(fed=fed))
+    assert (plan.workers.value, plan.prefetch.value) == (0, 0)
+    assert plan.workers.source == "measured"
+    assert plan.workers.reason == "100 images/s, images and network together; 80 with 1"
+    assert plan.workers.evidence == {"0 threads": 100.0, "1 thread": 80.0}
+    assert refined(found(fed=fed), workers=1).workers.source == "user"
 
 
 def test_compile_says_in_seconds_why_not(refined):

@@ -1,0 +1,40 @@
+"""The loaders that a plan asks for; the trial and the run open them here."""
+
+import torch
+
+from lacewing.config import TrainConfig
+from lacewing.data.augment import augment_of
+from lacewing.data.index import ImageIndex
+from lacewing.data.loader import Loading, TrainLoader
+from lacewing.data.pixels import PixelStore
+from lacewing.planning.plan import Plan
+
+
+def loading_of(plan: Plan, device: torch.device) -> Loading:
+    """The plan's decisions on how batches are prepared."""
+    return Loading(
+        device=device,
+        augment_device=device if plan.augment_on.value == "device" else torch.device("cpu"),
+        workers=plan.workers.value,
+        prefetch=plan.prefetch.value,
+        pin_memory=plan.pin_memory.value,
+    )
+
+
+def train_loader(
+    config: TrainConfig, index: ImageIndex, store: PixelStore, batch_size: int, loading: Loading
+) -> TrainLoader:
+    """An index's images, varied as the configuration says, in the order of its seed."""
+    return TrainLoader(
+        index,
+        store,
+        augment_of(config),
+        batch_size=batch_size,
+        seed=config.seed,
+        loading=loading,
+    )
+
+
+def keep_for_evaluation(plan: Plan) -> str:
+    """Where images that are only looked at are kept; few, they stay off the device's memory."""
+    return "ram" if plan.pixels.value == "device" else plan.pixels.value
