@@ -26,7 +26,7 @@ def one_run(model: str, size: int, flags: argparse.Namespace) -> dict[str, Any]:
         line = [sys.executable, "-m", "lacewing", "train", "--data", flags.data, "--model", model,
                 "--pretrained", "no", "--image-size", str(size), "--epochs", str(flags.epochs),
                 "--patience", "0", "--output", folder, "--name", "run", "--tensorboard", "no",
-                "--evaluate", "no", "--save-checkpoints", "no",
+                "--evaluate", "no", "--save-checkpoints", "no", "--sample", str(flags.sample),
                 *(["--device", flags.device] if flags.device else [])]  # fmt: skip
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
         run = Path(folder) / "run"
@@ -53,6 +53,7 @@ def main() -> None:
     flags.add_argument("--data", default="sample")
     flags.add_argument("--sizes", nargs="*", type=int, default=[96, 128, 160])
     flags.add_argument("--epochs", type=int, default=2)
+    flags.add_argument("--sample", type=float, default=0.4, help="share of the training images")
     flags.add_argument("--models", nargs="*", default=list(MODELS))
     given = flags.parse_args()
     if given.quick:
@@ -65,7 +66,13 @@ def main() -> None:
         for what in ("error_s", "error_memory")
     }
     print(f"largest errors: time {worst['error_s']:.0%}, memory {worst['error_memory']:.0%}")
-    content = {"worst": worst, "epochs": given.epochs, "data": given.data, "rows": rows}
+    content = {
+        "worst": worst,
+        "epochs": given.epochs,
+        "data": given.data,
+        "sample": given.sample,
+        "rows": rows,
+    }
     print(f"written to {write_result('plan_accuracy', facts, content, given.results)}")
 
 

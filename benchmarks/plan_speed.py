@@ -1,8 +1,8 @@
 """Planned execution against the plain PyTorch loop, on eight networks.
 
 The plain loop is what most people write: fp32, contiguous, no compilation, the same network,
-optimiser and batch. The planned one runs what the trial chose, through the step that training
-calls. Both take the same images, in turns; the medians are compared.
+optimiser and batch. The planned one runs what the trial chose, micro-batch and all, through the
+step that training calls. Both take the same images, in turns; the medians are compared.
 
     python benchmarks/plan_speed.py [--quick] [--device auto] [--batch 16] [--image-size 128]
 """
@@ -20,6 +20,8 @@ from common import interleaved, machine_facts, parser, print_table, summary, wri
 from lacewing.config import TrainConfig
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
+from lacewing.engine.prepare import to_format
+from lacewing.engine.step import split_batch, train_step
 from lacewing.hardware.backends import backend_for
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
@@ -79,8 +81,7 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         memory_format=plan.memory_format.value,
         kernel=plan.optimizer_kernel.value,
         threads=plan.threads.value,
-        # the same batch in one pass, as the plain loop has it
-        images=flags.batch,
+        images=plan.micro_batch.value,
     )
     full = replace(way, precision="fp32")
 
@@ -88,9 +89,22 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         bench.configure(full)
         plain.step()
 
-    seconds = interleaved(
-        {"plain": plain_step, "planned": lambda: bench.train(way)}, flags.rounds, warm_up=2
-    )
+    network, optimizer = bench.copy(way.memory_format), bench.optimizer(way)
+    network.train()
+
+    def planned_step() -> None:
+        bench.configure(way)
+        result = train_step(
+            network,
+            optimizer,
+            backend.grad_scaler(way.precision),
+            bench.loss,
+            split_batch(to_format(images, way.memory_format), labels, way.images),
+            autocast=lambda: backend.autocast(way.precision),
+        )
+        float(result.loss)  # waits for the device
+
+    seconds = interleaved({"plain": plain_step, "planned": planned_step}, flags.rounds, warm_up=2)
     both = {which: summary(values) for which, values in seconds.items()}
     return {
         "model": name,
@@ -98,7 +112,8 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         "plain": flags.batch / both["plain"]["median"],
         "planned": flags.batch / both["planned"]["median"],
         "ratio": both["plain"]["median"] / both["planned"]["median"],
-        "way": f"{way.precision} {way.memory_format} {way.kernel}",
+        "way": f"{way.precision} {way.memory_format} {way.kernel}, passes of {way.images}",
+        "candidates": plan.measured and list(plan.measured.candidates),
     }
 
 
