@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import lacewing
 from lacewing import console
-from lacewing.commands import data, deploy, tools, training
+from lacewing.commands import choosing, data, deploy, tools, training
 from lacewing.commands.command import Command
 from lacewing.errors import ConfigError, LacewingError
 from lacewing.flags import HELP, config_flags, read_words
@@ -18,7 +18,9 @@ from lacewing.flags_help import show_help
 from lacewing.hardware.waiting import let_threads_sleep
 from lacewing.values import nearest
 
-COMMANDS: dict[str, Command] = training.COMMANDS | tools.COMMANDS | data.COMMANDS | deploy.COMMANDS
+COMMANDS: dict[str, Command] = (
+    training.COMMANDS | tools.COMMANDS | choosing.COMMANDS | data.COMMANDS | deploy.COMMANDS
+)
 
 OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE)
 """Refusals of the system that can meet any file, and are no fault of lacewing."""

@@ -35,19 +35,27 @@ def bootstrap(confusion: np.ndarray, seed: int = 0) -> tuple[Interval, Interval]
     draws = np.random.default_rng(seed).multinomial(images, cells / images, RESAMPLES)
     hits = np.where(truth == predicted, draws, 0)
     accuracy = hits.sum(axis=1) / images
-    classes = len(confusion)
+    macro = macro_f1(draws, truth, predicted, len(confusion))
+    correct = int(np.trace(confusion))
+    if correct in (0, images):
+        low, high = wilson(np.array([correct]), np.array([images]))[0]
+        return (float(low), float(high)), percentiles(macro)
+    return percentiles(accuracy), percentiles(macro)
+
+
+def macro_f1(
+    draws: np.ndarray, truth: np.ndarray, predicted: np.ndarray, classes: int
+) -> np.ndarray:
+    """Macro F1 float64 [resamples] of images int64 [resamples, cells] in cells of one truth and
+    one answer int64 [cells], each over the classes that occur in the resample."""
+    hits = np.where(truth == predicted, draws, 0)
     support, named, right = (
         _sum_by(counts, label, classes)
         for counts, label in ((draws, truth), (draws, predicted), (hits, truth))
     )
     occurs = support > 0
     f1 = np.where(occurs, 2 * right / np.maximum(support + named, 1), 0.0)
-    macro = f1.sum(axis=1) / occurs.sum(axis=1)
-    correct = int(np.trace(confusion))
-    if correct in (0, images):
-        low, high = wilson(np.array([correct]), np.array([images]))[0]
-        return (float(low), float(high)), _percentiles(macro)
-    return _percentiles(accuracy), _percentiles(macro)
+    return np.asarray(f1.sum(axis=1) / occurs.sum(axis=1))
 
 
 def _sum_by(counts: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -57,6 +65,7 @@ def _sum_by(counts: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     return np.asarray(counts @ member)
 
 
-def _percentiles(values: np.ndarray) -> Interval:
+def percentiles(values: np.ndarray) -> Interval:
+    """The middle 95 % of resampled values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
