@@ -20,20 +20,39 @@ from lacewing.data.open import open_images
 from lacewing.data.sample import draw_sample
 from lacewing.data.subset import times_larger
 from lacewing.deploy.predict import Predictor, load_predictor
+from lacewing.errors import ConfigError
 from lacewing.hardware.describe import short_rows, verdict
 from lacewing.hardware.machine import Machine
 from lacewing.planning.document import plan_rows
 from lacewing.planning.plan import Plan
 from lacewing.results.evaluate import Judged
 from lacewing.results.finish import evaluate_run, finish, report, show_answer
+from lacewing.results.folds import add_test, show_folds, summarise, write_folds
 from lacewing.results.projection import project_forecast
 from lacewing.store.run import Run, open_run, read_json
 from lacewing.training.begin import begin, reopen
 from lacewing.training.find import clear_way, find_done, find_run, find_unfinished
+from lacewing.training.folds import (
+    asked_folds,
+    fold_config,
+    fold_row,
+    folds_folder,
+    last_config,
+)
+from lacewing.training.network import prepare_with_network
 from lacewing.training.recipe.carry_out import train as train_session
+from lacewing.training.recipe.outlook import (
+    COLUMNS,
+    Outlook,
+    Speeds,
+    amounts_of,
+    look_ahead,
+    measure_speeds,
+    outlook_rows,
+)
 from lacewing.training.recipe.prepare import with_recipe_decided
 from lacewing.training.session import Session
-from lacewing.training.setup import Prepared, prepare
+from lacewing.training.setup import Prepared, check_words, look
 from lacewing.training.signals import interrupt_on_signals
 from lacewing.training.trial import show_trial, with_trial
 from lacewing.values import format_seconds
@@ -75,6 +94,9 @@ def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
     Raises RunError where that can't be, also if the images are not those that it began with.
     """
     started = time.perf_counter()
+    folds = asked_folds(Path(run))
+    if folds is not None:
+        return carry_out_folds(replace(folds, accept_changed_data=accept_changed_data), Path(run))
     with interrupt_on_signals():
         session = reopen(Path(run), accept_changed_data=accept_changed_data)
         console.heading(f"Going on with {run} at step {session.progress.step}")
@@ -113,6 +135,8 @@ def run_training(config: TrainConfig, started: float | None = None) -> TrainedRu
         return resume(config.load_checkpoint, config.accept_changed_data)
     if not config.train:
         return only_evaluate(config)
+    if config.folds is not None and config.fold is None:
+        return carry_out_folds(config, folds_folder(config))
     if config.resume == "auto":
         unfinished = find_unfinished(config)
         if unfinished:
@@ -122,7 +146,7 @@ def run_training(config: TrainConfig, started: float | None = None) -> TrainedRu
             return already_done(done)
         clear_way(config)
     with interrupt_on_signals():
-        prepared = prepared_fully(config)
+        prepared = prepared_fully(config, started)
         show(prepared)
         return carry_out(begin(prepared), started)
 
@@ -134,9 +158,41 @@ def run_plan(config: TrainConfig) -> Plan:
     return prepared.plan
 
 
-def prepared_fully(config: TrainConfig) -> Prepared:
+def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook]:
+    """What each budget, in seconds, would buy; measured and shown, without training.
+
+    Raises ConfigError where the recipe is classic, whose epochs are named by its flags.
+    """
+    started = time.perf_counter()
+    if config.recipe == "classic":
+        raise ConfigError(
+            "--budgets is for the recipe, which chooses what a time is spent on: leave out the "
+            "classic training flags."
+        )
+    seen = look(config, check_words(config))
+    spent = time.perf_counter() - started
+    show_machine(seen.machine)
+    show_data(seen.index)
+    outlooks: list[Outlook] = []
+    timed: dict[str, Speeds] = {}
+    for seconds in budgets:
+        prepared = prepare_with_network(replace(config, budget=seconds), seen=seen)
+        name = prepared.info.name
+        if name not in timed:
+            timed[name] = measure_speeds(prepared)
+        amounts = amounts_of(prepared)
+        outlooks.append(look_ahead(prepared.info, amounts, timed[name], seconds, spent))
+    console.heading("Budgets")
+    console.table(COLUMNS, outlook_rows(outlooks))
+    console.note("How accurate each would be is not foretold: validation images tell.")
+    return outlooks
+
+
+def prepared_fully(config: TrainConfig, started: float | None = None) -> Prepared:
     """Everything decided: by the rules, by the recipe, and by what was measured."""
-    return with_trial(with_recipe_decided(prepare(config)))
+    prepared = prepare_with_network(config)
+    spent = 0.0 if started is None else time.perf_counter() - started
+    return with_trial(with_recipe_decided(prepared, spent=spent))
 
 
 def find_named_runs(config: TrainConfig) -> TrainConfig:
@@ -173,6 +229,29 @@ def carry_out(session: Session, started: float) -> TrainedRun:
     return TrainedRun(folder, True, ending.reason, accuracy_of(judged))
 
 
+def carry_out_folds(config: TrainConfig, folder: Path) -> TrainedRun:
+    """Every fold's run and the last one, in a folder around them; finished ones are passed over.
+
+    Returns the last run, or where it was interrupted the folder, which can be resumed.
+    """
+    assert config.folds is not None
+    for fold in range(1, config.folds + 1):
+        console.heading(f"Fold {fold} of {config.folds}")
+        run = run_training(fold_config(config, folder, fold))
+        if not run.finished:
+            return replace(run, folder=folder)
+    rows = [fold_row(folder, fold) for fold in range(1, config.folds + 1)]
+    found = summarise(rows)
+    write_folds(folder, found)
+    show_folds(found)
+    console.heading("The last run, on all training and validation images")
+    last = run_training(last_config(config, folder, rows))
+    if not last.finished:
+        return replace(last, folder=folder)
+    add_test(folder, last.folder)
+    return last
+
+
 def already_done(folder: Path) -> TrainedRun:
     """What `--resume auto` says where nothing is left to do."""
     console.say(f"{folder} is finished: nothing is left to do.")
@@ -199,6 +278,9 @@ def show(prepared: Prepared) -> None:
     """Machine, data and plan, on the screen."""
     show_machine(prepared.machine)
     show_data(prepared.index)
+    if prepared.networks:
+        console.heading("Networks")
+        console.table(("network", "ImageNet", "images/s", "time", ""), prepared.networks)
     console.heading("Plan")
     console.table(("decision", "value", "why", "source"), plan_rows(prepared.plan))
     for note in prepared.plan.notes:

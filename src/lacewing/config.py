@@ -93,9 +93,15 @@ class TrainConfig:
     """A quick look: this share of each class's training and validation images, as in 0.1."""
     min_per_class: Annotated[int | None, whole(at_least=1, optional=True)] = None
     """Least images of a class in a --sample; 10 if not given."""
+    folds: Annotated[int | None, whole(at_least=2, optional=True)] = None
+    """For small sets: so many runs, each validated on another part of the training and validation
+images, and a last one on all of them, which alone is judged on the test split."""
+    fold: Annotated[int | None, whole(at_least=0, optional=True)] = None
+    """Only this one of the --folds, from 1 on; 0 is the last run, on all images."""
 
     model: Annotated[str, text(metavar="NAME"), Short("-mn")] = "efficientnet_lite0"
-    """Network: a classic name (resnet, fpn, ...) or any timm name; see `lacewing models`."""
+    """Network: a classic name (resnet, fpn, ...), any timm name (see `lacewing models`), or auto:
+the best one that is fast enough here."""
     pretrained: Annotated[bool, boolean(), Short("-predt")] = True
     """Start from ImageNet weights."""
     weights: Annotated[Path | None, path(metavar="FILE", optional=True)] = None
@@ -305,6 +311,31 @@ def check_together(config: TrainConfig) -> None:
         config.min_per_class is not None and config.sample is None,
         "--min-per-class is the least of a --sample, which is not given: give both, as in "
         "--sample 0.1 --min-per-class 10.",
+    )
+    refuse(
+        config.fold is not None and config.fold > (config.folds or 0),
+        f"--fold {config.fold} names one of the --folds, of which there are "
+        f"{config.folds or 'none'}: give a number up to --folds.",
+    )
+    refuse(
+        config.folds is not None and config.fold is None and not config.evaluate,
+        "--folds judges each fold, but --evaluate (-iseva) is False: leave one of them out.",
+    )
+    auto = config.model == "auto"
+    refuse(
+        auto and (config.weights or config.load_model),
+        "--model auto chooses the network, but --weights and --load-model (-isloadmd) hold those "
+        "of one: name it with --model.",
+    )
+    refuse(
+        auto and not config.pretrained,
+        "--model auto chooses by how well pretrained weights transfer: leave out --pretrained "
+        "False (-predt), or name a network with --model.",
+    )
+    refuse(
+        auto and config.folds is not None,
+        "--folds compares runs of one network: find it with `lacewing plan --model auto`, then "
+        "name it with --model.",
     )
     refuse(
         config.val_share + config.test_share >= 1,

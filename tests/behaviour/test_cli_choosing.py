@@ -1,6 +1,8 @@
 """The commands that help to choose between runs."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,48 @@ def test_two_runs_are_compared_on_the_same_images(run, photos):
 def test_what_can_t_be_compared_is_said(run, words, sentence):
     ended = run("compare", *words)
     assert (ended.code, sentence in ended.error) == (2, True)
+
+
+@pytest.mark.slow
+def test_folds_are_judged_apart_and_the_last_run_alone_sees_the_test_split(run, photos):
+    words = ("train", "--data", photos, *TINY, "--folds", "2", "--name", "both")
+    ended = run(*words)
+    assert ended.code == 0, ended.text
+    found = json.loads(Path("runs/both/folds.json").read_text())
+    assert [fold["run"] for fold in found["folds"]] == ["fold-1", "fold-2"]
+    assert found["together"]["images"] == 20
+    splits = json.loads(Path("runs/both/fold-1/results.json").read_text())["splits"]
+    assert list(splits) == ["val"]
+    splits = json.loads(Path("runs/both/all/results.json").read_text())["splits"]
+    assert list(splits) == ["test"]
+    assert found["test"]["top1"] == splits["test"]["top1"]
+
+    first = Path("runs/both/fold-1/results.json")
+    before = first.stat().st_mtime_ns
+    shutil.rmtree("runs/both/all")
+    ended = run("resume", "runs/both")
+    assert ended.code == 0, ended.text
+    assert "fold-2 is finished: nothing is left to do." in ended.out
+    assert first.stat().st_mtime_ns == before
+    assert Path("runs/both/all/report.html").is_file()
+    assert "holds the runs of several folds" in run("evaluate", "runs/both").error
+
+
+def test_budgets_are_shown_and_no_plan_is_written(run, photos):
+    words = ("plan", "--data", photos, "--device", "cpu", "--budgets")
+    ended = run(*words, "1m,1h")
+    assert ended.code == 0, ended.text
+    rows = [line for line in ended.out.splitlines() if "efficientnet_lite0" in line]
+    assert [row.split("  ")[0] for row in rows] == ["1 min 0 s", "1 h 0 min"]
+    assert "256 pixels, two views" in rows[0]
+    assert not Path("plan.yaml").exists()
+    assert "--budgets must be a time like 90s" in run(*words, "1m,soon").error
+    assert "leave out the classic training flags" in run(*words, "1m", "-ep", "3").error
+
+
+def test_the_network_is_chosen_among_those_whose_weights_are_here(run, photos):
+    ended = run("plan", "--data", photos, "--model", "auto", "--device", "cpu")
+    assert ended.code == 0, ended.text
+    assert "its weights are not here" in ended.out
+    assert "--model auto took " in ended.out
+    assert "% there" in Path("plan.yaml").read_text()

@@ -22,6 +22,8 @@ VALUES = {
     "test_share": "0.1",
     "sample": "0.1",
     "min_per_class": "20",
+    "folds": "5",
+    "fold": "2",
     "model": "resnet",
     "pretrained": "no",
     "weights": "w.safetensors",

@@ -9,7 +9,7 @@ from lacewing import console
 from lacewing.commands.command import Command, check_target
 from lacewing.config import Short, TrainConfig, require_data
 from lacewing.errors import ConfigError
-from lacewing.fields import boolean, number, path, text, whole
+from lacewing.fields import boolean, duration, number, path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class PlanOptions:
 
     out: Annotated[Path, path(metavar="FILE"), Short("-o")] = Path("plan.yaml")
     """Where the plan is written; edit it, and `lacewing train --plan FILE` carries it out."""
+    budgets: Annotated[str | None, text(metavar="TIME,TIME", optional=True)] = None
+    """Show what each of these budgets would buy, as in 1m,10m,1h,8h, and write no plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +128,27 @@ def plan_flags() -> tuple[Flag, ...]:
 def plan(given: Given) -> int:
     """Show the plan and write it."""
     options = options_from(PlanOptions, given)
-    config = config_from({name: value for name, value in given.items() if name != "out"})
+    own = {flag.name for flag in flags_of(PlanOptions)}
+    config = config_from({name: value for name, value in given.items() if name not in own})
     check_target(options.out)
     require_data(config)
+    if options.budgets is not None:
+        seconds = tuple(map(seconds_of, options.budgets.split(",")))
+        from lacewing.api import run_budgets
+
+        run_budgets(config, seconds)
+        return 0
     from lacewing.api import run_plan
     from lacewing.planning.document import save_plan
 
     save_plan(run_plan(config), options.out)
     console.say(f"The plan is in {options.out}.")
     return 0
+
+
+def seconds_of(budget: str) -> float:
+    """One of the --budgets. Raises ConfigError."""
+    return float(duration().check("budgets", budget))
 
 
 def evaluate(given: Given) -> int:

@@ -52,7 +52,7 @@ def complete_splits(
     make_val, make_test = not has_val and val_share > 0, not has_test and test_share > 0
     notes: tuple[str, ...] = ()
     if make_val or make_test:
-        groups, notes = _groups(index)
+        groups, notes = groups_of(index)
         splits = assign(
             index.column("label"),
             groups,
@@ -94,7 +94,7 @@ def assign(
             by_class[int(labels[rows].min())].append(rows)
     result = splits.astype("<U5")
     for label in sorted(by_class):
-        ordered = sorted(by_class[label], key=lambda rows: _chance(rows, contents, seed))
+        ordered = sorted(by_class[label], key=lambda rows: chance_of(rows, contents, seed))
         sizes = wanted(sum(map(len, ordered)), val_share, test_share)
         rest = _take(ordered, sizes.test, "test", result)
         _take(rest, sizes.val, "val", result)
@@ -133,16 +133,16 @@ def _keep_every_class(
         own = {int(group) for group in groups[(labels == label) & ~fixed]}
         movable = [members[group] for group in own if not fixed[members[group]].any()]
         if movable:
-            result[min(movable, key=lambda rows: _chance(rows, contents, seed))] = "train"
+            result[min(movable, key=lambda rows: chance_of(rows, contents, seed))] = "train"
 
 
-def _chance(rows: list[int], contents: list[str], seed: int) -> bytes:
+def chance_of(rows: list[int], contents: list[str], seed: int) -> bytes:
     """A group's place in the draw: a function of the seed and of what the images show."""
     smallest = min(contents[row] for row in rows)
     return blake2b(f"{seed}:{smallest}".encode(), digest_size=16).digest()
 
 
-def _groups(index: ImageIndex) -> tuple[np.ndarray, tuple[str, ...]]:
+def groups_of(index: ImageIndex) -> tuple[np.ndarray, tuple[str, ...]]:
     """Groups of near-identical images; by contents alone where perception says nothing."""
     contents = index.table.column("hash").to_pylist()
     dhash, width, height = (index.column(name) for name in ("dhash", "width", "height"))

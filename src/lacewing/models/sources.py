@@ -128,9 +128,7 @@ def download(places: Places) -> Path:
 def from_hub(places: Places) -> Path:
     """Fetch from the Hugging Face hub. Raises FetchError."""
     assert places.hub_id is not None
-    if constants.HF_HUB_OFFLINE:
-        raise FetchError("HF_HUB_OFFLINE is set")
-    check_reachable(constants.ENDPOINT)  # the hub's own retries take half a minute without one
+    check_reachable(hub_address())  # the hub's own retries take half a minute without one
     repository, _, revision = places.hub_id.partition("@")
     for name in places.hub_files:
         try:
@@ -142,6 +140,13 @@ def from_hub(places: Places) -> Path:
         except Exception as error:  # the hub's client may raise its HTTP library's own errors
             raise FetchError(in_short(error)) from error
     raise FetchError(f"{repository} has no {' or '.join(places.hub_files)}")
+
+
+def hub_address() -> str:
+    """The hub's address. Raises FetchError where its use is switched off."""
+    if constants.HF_HUB_OFFLINE:
+        raise FetchError("HF_HUB_OFFLINE is set")
+    return str(constants.ENDPOINT)
 
 
 def from_url(places: Places) -> Path:

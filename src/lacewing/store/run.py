@@ -140,6 +140,8 @@ def open_run(folder: Path) -> Run:
     run = Run(folder)
     if not folder.is_dir():
         raise RunError(f"There is no run folder {folder}.")
+    if (folder / "folds.yaml").is_file():
+        raise RunError(f"{folder} holds the runs of several folds: name one, as {folder / 'all'}.")
     if not run.config.is_file():
         raise RunError(f"{folder} is not a run folder: it has no {run.config.name}.")
     return run

@@ -77,10 +77,12 @@ def run_folder(output: Path, name: str) -> Path:
 
 def create_run(prepared: Prepared) -> Run:
     """A new folder `<output>/<date>-<data>-<model>`, or `--name`. Raises RunError."""
-    config = prepared.config
-    stem = config.name or "-".join(
-        (f"{datetime.now():%Y%m%d-%H%M%S}", prepared.index.name, prepared.info.name)
-    )
+    return Run(new_folder(prepared.config, prepared.index.name, prepared.info.name))
+
+
+def new_folder(config: TrainConfig, *parts: str) -> Path:
+    """A new folder of the configuration's name, or of the date and the parts. Raises RunError."""
+    stem = config.name or "-".join((f"{datetime.now():%Y%m%d-%H%M%S}", *parts))
     names = count_up(stem) if config.name is None else iter((stem,))
     made = next(filter(make_folder, (run_folder(config.output, name) for name in names)), None)
     if made is None:
@@ -89,7 +91,7 @@ def create_run(prepared: Prepared) -> Run:
             f"The run folder {folder} exists already: choose another --name, or go on with it by "
             f"`lacewing resume {folder}`."
         )
-    return Run(made)
+    return made
 
 
 def count_up(stem: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig, require_data
 from lacewing.data.cache import cache_folder
+from lacewing.data.folds import fold_of
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.pixel_place import pixel_limit
@@ -41,9 +42,22 @@ class Prepared:
     machine: Machine
     index: ImageIndex
     plan: Plan
+    networks: tuple[tuple[str, str, str, str, str], ...] = ()
+    """With --model auto: each candidate's name, quality, speed, time and note."""
 
 
-def prepare(config: TrainConfig, backends: BackendTable = BACKENDS) -> Prepared:
+@dataclass(frozen=True)
+class Seen:
+    """What was looked at before the network is known."""
+
+    tiers: dict[str, Tier]
+    machine: Machine
+    index: ImageIndex
+
+
+def prepare(
+    config: TrainConfig, backends: BackendTable = BACKENDS, seen: Seen | None = None
+) -> Prepared:
     """Find out and decide everything that a run needs, the quick checks first.
 
     Raises a UserError for the first thing that can't be done.
@@ -51,10 +65,16 @@ def prepare(config: TrainConfig, backends: BackendTable = BACKENDS) -> Prepared:
     tiers = check_words(config)
     info = find_model(config.model)
     weights = starting_weights(config, info)
+    seen = seen or look(config, tiers, backends)
+    job = job_of(config, info, weights, seen.index)
+    plan = decide(config, seen.machine, job, seen.tiers, backends)
+    return Prepared(config, config, info, weights, seen.machine, seen.index, plan)
+
+
+def look(config: TrainConfig, tiers: dict[str, Tier], backends: BackendTable = BACKENDS) -> Seen:
+    """The machine and the images. Raises a UserError for what can't be found."""
     machine = inspect(config.device, backends, config.output)
-    index = find_images(config, machine)
-    plan = decide(config, machine, job_of(config, info, weights, index), tiers, backends)
-    return Prepared(config, config, info, weights, machine, index, plan)
+    return Seen(tiers, machine, find_images(config, machine))
 
 
 def check_words(config: TrainConfig) -> dict[str, Tier]:
@@ -92,9 +112,12 @@ def find_images(config: TrainConfig, machine: Machine) -> ImageIndex:
             progress=update,
             draw_sample=draw_sample,
         )
-    if config.sample is None:
-        return index
-    return draw_subset(index, config.sample, config.min_per_class or MIN_PER_CLASS, config.seed)
+    if config.sample is not None:
+        least = config.min_per_class or MIN_PER_CLASS
+        index = draw_subset(index, config.sample, least, config.seed)
+    if config.folds is not None and config.fold is not None:
+        index = fold_of(index, config.folds, config.fold, config.seed)
+    return index
 
 
 def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index: ImageIndex) -> Job:

@@ -26,6 +26,8 @@ class Budget:
     """Of the whole run."""
     asked: float | None = None
     """Seconds that the user allows; then the run's length does not matter."""
+    run_seconds: float = float("inf")
+    """Of the whole run at most, where it has a budget of its own."""
     fastest: float = field(default=float("inf"))
     """Seconds of a pass."""
 
@@ -47,7 +49,8 @@ class Budget:
         if self.asked is not None:
             return self.asked
         # without a pass nothing is known: the shortest allowance
-        return allowance(self.passes * self.fastest if self.fastest < float("inf") else 0.0)
+        run = self.passes * self.fastest if self.fastest < float("inf") else 0.0
+        return allowance(min(run, self.run_seconds))
 
     def until(self, share: float) -> Callable[[], bool]:
         """Whether less than a share of it is spent, asked anew at each call."""

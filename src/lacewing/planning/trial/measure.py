@@ -50,7 +50,7 @@ def measure(
     backend, number = backend_for(plan.device.value, backends)
     passes = total_steps(config, plan.batch.value, job) * plan.accumulation.value
     with left_as_it_was(backend, number):
-        budget = Budget(clock, passes, config.plan_budget)
+        budget = Budget(clock, passes, config.plan_budget, config.budget or float("inf"))
         base = base_bytes(backend, number)
         bench, sample = set_up_within_memory(plan, config, work, backend, number, clock)
         trial = Trial(

@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, replace
 from typing import Any
 
+from lacewing.engine.execution import Execution
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import write_json
@@ -38,7 +39,7 @@ def train(
     budget = None if seconds is None else Budget(started, seconds)
     if recipe in (None, "classic"):
         if budget:
-            session.deadline = budget.end - closing_seconds(session)
+            session.deadline = classic_deadline(session, budget)
         return session, train_loop(session)
     linear = None
     if session.progress.step == 0:
@@ -53,10 +54,26 @@ def train(
     return session, ending
 
 
+def classic_deadline(session: Session, budget: Budget) -> float:
+    """When the last step must be done, so that there is time to validate, judge and report.
+
+    A resumed run has the seconds that it has not used yet.
+    """
+    left = replace(budget, started=budget.started - session.progress.elapsed_seconds)
+    closing = closing_seconds(session)
+    warn_of_overrun(session, closing - left.left())
+    images = len(session.index.split("val"))
+    return left.end - closing - judging_seconds(session, images, session.plan.eval_execution)
+
+
 def first_stage(session: Session, budget: Budget | None) -> Linear:
     """The head on frozen features."""
-    end = time.perf_counter() + budget.left() * 2 * PASS_SHARE if budget else float("inf")
-    return fit_linear(session, end)
+    if budget is None:
+        return fit_linear(session, math.inf)
+    closing = closing_seconds(session)
+    warn_of_overrun(session, closing - budget.left())
+    seconds = (budget.left() - closing) * 2 * PASS_SHARE
+    return fit_linear(session, time.perf_counter() + seconds)
 
 
 def second_stage(
@@ -66,7 +83,6 @@ def second_stage(
     if session.config.recipe == "features":
         return session, Ending("a head on frozen features is fitted", finished=True)
     closing = closing_seconds(session)
-    warn_of_overrun(session, closing - budget.left())
     validation = validation_seconds(session, linear)
     length = stretch(session, validation, budget.left() - closing)
     if length is None:
@@ -114,9 +130,14 @@ def closing_seconds(session: Session) -> float:
         return REPORT_SECONDS
     images = len(session.index.split("val")) + len(session.index.split("test"))
     execution = replace(session.plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
+    return REPORT_SECONDS + judging_seconds(session, images, execution)
+
+
+def judging_seconds(session: Session, images: int, execution: Execution) -> float:
+    """Of a forward-only pass over so many images, which are decoded for it."""
     size = session.preprocessing.image_size
     speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
-    return REPORT_SECONDS + speed.seconds(images, size) + DECODE_SECONDS * images
+    return speed.seconds(images, size) + DECODE_SECONDS * images
 
 
 def note_stages(session: Session, linear: Linear | None, polished: Polish | None) -> None:

@@ -25,13 +25,19 @@ TRIAL_SHARE = 0.04
 """Of the budget, for measuring how training steps are best run."""
 
 
-def with_recipe_decided(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
-    """The recipe named, the head's rate set, and the image size measured where it is free."""
+def with_recipe_decided(
+    prepared: Prepared, backends: BackendTable = BACKENDS, spent: float = 0.0
+) -> Prepared:
+    """The recipe named, the head's rate set, and the image size measured where it is free.
+
+    `spent` is how many seconds of the budget are gone.
+    """
     config = decided(prepared.config, prepared.info, prepared.weights)
     prepared = with_norms_decided(replace(prepared, config=config))
     if config.recipe == "classic":
         return prepared
-    return replace(prepared, plan=with_pass(prepared, backends))
+    seconds = max(0.0, config.budget - spent) if config.budget else LEAST_SECONDS
+    return replace(prepared, plan=with_pass(prepared, backends, seconds))
 
 
 def with_norms_decided(prepared: Prepared) -> Prepared:
@@ -90,8 +96,8 @@ def head_rate(config: TrainConfig, weights: Weights | None) -> float:
     return NEW_HEAD_RATE if new and config.learning_rate is None else 1.0
 
 
-def with_pass(prepared: Prepared, backends: BackendTable) -> Plan:
-    """The plan at the largest image size whose feature pass the budget allows."""
+def with_pass(prepared: Prepared, backends: BackendTable, seconds: float) -> Plan:
+    """The plan at the largest image size whose feature pass the seconds of the run allow."""
     config, plan, info = prepared.config, prepared.plan, prepared.info
     if config.image_size is not None or config.plan is not None:
         return plan
@@ -102,6 +108,6 @@ def with_pass(prepared: Prepared, backends: BackendTable) -> Plan:
     model = model.to(backend.torch_device(index))
     speed = forward_speed(model, backend, index, plan.eval_execution, info.native_size)
     images = len(prepared.index.split("train")) + len(prepared.index.split("val"))
-    chosen = choose_pass(info, images, speed, PASS_SHARE * (config.budget or LEAST_SECONDS))
+    chosen = choose_pass(info, images, speed, PASS_SHARE * seconds)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
     return replace(plan, image_size=size)

@@ -38,3 +38,9 @@ def test_what_the_user_allows_is_the_limit():
     budget = Budget(lambda: 0.0, passes=100, asked=2.0)
     budget.saw(9.0)
     assert budget.limit == 2.0
+
+
+def test_a_run_with_a_budget_of_its_own_is_no_longer_than_that():
+    budget = Budget(lambda: 0.0, passes=10_000, run_seconds=60.0)
+    budget.saw(1.0)
+    assert budget.limit == allowance(60.0) == 9.0

@@ -153,3 +153,28 @@ def test_a_budget_leaves_a_little_over():
     assert Budget(now, 100.0).end == pytest.approx(now + 99.0)
     assert usual_budget(now, 10.0).seconds == 180.0
     assert usual_budget(now, 100.0).seconds == 400.0
+
+
+def test_a_classic_run_leaves_time_to_validate_and_to_judge(recipe_session, monkeypatch):
+    monkeypatch.setattr(carry_out, "closing_seconds", lambda session: 20.0)
+    monkeypatch.setattr(carry_out, "judging_seconds", lambda *_: 5.0)
+    session = recipe_session(recipe="classic")
+    now = time.perf_counter()
+    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 74.0)
+    session.progress.elapsed_seconds = 30.0
+    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 44.0)
+
+
+def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
+    recipe_session, monkeypatch
+):
+    given = []
+    monkeypatch.setattr(carry_out, "fit_linear", lambda session, end: given.append(end))
+    monkeypatch.setattr(carry_out, "closing_seconds", lambda session: 20.0)
+    session = recipe_session(recipe="features", image_size=48)
+    now = time.perf_counter()
+    carry_out.first_stage(session, Budget(now, 100.0))
+    assert given[0] - now == pytest.approx(0.8 * 79, abs=1)
+    carry_out.first_stage(session, Budget(now, 10.0))
+    late = list(read_lines(session.run.events))[-1]
+    assert (late["kind"], "after the budget" in late["message"]) == ("budget", True)

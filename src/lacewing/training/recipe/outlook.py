@@ -1,0 +1,123 @@
+"""What a budget would buy: network, image size, views and epochs, by speeds measured here.
+
+Nothing is said of the accuracy: that is for the validation images to tell.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import BACKENDS, backend_for
+from lacewing.models.build import build_model
+from lacewing.models.catalog import ModelInfo
+from lacewing.training.recipe.budget import RESERVE
+from lacewing.training.recipe.carry_out import DECODE_SECONDS, PROBE_BATCH, REPORT_SECONDS
+from lacewing.training.recipe.length import Length, choose_length
+from lacewing.training.recipe.size import PASS_SHARE, Pass, Speed, choose_pass
+from lacewing.training.recipe.speed import forward_speed, training_speed
+from lacewing.training.setup import Prepared
+from lacewing.values import format_seconds
+
+COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Images of each split."""
+
+    train: int
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Of one network on this machine."""
+
+    forward: Speed
+    """In the precision that is fastest forward."""
+    judging: Speed
+    """In full precision."""
+    training: Speed
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one budget would buy."""
+
+    seconds: float
+    """The budget."""
+    network: str
+    features: Pass
+    finetuning: Length | None
+    """None where the budget ends with the head on frozen features."""
+    needed: float
+    """Seconds that all of it takes."""
+
+
+def look_ahead(
+    info: ModelInfo, amounts: Amounts, speeds: Speeds, seconds: float, spent: float
+) -> Outlook:
+    """The stages that fit into `seconds`, of which `spent` go before the first of them."""
+    left = max(0.0, seconds * (1 - RESERVE) - spent)
+    images = amounts.train + amounts.val
+    features = choose_pass(info, images, speeds.forward, PASS_SHARE * left).value
+    seen = features.views * amounts.train + amounts.val
+    passing = speeds.forward.seconds(seen, features.size) + DECODE_SECONDS * images
+    judged = amounts.val + amounts.test
+    closing = REPORT_SECONDS + DECODE_SECONDS * judged
+    closing += speeds.judging.seconds(judged, features.size)
+    rest = left - passing - closing
+    validating = speeds.forward.seconds(amounts.val, features.size)
+    length = (
+        choose_length(info, features.size, amounts.train, speeds.training, validating, rest)
+        if rest > 0
+        else None
+    )
+    needed = spent + passing + closing + (length.seconds if length else 0.0)
+    return Outlook(seconds, info.name, features, length, needed)
+
+
+def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Speeds:
+    """Time the network of a plan: forward, forward in full precision, and a training step."""
+    plan, info = prepared.plan, prepared.info
+    backend, number = backend_for(plan.device.value, backends)
+    backend.configure(plan.eval_precision.value, plan.threads.value, prepared.config.deterministic)
+    size = info.native_size
+    model = build_model(info, len(prepared.index.classes), 0.0, prepared.weights, size)
+    model = model.to(backend.torch_device(number))
+    full = replace(plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
+    small = size if info.fixed_size or info.built_for_size else max(info.min_size, size // 2)
+    return Speeds(
+        forward=forward_speed(model, backend, number, plan.eval_execution, size),
+        judging=forward_speed(model, backend, number, full, size),
+        training=training_speed(model, backend, number, plan.execution, small, plan.batch.value),
+    )
+
+
+def amounts_of(prepared: Prepared) -> Amounts:
+    """Images of each split."""
+    return Amounts(*(len(prepared.index.split(name)) for name in ("train", "val", "test")))
+
+
+def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:
+    """Cells for COLUMNS, in words."""
+    return [
+        (
+            format_seconds(one.seconds),
+            one.network,
+            f"{one.features.size} pixels, {'two views' if one.features.views == 2 else 'one view'}",
+            "none"
+            if one.finetuning is None
+            else f"{one.finetuning.epochs} epochs at {one.finetuning.size} pixels",
+            late(one) or f"about {format_seconds(one.needed)}",
+        )
+        for one in outlooks
+    ]
+
+
+def late(one: Outlook) -> str:
+    """A warning where the budget is too short for what can't be left out; "" elsewhere."""
+    if one.needed <= one.seconds:
+        return ""
+    return f"too short: about {format_seconds(one.needed)} at least"

@@ -1,0 +1,81 @@
+"""The runs of a cross-validation."""
+
+import pytest
+
+from lacewing.config import TrainConfig
+from lacewing.errors import RunError
+from lacewing.store.run import open_run, write_json
+from lacewing.training.folds import (
+    FOUND,
+    asked_folds,
+    fold_config,
+    fold_row,
+    folds_folder,
+    is_done,
+    last_config,
+)
+
+
+@pytest.fixture
+def config(tmp_path) -> TrainConfig:
+    return TrainConfig(data="x/photos", folds=3, recipe="classic", output=tmp_path, budget=80.0)
+
+
+def rows(recipe, best, epochs=10):
+    return [{"recipe": recipe, "best_epoch": one, "epochs": epochs} for one in best]
+
+
+def test_each_run_has_its_name_its_share_of_the_time_and_goes_on_where_it_stands(config, tmp_path):
+    one = fold_config(config, tmp_path / "f", 2)
+    assert (one.output, one.name, one.fold, one.resume) == (tmp_path / "f", "fold-2", 2, "auto")
+    assert one.budget == 20.0
+    assert fold_config(config, tmp_path, 0).name == "all"
+
+
+def test_the_folder_is_found_again_by_the_same_words_only(config):
+    folder = folds_folder(config)
+    assert folder.name.endswith("photos-efficientnet_lite0-3-folds")
+    again = TrainConfig(**{**vars(config), "resume": "auto"})
+    assert folds_folder(again) == folder
+    assert asked_folds(folder) == config
+    other = TrainConfig(**{**vars(again), "folds": 4})
+    assert folds_folder(other) != folder
+    write_json(folder / FOUND, {"test": None})
+    assert is_done(folder)
+    assert folds_folder(again) != folder
+
+
+def test_a_finished_one_is_found_by_its_name(config):
+    named = TrainConfig(**{**vars(config), "name": "mine", "resume": "auto"})
+    folder = folds_folder(named)
+    write_json(folder / FOUND, {"test": None})
+    assert folds_folder(named) == folder
+    with pytest.raises(RunError, match="exists already"):
+        folds_folder(TrainConfig(**{**vars(named), "resume": "never"}))
+
+
+def test_commands_on_one_run_are_told_to_name_one(config):
+    folder = folds_folder(config)
+    with pytest.raises(RunError, match=r"holds the runs of several folds: name one, as .*/all"):
+        open_run(folder)
+    assert asked_folds(folder.parent) is None
+
+
+def test_the_last_run_takes_what_the_folds_chose(config, tmp_path):
+    def last(found, best, epochs=10, /, **fields):
+        asked = TrainConfig(**{**vars(config), "budget": None, "epochs": 10, **fields})
+        return last_config(asked, tmp_path, rows(found, best, epochs))
+
+    assert last("finetune", (0, 0, 2), recipe="auto").recipe == "features"
+    assert last("finetune", (1, 0, 2), recipe="auto").recipe == "auto"
+    assert last("classic", (3, 4, 9), 9).epochs == 4
+    assert last("classic", (0, 0, 0), 9, warmup_epochs=3).epochs == 1
+    assert last("classic", (3, 4, 9)).epochs == 10
+    assert last("classic", (3, 4, 9), 9, budget=60.0).epochs == 10
+
+
+def test_a_fold_that_was_not_judged_is_named(tmp_path):
+    (tmp_path / "fold-1").mkdir()
+    write_json(tmp_path / "fold-1" / "results.json", {})
+    with pytest.raises(RunError, match="fold-1 was not judged"):
+        fold_row(tmp_path, 1)
