@@ -23,7 +23,7 @@ def test_a_shown_command_can_be_typed(command_line):
         for text in value if isinstance(value, list) else [value]:
             known[field].reader.check(field, text)
     if name in CONFIGURED:
-        config_from({k: v for k, v in given.items() if k not in ("out", "config")})
+        config_from({k: v for k, v in given.items() if k not in ("out", "config", "budgets")})
 
 
 def test_a_mentioned_command_and_its_flags_are_there(mention):

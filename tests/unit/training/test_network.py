@@ -80,7 +80,7 @@ def test_the_network_is_named_and_its_rivals_are_shown(tiny, auto):
 
 
 def test_timing_ends_where_a_network_is_too_slow(tiny, auto):
-    prepared = prepare_with_network(auto(budget=1e-6))
+    prepared = prepare_with_network(auto(budget=0.001))
     assert prepared.config.model == "test_resnet"
     assert [row[2:] for row in prepared.networks][1] == ("-", "-", "slower still: not timed")
 

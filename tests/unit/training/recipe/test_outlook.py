@@ -12,7 +12,7 @@ from lacewing.training.setup import prepare
 
 LITE = find_model("efficientnet_lite0")
 AMOUNTS = Amounts(train=1200, val=200, test=400)
-SPEEDS = Speeds(forward=Speed(224, 400.0), judging=Speed(224, 200.0), training=Speed(112, 200.0))
+SPEEDS = Speeds(forward=Speed(224, 400.0), judging=Speed(224, 200.0), training=Speed(112, 40.0))
 
 
 def look(seconds, **speeds):
