@@ -5,6 +5,7 @@ shared memory, no pickling and no start-up, and can't be killed on its own
 (docs/decisions/0002-threads-load.md).
 """
 
+import copy
 import math
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.resample import Table
+from lacewing.hardware.ranks import ALONE, Ranks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,7 +72,10 @@ class Loading:
 
 
 class TrainLoader:
-    """The training split, shuffled anew each epoch; every image once, the last odd ones not."""
+    """The training split, shuffled anew each epoch; every image once, the last odd ones not.
+
+    Of several processes each gets its part of every batch, so all of them see the batches of one.
+    """
 
     def __init__(
         self,
@@ -81,8 +86,10 @@ class TrainLoader:
         batch_size: int,
         seed: int,
         loading: Loading,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.batch_size = min(batch_size, len(index))
+        """Images of a step, in all processes."""
         self.steps_per_epoch = len(index) // self.batch_size
         self.wait_seconds = 0.0
         """Seconds for which the training step had to wait for images, in all."""
@@ -91,6 +98,8 @@ class TrainLoader:
         self._seed = seed
         self.loading = loading
         """Replaced by `use_workers`: epochs that are under way stay as they are."""
+        self._ranks = ranks
+        self._mixes = augment.enabled and bool(augment.mixup or augment.cutmix)
         self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
         self._scale = _normalisation(store.preprocessing, loading.augment_device)
@@ -102,7 +111,10 @@ class TrainLoader:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
         rows = order(self._seed, epoch, len(self._store))
         size = self.batch_size
-        steps = (rows[s * size : (s + 1) * size] for s in range(start_step, self.steps_per_epoch))
+        steps = (
+            self._own(rows[s * size : (s + 1) * size])
+            for s in range(start_step, self.steps_per_epoch)
+        )
         loading = self.loading
         prepared = ahead(steps, partial(self._prepare, epoch), loading.workers, loading.prefetch)
         for batch in self._timed(prepared):
@@ -113,6 +125,17 @@ class TrainLoader:
         old = self.loading.workers
         self.loading = replace(self.loading, workers=workers)
         return old
+
+    def _own(self, batch: np.ndarray) -> np.ndarray:
+        """This process's rows of a batch; before them the one that the first is mixed with."""
+        part = self._ranks.part(len(batch))
+        if self._has_neighbour:
+            return batch[np.arange(part.start - 1, part.stop)]  # before the first is the last
+        return batch[part.start : part.stop]
+
+    @property
+    def _has_neighbour(self) -> bool:
+        return self._mixes and self._ranks.world > 1
 
     def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
         pixels, heights, widths = self._pixels(rows)
@@ -128,7 +151,7 @@ class TrainLoader:
             size=size,
         )
         mixture = None
-        if augment.enabled and (augment.mixup or augment.cutmix):
+        if self._mixes:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
             )
@@ -157,11 +180,13 @@ class TrainLoader:
         images = _normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)
-        labels = self._labels[torch.from_numpy(batch.rows)]
+        rows, labels = batch.rows, self._labels[torch.from_numpy(batch.rows)]
         if batch.mixture is not None:
             images, labels = mix(images, labels.to(there), batch.mixture, self._classes)
+        if self._has_neighbour:
+            images, labels, rows = images[1:], labels[1:], rows[1:]
         return Batch(
-            images.to(device, non_blocking=True), labels.to(device, non_blocking=True), batch.rows
+            images.to(device, non_blocking=True), labels.to(device, non_blocking=True), rows
         )
 
     def _source(self, batch: Prepared) -> Tensor | Table:
@@ -183,28 +208,44 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """A split in its order: the central square of each image, every image exactly once."""
+    """A split in its order: the central square of each image, every image exactly once.
+
+    Of several processes each gets a part of the split; the parts follow each other by rank.
+    """
 
     def __init__(
-        self, index: ImageIndex, store: PixelStore, *, batch_size: int, loading: Loading
+        self,
+        index: ImageIndex,
+        store: PixelStore,
+        *,
+        batch_size: int,
+        loading: Loading,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.batch_size = batch_size
+        self._own = ranks.part(len(index))
         self._store = store
         self._loading = loading
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
         self._scale = _normalisation(store.preprocessing, loading.device)
 
     def __len__(self) -> int:
-        """Batches."""
-        return math.ceil(len(self._store) / self.batch_size)
+        """This process's batches."""
+        return math.ceil(len(self._own) / self.batch_size)
 
     @property
     def images(self) -> int:
-        """Images in all."""
+        """Images in all processes."""
         return len(self._store)
 
+    def whole(self) -> "EvalLoader":
+        """The same with the images of all processes."""
+        loader = copy.copy(self)
+        loader._own = range(len(self._store))
+        return loader
+
     def __iter__(self) -> Iterator[Batch]:
-        rows = np.arange(len(self._store))
+        rows = np.array(self._own, np.int64)
         parts = [rows[s : s + self.batch_size] for s in range(0, len(rows), self.batch_size)]
         squares = ahead(parts, self._squares, self._loading.workers, self._loading.prefetch)
         for part, pixels in zip(parts, squares, strict=True):

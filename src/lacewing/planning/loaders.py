@@ -7,6 +7,7 @@ from lacewing.data.augment import augment_of
 from lacewing.data.index import ImageIndex
 from lacewing.data.loader import Loading, TrainLoader
 from lacewing.data.pixels import PixelStore
+from lacewing.hardware.ranks import ALONE, Ranks
 from lacewing.planning.plan import Plan
 
 
@@ -22,7 +23,12 @@ def loading_of(plan: Plan, device: torch.device) -> Loading:
 
 
 def train_loader(
-    config: TrainConfig, index: ImageIndex, store: PixelStore, batch_size: int, loading: Loading
+    config: TrainConfig,
+    index: ImageIndex,
+    store: PixelStore,
+    batch_size: int,
+    loading: Loading,
+    ranks: Ranks = ALONE,
 ) -> TrainLoader:
     """An index's images, varied as the configuration says, in the order of its seed."""
     return TrainLoader(
@@ -32,6 +38,7 @@ def train_loader(
         batch_size=batch_size,
         seed=config.seed,
         loading=loading,
+        ranks=ranks,
     )
 
 

@@ -11,6 +11,7 @@ from lacewing.data.loader import EvalLoader, Loading, TrainLoader, ahead, normal
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
+from lacewing.hardware.ranks import ALONE, Ranks
 
 SETTINGS = Preprocessing(image_size=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 CPU = torch.device("cpu")
@@ -26,7 +27,16 @@ ALL = {"trivial": True, "erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
 
 
 def loader(
-    index, *, batch_size=4, seed=0, workers=0, prefetch=2, keep="ram", augment=True, **varied
+    index,
+    *,
+    batch_size=4,
+    seed=0,
+    workers=0,
+    prefetch=2,
+    keep="ram",
+    augment=True,
+    ranks=ALONE,
+    **varied,
 ):
     return TrainLoader(
         index,
@@ -35,6 +45,7 @@ def loader(
         batch_size=batch_size,
         seed=seed,
         loading=Loading(device=CPU, augment_device=CPU, workers=workers, prefetch=prefetch),
+        ranks=ranks,
     )
 
 
@@ -68,6 +79,31 @@ def test_a_file_that_was_replaced_does_not_enter_the_devices_pixels(index):
     one = epoch(loader(index, keep="device"))
     other = epoch(loader(index, keep="none"))
     assert all(torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("varied", [{}, ALL])
+def test_processes_share_each_batch_of_one(index, world, varied):
+    plain = epoch(loader(index, **varied), number=2)
+    parts = [epoch(loader(index, ranks=Ranks(r, world), **varied), 2) for r in range(world)]
+    for step, whole in enumerate(plain):
+        shares = [part[step] for part in parts]
+        assert np.concatenate([one.rows for one in shares]).tolist() == whole.rows.tolist()
+        assert torch.equal(torch.cat([one.labels for one in shares]), whole.labels)
+        torch.testing.assert_close(torch.cat([one.images for one in shares]), whole.images)
+
+
+@pytest.mark.parametrize("world", [2, 5, 20])
+def test_processes_share_a_split_without_padding(index, world):
+    store = PixelStore(index, SETTINGS, keep="none")
+    loading = Loading(device=CPU, augment_device=CPU)
+
+    def part(rank):
+        return EvalLoader(index, store, batch_size=4, loading=loading, ranks=Ranks(rank, world))
+
+    rows = [int(row) for rank in range(world) for batch in part(rank) for row in batch.rows]
+    assert rows == list(range(len(index)))
+    assert sum(len(batch.rows) for batch in part(0).whole()) == part(0).images == len(index)
 
 
 def test_a_resumed_epoch_goes_on_with_the_same_batches(index):
