@@ -36,4 +36,6 @@ def predict_logits(
             on_batch(done)
     finally:
         model.train(was_training)
+    if not done:  # one of several processes may have no image of a small split
+        return torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
     return torch.cat(logits), torch.cat(labels)

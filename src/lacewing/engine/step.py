@@ -30,6 +30,16 @@ class StepResult:
     """Whether a loss scaler is in use, which skips steps that overflow on purpose."""
 
 
+@dataclass(frozen=True)
+class Together:
+    """What makes the steps of several processes one step."""
+
+    images: int
+    """Of the step, in all processes."""
+    combine: Callable[[StepResult], StepResult]
+    """Adds up gradients and results over the processes, before the weights are changed."""
+
+
 def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -38,13 +48,15 @@ def train_step(
     micro_batches: Sequence[MicroBatch],
     autocast: Autocast,
     clip_norm: float | None = None,
+    together: Together | None = None,
 ) -> StepResult:
     """Forward and backward over the micro-batches, then one update of the weights.
 
     Each micro-batch weighs as its share of the images, so the gradient is that of the mean
     loss over all of them, however they are split (BatchNorm's statistics are per micro-batch).
+    `together` makes it one of the steps that several processes do as one.
     """
-    count = sum(len(labels) for _, labels in micro_batches)
+    count = together.images if together else sum(len(labels) for _, labels in micro_batches)
     optimizer.zero_grad(set_to_none=True)
     losses, correct = [], []
     for images, labels in micro_batches:
@@ -55,10 +67,13 @@ def train_step(
         (scaler.scale(loss) if scaler else loss).backward()
         losses.append(loss.detach())
         correct.append((logits.detach().argmax(1) == main_class(labels)).sum())
-    update(optimizer, scaler, clip_norm)
-    return StepResult(
+    result = StepResult(
         torch.stack(losses).sum(), torch.stack(correct).sum(), count, scaler is not None
     )
+    if together:
+        result = together.combine(result)
+    update(optimizer, scaler, clip_norm)
+    return result
 
 
 def main_class(labels: Tensor) -> Tensor:
@@ -102,7 +117,11 @@ def split_batch(images: Tensor, labels: Tensor, micro_batch: int) -> list[MicroB
     17 images in fours make 4, 4, 3, 3, 3: no lone image is left over, of which BatchNorm
     could make no statistics.
     """
-    parts = -(-len(labels) // micro_batch)
+    return split_evenly(images, labels, -(-len(labels) // micro_batch))
+
+
+def split_evenly(images: Tensor, labels: Tensor, parts: int) -> list[MicroBatch]:
+    """Views whose sizes differ by at most one image."""
     return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
 
 
