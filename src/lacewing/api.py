@@ -8,6 +8,7 @@ for prediction in lacewing.load(run.folder).predict(["leaf.jpg"]):
     print(prediction.classes[0], prediction.probabilities[0])
 """
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +22,20 @@ from lacewing.data.sample import draw_sample
 from lacewing.data.subset import times_larger
 from lacewing.deploy.predict import Predictor, load_predictor
 from lacewing.errors import ConfigError
+from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.describe import short_rows, verdict
 from lacewing.hardware.machine import Machine
+from lacewing.hardware.ranks import ALONE, Ranks, ranks_here
 from lacewing.planning.document import plan_rows
 from lacewing.planning.plan import Plan
+from lacewing.planning.processes import with_processes
 from lacewing.results.evaluate import Judged
 from lacewing.results.finish import evaluate_run, finish, report, show_answer
 from lacewing.results.folds import add_test, show_folds, summarise, write_folds
 from lacewing.results.projection import project_forecast
 from lacewing.store.run import Run, open_run, read_json
 from lacewing.training.begin import begin, reopen
+from lacewing.training.distributed import Team, joined
 from lacewing.training.find import clear_way, find_done, find_run, find_unfinished
 from lacewing.training.folds import (
     asked_folds,
@@ -39,6 +44,8 @@ from lacewing.training.folds import (
     folds_folder,
     last_config,
 )
+from lacewing.training.hosts import common_machine
+from lacewing.training.loop import Ending
 from lacewing.training.network import prepare_with_network
 from lacewing.training.recipe.carry_out import train as train_session
 from lacewing.training.recipe.outlook import (
@@ -96,9 +103,16 @@ def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
     started = time.perf_counter()
     folds = asked_folds(Path(run))
     if folds is not None:
+        refuse_several(ranks_here(os.environ))
         return carry_out_folds(replace(folds, accept_changed_data=accept_changed_data), Path(run))
+    with joined() as team:
+        return go_on(Path(run), accept_changed_data, started, team)
+
+
+def go_on(run: Path, accept_changed_data: bool, started: float, team: Team) -> TrainedRun:
+    """`resume`, with the other processes that were met already."""
     with interrupt_on_signals():
-        session = reopen(Path(run), accept_changed_data=accept_changed_data)
+        session = reopen(run, accept_changed_data=accept_changed_data, team=team)
         console.heading(f"Going on with {run} at step {session.progress.step}")
         return carry_out(session, started)
 
@@ -129,33 +143,40 @@ def run_training(config: TrainConfig, started: float | None = None) -> TrainedRu
     A budget counts from `started`, on the clock of `time.perf_counter`; from now if not given.
     """
     started = time.perf_counter() if started is None else started
-    config = find_named_runs(config)
+    with joined() as team:
+        return run_together(config, started, team)
+
+
+def run_together(config: TrainConfig, started: float, team: Team) -> TrainedRun:
+    """`run_training`, with the other processes that train along, if there are any."""
+    config = team.first(lambda: find_named_runs(config))
     if config.load_checkpoint and config.train:
         assert isinstance(config.load_checkpoint, Path)
-        return resume(config.load_checkpoint, config.accept_changed_data)
+        if team.alone:  # which may be a run of folds
+            return resume(config.load_checkpoint, config.accept_changed_data)
+        return go_on(config.load_checkpoint, config.accept_changed_data, started, team)
     if not config.train:
-        return only_evaluate(config)
+        return team.first(lambda: only_evaluate(config))
     if config.folds is not None and config.fold is None:
+        team.first(lambda: refuse_several(team.ranks))
         return carry_out_folds(config, folds_folder(config))
-    if config.resume == "auto":
-        unfinished = find_unfinished(config)
+    if config.resume == "auto" or team.ranks.restarts:
+        unfinished = team.first(lambda: find_unfinished(config))
         if unfinished:
-            return resume(unfinished, config.accept_changed_data)
-        done = find_done(config)
+            return go_on(unfinished, config.accept_changed_data, started, team)
+        done = team.first(lambda: find_done(config))
         if done:
-            return already_done(done)
-        clear_way(config)
+            return team.first(lambda: already_done(done))
+        team.only_first(lambda: clear_way(config))
     with interrupt_on_signals():
-        prepared = prepared_fully(config, started)
-        show(prepared)
-        return carry_out(begin(prepared), started)
+        machine = None if team.alone else common_machine(config, team, BACKENDS)
+        prepared = team.first(lambda: shown(prepared_fully(config, started, machine, team.ranks)))
+        return carry_out(begin(prepared, team=team), started)
 
 
 def run_plan(config: TrainConfig) -> Plan:
     """Decide and show, without training."""
-    prepared = prepared_fully(config)
-    show(prepared)
-    return prepared.plan
+    return shown(prepared_fully(config)).plan
 
 
 def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook]:
@@ -188,11 +209,30 @@ def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook
     return outlooks
 
 
-def prepared_fully(config: TrainConfig, started: float | None = None) -> Prepared:
-    """Everything decided: by the rules, by the recipe, and by what was measured."""
-    prepared = prepare_with_network(config)
+def prepared_fully(
+    config: TrainConfig,
+    started: float | None = None,
+    machine: Machine | None = None,
+    ranks: Ranks = ALONE,
+) -> Prepared:
+    """Everything decided: by the rules, by the recipe, and by what was measured.
+
+    `machine` is what several processes have in common; this one if not given.
+    """
+    seen = None if machine is None else look(config, check_words(config), machine=machine)
+    prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
     spent = 0.0 if started is None else time.perf_counter() - started
-    return with_trial(with_recipe_decided(prepared, spent=spent))
+    decided = with_trial(with_recipe_decided(prepared, spent=spent))
+    return replace(decided, plan=with_processes(decided.plan, decided.config, ranks))
+
+
+def refuse_several(ranks: Ranks) -> None:
+    """Raise ConfigError: folds are runs of one process, one after another."""
+    if ranks.world > 1:
+        raise ConfigError(
+            "--folds trains one run after another in one process: start it without torchrun or "
+            "srun, or each fold by itself with --fold."
+        )
 
 
 def find_named_runs(config: TrainConfig) -> TrainConfig:
@@ -224,9 +264,15 @@ def carry_out(session: Session, started: float) -> TrainedRun:
         console.warn(f"{ending.reason}{hint}.")
         return TrainedRun(folder, False, ending.reason, None)
     console.say(ending.reason)
+    accuracy = session.team.first(lambda: judged_at_the_end(session, ending))
+    return TrainedRun(folder, True, ending.reason, accuracy)
+
+
+def judged_at_the_end(session: Session, ending: Ending) -> float | None:
+    """Top-1 on the test split, if there is any; figures and report are in the run folder."""
     judged = finish(session, ending)
     show_answer(session.run, judged)
-    return TrainedRun(folder, True, ending.reason, accuracy_of(judged))
+    return accuracy_of(judged)
 
 
 def carry_out_folds(config: TrainConfig, folder: Path) -> TrainedRun:
@@ -272,6 +318,12 @@ def other_images(data: str) -> ImageIndex:
         )
     tested = index.split("test")
     return tested if len(tested) else index
+
+
+def shown(prepared: Prepared) -> Prepared:
+    """The same; machine, data and plan are on the screen."""
+    show(prepared)
+    return prepared
 
 
 def show(prepared: Prepared) -> None:

@@ -12,7 +12,7 @@ import lacewing
 from lacewing import console
 from lacewing.commands import choosing, data, deploy, tools, training
 from lacewing.commands.command import Command
-from lacewing.errors import ConfigError, LacewingError
+from lacewing.errors import ConfigError, LacewingError, ToldError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
 from lacewing.hardware.waiting import let_threads_sleep
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(words)
     except SystemExit as ended:  # the help was shown
         return ended.code if isinstance(ended.code, int) else 1
+    except ToldError as error:
+        return error.exit_code
     except LacewingError as error:
         console.error(on_one_line(str(error)))
         return error.exit_code

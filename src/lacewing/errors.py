@@ -3,6 +3,8 @@
     LacewingError              exit code 1: something of ours, or of the machine's
     ├── TrainingError          training can't go on (a loss that stays non-finite, say)
     ├── DeviceLostError        a device that passed its test stopped working
+    ├── GroupError             the processes of one training lost or never met each other
+    │   └── ToldError          another of them failed, and says why
     └── UserError              exit code 2: what was asked for can't be done
         ├── ConfigError        a flag, a field of a file, a combination of them
         ├── DataError          images, labels, splits, archives
@@ -29,6 +31,18 @@ class TrainingError(LacewingError):
 
 class DeviceLostError(LacewingError):
     """A device that passed its test stopped working."""
+
+
+class GroupError(LacewingError):
+    """The processes of one training never met, or lost each other."""
+
+
+class ToldError(GroupError):
+    """Another process of the training failed; that one says why, so nobody needs to again."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 class UserError(LacewingError):

@@ -39,9 +39,10 @@ class Monitor:
 def open_monitor(session: "Session") -> Monitor:
     """The watches for a session. What the user has set is not touched."""
     plan, capabilities = session.plan, session.backend.capabilities
+    most = max(1, usable_cores().value // session.team.ranks.local_world)
     is_open = plan.workers.source != "user" and session.config.plan is None
     monitor = Monitor(
-        loader=LoaderWatch(plan.workers.value, most=usable_cores().value, settled=not is_open),
+        loader=LoaderWatch(plan.workers.value, most=most, settled=not is_open),
         cliff=CliffWatch() if capabilities.spills else None,
         memory=MemoryWatch() if session.backend.kind == "cpu" else None,
     )
@@ -54,10 +55,10 @@ def adapt(session: "Session", monitor: Monitor) -> None:
     window = window_of(session, monitor)
     if not window.steps:
         return
-    if monitor.cliff is not None and (reason := monitor.cliff.see(window)):
-        reduce(session, reason)
-    if monitor.memory is not None and (reason := monitor.memory.see(window)):
-        reduce(session, reason)
+    for watch in (monitor.cliff, monitor.memory):
+        reason = None if watch is None else watch.see(window)
+        if session.team.any(reason is not None):  # then all do
+            reduce(session, reason or "another process has too little memory")
     more = monitor.loader.see(window)
     if more is not None:
         use_workers(session, *more)

@@ -1,7 +1,7 @@
 """Begin a run folder, and put a run back to where it stood."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -12,32 +12,51 @@ from lacewing.data.index import ImageIndex
 from lacewing.errors import DeviceError, PlanError, RunError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
-from lacewing.hardware.inspect import inspect
 from lacewing.hardware.machine import Machine
 from lacewing.models.catalog import find_model
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
+from lacewing.planning.processes import with_processes
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.fitting import no_room
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import load_checkpoint
+from lacewing.training.distributed import Team, with_device_group
 from lacewing.training.events import EventLog, this_process
 from lacewing.training.history import forget_after, is_done
+from lacewing.training.hosts import common_machine, own_plan, with_threads
 from lacewing.training.lock import locked
 from lacewing.training.loggers import check_loggers
 from lacewing.training.same_data import check_same_images
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import Prepared, find_images, job_of
 from lacewing.training.state import Snapshot, restore
+from lacewing.training.together import share_weights
 from lacewing.training.trial import record_forecast
 from lacewing.values import Choice
 
 
-def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
+def begin(
+    prepared: Prepared,
+    backends: BackendTable = BACKENDS,
+    team: Team = Team(),  # noqa: B008 (frozen)
+) -> Session:
     """Make the run folder, write down what was decided, and open the session."""
+    run = team.first(lambda: write_down(prepared))
+    events = events_of(run, team)
+    plan = own_plan(prepared.plan, team, backends)
+    team = with_device_group(team, plan.device.value.partition(":")[0])
+    # rank 0 makes the file of decoded images, in which the others of its host find it
+    session = team.first_then(lambda: open_begun(run, prepared, plan, events, backends, team))
+    share_weights(session)
+    return session
+
+
+def write_down(prepared: Prepared) -> Run:
+    """A new run folder with everything that was decided."""
     check_loggers(prepared.config)
     run = create_run(prepared)
     with replacing(run.asked) as temporary:  # first and whole: `clear_way` goes by it
@@ -52,17 +71,35 @@ def begin(prepared: Prepared, backends: BackendTable = BACKENDS) -> Session:
     sentence = f"training of {prepared.info.name} on {prepared.index.name} begins"
     events.record("start", sentence, **this_process())
     record_forecast(prepared.plan, events)
-    backend, _ = backend_for(prepared.plan.device.value, backends)
+    return run
+
+
+def events_of(run: Run, team: Team) -> EventLog:
+    """The log of a run; of the processes that don't write, one that holds what is to be told."""
+    return EventLog(run, console.note, held=None if team.leads else [])
+
+
+def open_begun(
+    run: Run,
+    prepared: Prepared,
+    plan: Plan,
+    events: EventLog,
+    backends: BackendTable,
+    team: Team,
+) -> Session:
+    """A new run's session. Raises PlanError where the network does not fit."""
+    backend, _ = backend_for(plan.device.value, backends)
     try:
         return open_session(
             run,
             prepared.config,
-            prepared.plan,
+            plan,
             prepared.index,
             prepared.info,
             prepared.weights,
             events,
             backends,
+            team,
         )
     except Exception as error:  # each backend has its own type: it tells which is meant
         if not backend.is_out_of_memory(error):
@@ -115,40 +152,65 @@ def make_folder(folder: Path) -> bool:
     raise RunError(f"The run folder {folder} can't be made ({reason}): choose another --output.")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a run folder holds of a run that is to go on."""
+
+    config: TrainConfig
+    plan: Plan
+    index: ImageIndex
+    snapshot: Snapshot
+
+
 def reopen(
-    folder: Path, backends: BackendTable = BACKENDS, accept_changed_data: bool = False
+    folder: Path,
+    backends: BackendTable = BACKENDS,
+    accept_changed_data: bool = False,
+    team: Team = Team(),  # noqa: B008 (frozen)
 ) -> Session:
     """A run at its newest checkpoint, ready to go on.
 
     Raises RunError, also if another process trains there or the images have changed, and
     DeviceError.
     """
-    run = open_run(folder)
-    with locked(run):
-        return reopened(run, backends, accept_changed_data)
-
-
-def reopened(run: Run, backends: BackendTable, accept_changed_data: bool) -> Session:
-    """The same, with the run folder held."""
-    config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
-    check_loggers(config)
-    events = EventLog(run, console.note)
-    snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
-    index = ImageIndex.load(run.index)
-    machine = inspect(None, backends, run.folder)
-    check_same_images(index, find_images(config, machine), events, accept_changed_data)
-    plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
-    info = find_model(config.model)
-    session = open_session(run, config, plan, index, info, None, events, backends)
-    put_back(session, snapshot)
-    if session.progress.epoch >= config.epochs and is_done(run):
-        raise RunError(
-            f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to resume."
+    run = team.first(lambda: open_run(folder))
+    machine = common_machine(TrainConfig(output=folder), team, backends)
+    found = team.first(lambda: held(run, machine, backends, accept_changed_data, team))
+    events = events_of(run, team)
+    plan = own_plan(found.plan, team, backends)
+    team = with_device_group(team, plan.device.value.partition(":")[0])
+    info = find_model(found.config.model)
+    session = team.first_then(
+        lambda: open_session(
+            run, found.config, plan, found.index, info, None, events, backends, team
         )
-    forget_after(run, session.progress.epoch)
+    )
+    put_back(session, found.snapshot)
     step = session.progress.step
     events.record("resume", f"resumed at step {step}", step=step, **this_process())
     return session
+
+
+def held(
+    run: Run, machine: Machine, backends: BackendTable, accept_changed_data: bool, team: Team
+) -> Found:
+    """What the folder holds, read while no other process trains there."""
+    with locked(run):
+        config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
+        check_loggers(config)
+        events = EventLog(run, console.note)
+        snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
+        if snapshot.epoch >= config.epochs and is_done(run):
+            raise RunError(
+                f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to "
+                "resume."
+            )
+        index = ImageIndex.load(run.index)
+        check_same_images(index, find_images(config, machine), events, accept_changed_data)
+        plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
+        forget_after(run, snapshot.epoch)
+    plan = with_processes(with_threads(plan, machine, team), config, team.ranks)
+    return Found(config, plan, index, snapshot)
 
 
 def put_back(session: Session, snapshot: Snapshot) -> None:

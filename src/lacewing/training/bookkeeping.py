@@ -2,6 +2,7 @@
 
 import gc
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
 from lacewing.training.meter import NotFiniteError
 from lacewing.training.session import Session
-from lacewing.training.state import Progress, capture, copied
+from lacewing.training.state import Progress, Snapshot, capture, copied
 from lacewing.training.tensorboard import EpochWriter
 from lacewing.values import format_bytes, format_seconds
 
@@ -35,19 +36,38 @@ def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | No
         progress.best_epoch = progress.epoch
         if validated:
             progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
-        save_best(session)
-    else:
-        write_best(session)
     peak = session.backend.peak_bytes(session.device_index)
     row |= {"peak_bytes": peak, "best": improved, "micro_batch": progress.micro_batch}
-    session.waiting_rows.append(row)
-    append_rows(session.run, session.waiting_rows, session.events)
-    if writer:
-        add_to(writer, row, session)
+    tell_events(session)
+    if session.team.leads:
+        write_epoch(session, row, writer)
     checkpoint(session)
     gc.collect()
     session.backend.empty_cache()
     show_epoch(session, row)
+
+
+def write_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | None) -> None:
+    """The best weights so far, the epoch's row and its curves."""
+    if row["best"]:
+        save_best(session)
+    else:
+        write_best(session)
+    session.waiting_rows.append(row)
+    append_rows(session.run, session.waiting_rows, session.events)
+    if writer:
+        add_to(writer, row, session)
+
+
+def tell_events(session: Session) -> None:
+    """Bring what only other processes have seen into the run's log."""
+    if session.team.alone:
+        return
+    for rank, events in enumerate(session.team.gather(session.events.held or [])):
+        for kind, message in events:
+            session.events.add(kind, f"process {rank}: {message}")
+    if session.events.held:
+        session.events.held.clear()
 
 
 def add_to(writer: EpochWriter, row: dict[str, Any], session: Session) -> None:
@@ -127,6 +147,9 @@ def checkpoint(session: Session) -> None:
     started = time.perf_counter()
     if not all_finite(session.model):
         raise NotFiniteError(f"The weights are not finite at step {session.progress.step}")
+    if not session.team.leads:  # which keeps it for all
+        session.keeper.good = Snapshot({}, {}, {"progress": asdict(session.progress)})
+        return
     snapshot = capture(
         session.model,
         session.optimizer,

@@ -10,6 +10,9 @@ from typing import Any
 from lacewing import console
 from lacewing.store.run import Run, append_line
 
+OF_ONE_PROCESS = ("image", "pixels")
+"""Kinds of events that the other processes of a training don't see for themselves."""
+
 
 def this_process() -> dict[str, int | str]:
     """Fields that tell whoever watches the run which process carries it out."""
@@ -22,6 +25,8 @@ class EventLog:
 
     run: Run
     show: Callable[[str], None]
+    held: list[tuple[str, str]] | None = None
+    """In a process that does not write: what is to be told to the one that does."""
 
     def add(self, kind: str, message: str, **fields: Any) -> None:
         """Record something worth knowing and say it."""
@@ -35,6 +40,10 @@ class EventLog:
 
     def record(self, kind: str, message: str, **fields: Any) -> None:
         """Record without saying: milestones that the screen shows anyway."""
+        if self.held is not None:
+            if kind in OF_ONE_PROCESS:
+                self.held.append((kind, message))
+            return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
             append_line(self.run.events, {"time": now, "kind": kind, "message": message, **fields})

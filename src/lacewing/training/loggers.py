@@ -132,11 +132,14 @@ class Loggers:
                 self.events.warn("log", f"{name} is left out from here on: {_short(error)}")
 
 
-def open_loggers(run: Run, config: TrainConfig, events: EventLog) -> Loggers:
-    """The configuration's loggers; one that can't be opened is told of and left out."""
+def open_loggers(run: Run, config: TrainConfig, events: EventLog, wanted: bool = True) -> Loggers:
+    """The configuration's loggers; one that can't be opened is told of and left out.
+
+    None if not `wanted`: of several processes one logs.
+    """
     opened: dict[str, Logger] = {}
     fields = {name: _plain(getattr(config, name)) for name in field_names()}
-    for name in names_of(config):
+    for name in names_of(config) if wanted else ():
         try:
             opened[name] = LOGGERS[name](run, fields, key_of(run))
         except Exception as error:  # as above

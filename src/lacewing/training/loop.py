@@ -3,14 +3,15 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lacewing import console
 from lacewing.data.loader import Batch
-from lacewing.engine.inference import predict_logits
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
@@ -25,6 +26,7 @@ from lacewing.training.rollback import roll_back
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop, StoppedError, stop_on_signals
 from lacewing.training.tensorboard import open_writer
+from lacewing.training.together import Due, agree, predicted
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,12 @@ def train(session: Session) -> Ending:
     Raises RunError if another process trains in the run folder, TrainingError where training
     can't go on.
     """
-    writer = open_writer(session.run.tensorboard) if session.config.tensorboard else None
-    loggers = open_loggers(session.run, session.config, session.events)
-    with locked(session.run), stop_on_signals() as stop, session.keeper:
+    team = session.team
+    wanted = session.config.tensorboard and team.leads
+    writer = open_writer(session.run.tensorboard) if wanted else None
+    loggers = open_loggers(session.run, session.config, session.events, team.leads)
+    held = locked(session.run) if team.leads else nullcontext()
+    with held, stop_on_signals(team.alone) as stop, session.keeper:
         monitor = open_monitor(session)
         while (ending := ended(session, stop)) is None:
             try:
@@ -57,7 +62,7 @@ def train(session: Session) -> Ending:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
                 roll_back(session, error)
-        if ending.finished:
+        if ending.finished and team.leads:
             deliver(session)
     loggers.close()
     return ending
@@ -72,7 +77,8 @@ def ended(session: Session, stop: Stop) -> Ending | None:
         return Ending(f"no gain in {config.patience} epochs", finished=True)
     if stop.asked_by:
         return Ending(f"interrupted by {stop.asked_by}", finished=False)
-    if progress.step and out_of_time(session):  # one step is always done: then there is a model
+    # one step is always done: then there is a model
+    if session.team.any(bool(progress.step) and out_of_time(session)):
         return Ending(f"the time is used up after {progress.epoch} epochs", finished=True)
     return None
 
@@ -121,18 +127,22 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
         monitor.restart(session)
         for batch in stop.checked(remaining(session)):
             meter.add(train_batch(session, batch, stop))
-            if meter.due():
+            due = agree(
+                session.team, stop, Due(meter.due(), session.keeper.due(), out_of_time(session))
+            )
+            if due.show:
                 meter.settle()
                 words = meter.describe()
                 show(progress.step_in_epoch, words)
-                show_watchers(session, words)
+                if session.team.leads:
+                    show_watchers(session, words)
                 adapt(session, monitor)
-            if session.keeper.due():
+            if due.save:
                 meter.settle()
                 clock.settle()
                 checkpoint(session)
                 monitor.restart(session)
-            if out_of_time(session):
+            if due.late:
                 break
 
 
@@ -173,14 +183,14 @@ def validate(session: Session, stop: Stop) -> dict[str, float | None]:
     started = time.perf_counter()
     if not session.val_loader.images:
         return {"val_loss": None, "val_accuracy": None, "val_seconds": 0.0}
-    logits, labels = predict_logits(
-        session.model,
-        stop.checked(session.val_loader),
-        session.backend,
-        session.plan.eval_execution,
-    )
+    found = predicted(session, stop)
+    figures = session.team.first(lambda: figures_of(*found) if found else {})
+    return {**figures, "val_seconds": time.perf_counter() - started}
+
+
+def figures_of(logits: Tensor, labels: Tensor) -> dict[str, float | None]:
+    """Loss and accuracy of logits float32 [n, classes] for labels int64 [n]."""
     return {
         "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),
         "val_accuracy": float((logits.argmax(1) == labels).float().mean()),
-        "val_seconds": time.perf_counter() - started,
     }

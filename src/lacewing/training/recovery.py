@@ -2,7 +2,8 @@
 
 The batch of the step, and so the learning rate and the loss curve, stay what they were; only
 the number of passes it takes grows. Augmentation is drawn per image and BatchNorm's
-statistics are put back, so nothing of the failed attempt is left.
+statistics are put back, so nothing of the failed attempt is left. Of several processes that
+train together all do so, whichever ran out.
 """
 
 from contextlib import AbstractContextManager
@@ -11,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from lacewing.data.chance import step_seed
 from lacewing.engine.losses import make_loss
 from lacewing.engine.prepare import to_format
-from lacewing.engine.step import StepResult, split_batch, train_step
+from lacewing.engine.rounds import PartnerFailedError
+from lacewing.engine.step import StepResult, split_evenly, train_step
 from lacewing.errors import TrainingError
+from lacewing.planning.processes import passes
 from lacewing.training.signals import StoppedError
+from lacewing.training.together import together
 
 if TYPE_CHECKING:
     from lacewing.data.loader import Batch
@@ -29,16 +33,22 @@ def recoverable_step(session: "Session", batch: "Batch", stop: "Stop") -> StepRe
     """
     session.norms.keep()
     while True:
+        session.rounds.begin()
+        ours = True
         try:
             return one_step(session, batch, stop)
         except StoppedError:
             session.optimizer.zero_grad(set_to_none=True)
             session.norms.put_back()
             raise
+        except PartnerFailedError:
+            ours = False
         except Exception as error:  # each backend has its own type: it tells which is meant
-            if not session.backend.is_out_of_memory(error):
+            if session.rounds.closed or not session.backend.is_out_of_memory(error):
                 raise
         # Outside the except block: the traceback above held the step's tensors.
+        if ours and not session.team.alone:
+            session.rounds.give_up()
         shrink(session)
         session.norms.put_back()
 
@@ -51,16 +61,19 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
         stop.check()
         return session.backend.autocast(plan.precision.value)
 
-    session.backend.seed(step_seed(config.seed, progress.step))
+    ranks, batch_size = session.team.ranks, session.train_loader.batch_size
+    # each process drops other units; the first one as if it were alone
+    session.backend.seed(step_seed(config.seed + ranks.rank, progress.step))
     images = to_format(batch.images, plan.memory_format.value)
     return train_step(
         session.forward,
         session.optimizer,
         session.scaler,
         make_loss(config.label_smoothing),
-        split_batch(images, batch.labels, progress.micro_batch),
+        split_evenly(images, batch.labels, passes(batch_size, ranks.world, progress.micro_batch)),
         autocast=autocast,
         clip_norm=config.clip_norm,
+        together=together(session),
     )
 
 

@@ -19,7 +19,8 @@ def roll_back(session: Session, error: NotFiniteError) -> None:
 
     Raises TrainingError after `MAX_ROLLBACKS` times, or where there is no snapshot.
     """
-    now, good = session.progress, session.keeper.good
+    now = session.progress
+    good = session.team.first(lambda: session.keeper.good)
     if good is None or now.rollbacks >= MAX_ROLLBACKS:
         raise TrainingError(explanation(session, error))
     session.optimizer.zero_grad(set_to_none=True)
@@ -32,8 +33,9 @@ def roll_back(session: Session, error: NotFiniteError) -> None:
         elapsed_seconds=now.elapsed_seconds,
     )
     session.keeper.wait()
-    forget_newer(session.run, before.step)
-    forget_after(session.run, before.epoch)
+    if session.team.leads:
+        forget_newer(session.run, before.step)
+        forget_after(session.run, before.epoch)
     session.events.warn(
         "rollback",
         f"{error}: back to step {before.step}, with the learning rate x "

@@ -12,12 +12,15 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.loader import EvalLoader, TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
+from lacewing.engine.norms import synchronise_norms
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.engine.prepare import compile_model, prepare_model
+from lacewing.engine.rounds import Rounds
 from lacewing.engine.schedules import Schedule, make_schedule
 from lacewing.engine.step import NormKeeper
 from lacewing.hardware.backend import Backend, BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
+from lacewing.hardware.ranks import Ranks
 from lacewing.models.build import (
     build_model,
     describe_fit,
@@ -28,7 +31,9 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.loaders import keep_for_evaluation, loading_of, train_loader
 from lacewing.planning.plan import Plan
+from lacewing.planning.processes import synchronises
 from lacewing.store.run import Run
+from lacewing.training.distributed import Team
 from lacewing.training.events import EventLog
 from lacewing.training.state import Progress
 from lacewing.training.writer import Keeper
@@ -58,6 +63,10 @@ class Session:
     progress: Progress
     norms: NormKeeper
     """BatchNorm's statistics before the running step."""
+    team: Team
+    """The processes that train together; of one, for most runs."""
+    rounds: Rounds
+    """What they tell each other within a step."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
     deadline: float = math.inf
@@ -69,9 +78,8 @@ class Session:
 
     def __post_init__(self) -> None:
         config = self.config
-        self.keeper = Keeper(
-            self.run, self.events, config.checkpoint_seconds, config.save_checkpoints
-        )
+        every = config.checkpoint_seconds if self.team.leads else math.inf
+        self.keeper = Keeper(self.run, self.events, every, config.save_checkpoints)
 
 
 def open_session(
@@ -83,6 +91,7 @@ def open_session(
     weights: Weights | None,
     events: EventLog,
     backends: BackendTable = BACKENDS,
+    team: Team = Team(),  # noqa: B008 (frozen)
 ) -> Session:
     """Build the network, the optimiser, the schedule and the loaders that the plan says."""
     backend, device_index = backend_for(plan.device.value, backends)
@@ -96,9 +105,14 @@ def open_session(
     if weights is not None:
         fit = describe_fit(info, len(index.classes), weights, size)
         events.add("weights", fit)
+    rounds = Rounds(team.everyone)
+    if synchronises(plan, config, team.ranks):
+        synchronise_norms(model, rounds)
     model = prepare_model(model, execution, device)
     preprocessing = preprocessing_for(info, size, weights)
-    train_loader, val_loader = open_loaders(config, plan, index, preprocessing, device, events)
+    train_loader, val_loader = open_loaders(
+        config, plan, index, preprocessing, device, events, team.ranks
+    )
     return Session(
         run=run,
         config=config,
@@ -138,6 +152,8 @@ def open_session(
         events=events,
         progress=Progress(micro_batch=execution.micro_batch),
         norms=NormKeeper(model),
+        team=team,
+        rounds=rounds,
     )
 
 
@@ -148,6 +164,7 @@ def open_loaders(
     preprocessing: Preprocessing,
     device: torch.device,
     events: EventLog,
+    ranks: Ranks,
 ) -> tuple[TrainLoader, EvalLoader]:
     """The training and the validation split on their way to the device.
 
@@ -172,12 +189,14 @@ def open_loaders(
             store(training, plan.image_size.value, plan.pixels.value),
             plan.batch.value,
             loading,
+            ranks,
         ),
         EvalLoader(
             validation,
             store(validation, preprocessing.image_size, keep_for_evaluation(plan)),
             batch_size=plan.eval_batch.value,
             loading=loading,
+            ranks=ranks,
         ),
     )
 

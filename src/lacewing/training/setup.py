@@ -44,6 +44,8 @@ class Prepared:
     plan: Plan
     networks: tuple[tuple[str, str, str, str, str], ...] = ()
     """With --model auto: each candidate's name, quality, speed, time and note."""
+    processes: int = 1
+    """That carry it out together."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,17 @@ def prepare(
     return Prepared(config, config, info, weights, seen.machine, seen.index, plan)
 
 
-def look(config: TrainConfig, tiers: dict[str, Tier], backends: BackendTable = BACKENDS) -> Seen:
-    """The machine and the images. Raises a UserError for what can't be found."""
-    machine = inspect(config.device, backends, config.output)
+def look(
+    config: TrainConfig,
+    tiers: dict[str, Tier],
+    backends: BackendTable = BACKENDS,
+    machine: Machine | None = None,
+) -> Seen:
+    """The machine, if it is not given, and the images.
+
+    Raises a UserError for what can't be found.
+    """
+    machine = machine or inspect(config.device, backends, config.output)
     return Seen(tiers, machine, find_images(config, machine))
 
 

@@ -24,6 +24,9 @@ class Stop:
     """Set once somebody asked the run to end."""
 
     asked_by: str | None = None
+    """The signal that the run goes by; several processes agree on it after a step."""
+    heard: str | None = None
+    """The signal that this process got."""
 
     def check(self) -> None:
         """Raise StoppedError once it is set."""
@@ -39,17 +42,20 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(alone: bool = True) -> Iterator[Stop]:
     """SIGINT and SIGTERM set the flag; a second one raises KeyboardInterrupt at once.
 
-    Outside the main thread signals can't be caught, and the flag is never set.
+    One of several processes (`alone` is False) only remembers what it heard. Outside the main
+    thread signals can't be caught, and the flag is never set.
     """
     stop = Stop()
 
     def handle(number: int, _: FrameType | None) -> None:
-        if stop.asked_by:
+        if stop.heard:
             raise KeyboardInterrupt
-        stop.asked_by = signal.Signals(number).name
+        stop.heard = signal.Signals(number).name
+        if alone:
+            stop.asked_by = stop.heard
 
     with handling(handle):
         yield stop

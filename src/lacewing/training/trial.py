@@ -77,12 +77,12 @@ def capabilities_of(prepared: Prepared, backends: BackendTable) -> Capabilities:
 
 
 def amounts_of(prepared: Prepared) -> Amounts:
-    """Images of each split, and epochs."""
-    index, config = prepared.index, prepared.config
+    """One process's images of each split, and epochs."""
+    index, config, processes = prepared.index, prepared.config, prepared.processes
     return Amounts(
-        training=len(index.split("train")),
-        validation=len(index.split("val")),
-        test=len(index.split("test")),
+        training=len(index.split("train")) // processes,
+        validation=len(index.split("val")) // processes,
+        test=len(index.split("test")) // processes,
         epochs=min(config.epochs, config.limit_epochs or config.epochs),
     )
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lacewing.engine.execution import Execution
@@ -11,8 +11,9 @@ from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import write_json
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
-from lacewing.training.recipe.budget import Budget, usual_budget
+from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
+from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import Linear, fit_linear
 from lacewing.training.recipe.polish import Polish, polish
 from lacewing.training.recipe.size import PASS_SHARE
@@ -41,16 +42,18 @@ def train(
         if budget:
             session.deadline = classic_deadline(session, budget)
         return session, train_loop(session)
-    linear = None
+    linear, team = None, session.team
     if session.progress.step == 0:
-        linear = first_stage(session, budget)
-        budget = budget or unasked_budget(session, started, linear)
+        linear = team.only_first(lambda: first_stage(session, budget))
+        session.progress = team.first(lambda: session.progress)
+        if budget is None:
+            budget = Budget(started, team.first(lambda: unasked_seconds(session, linear)))
         session, ending = second_stage(session, linear, budget, backends)
     else:
         resume_clock(session, budget)
         ending = train_loop(session)
     if ending.finished:
-        note_stages(session, linear, polish(session))
+        team.only_first(lambda: note_stages(session, linear, polish(session)))
     return session, ending
 
 
@@ -77,20 +80,38 @@ def first_stage(session: Session, budget: Budget | None) -> Linear:
 
 
 def second_stage(
-    session: Session, linear: Linear, budget: Budget, backends: BackendTable
+    session: Session, linear: Linear | None, budget: Budget, backends: BackendTable
 ) -> tuple[Session, Ending]:
     """Fine-tuning, if the recipe has it and the time is enough."""
     if session.config.recipe == "features":
         return session, Ending("a head on frozen features is fitted", finished=True)
-    closing = closing_seconds(session)
-    validation = validation_seconds(session, linear)
-    length = stretch(session, validation, budget.left() - closing)
-    if length is None:
-        left = format_seconds(max(0.0, budget.left() - closing))
+    room = session.team.first(lambda: room_for(session, linear, budget))
+    if room.length is None:
+        left = format_seconds(max(0.0, budget.left() - room.closing))
         sentence = f"{left} left: too little for an epoch of fine-tuning"
         return session, Ending(f"a head on frozen features is fitted; {sentence}", finished=True)
-    session = open_finetuning(session, length, budget.end - closing - validation, backends)
+    deadline = budget.end - room.closing - room.validation
+    session = open_finetuning(session, room.length, deadline, backends)
     return session, train_loop(session)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the budget has left for fine-tuning."""
+
+    length: Length | None
+    closing: float
+    """Seconds that judging takes, after all epochs."""
+    validation: float
+    """Seconds of one validation."""
+
+
+def room_for(session: Session, linear: Linear | None, budget: Budget) -> Room:
+    """Measured by rank 0, which fitted the head, for all processes."""
+    assert linear is not None
+    closing = closing_seconds(session)
+    validation = validation_seconds(session, linear) / session.team.ranks.world
+    return Room(stretch(session, validation, budget.left() - closing), closing, validation)
 
 
 def warn_of_overrun(session: Session, seconds: float) -> None:
@@ -100,11 +121,12 @@ def warn_of_overrun(session: Session, seconds: float) -> None:
         session.events.add("budget", f"judging the model will end about {late} after the budget")
 
 
-def unasked_budget(session: Session, started: float, linear: Linear) -> Budget:
-    """The usual one, or none at all where the epochs were asked for."""
+def unasked_seconds(session: Session, linear: Linear | None) -> float:
+    """The usual budget, or no end where the epochs were asked for."""
+    assert linear is not None
     if asked_epochs(session.config) is not None:
-        return Budget(started, math.inf)
-    return usual_budget(started, linear.pass_seconds)
+        return math.inf
+    return usual_seconds(linear.pass_seconds)
 
 
 def resume_clock(session: Session, budget: Budget | None) -> None:

@@ -16,11 +16,13 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
+from lacewing.training.distributed import Team
 from lacewing.training.recipe.length import Length, choose_length
 from lacewing.training.recipe.size import Speed
 from lacewing.training.recipe.speed import training_speed
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import room_on_disk
+from lacewing.training.together import share_weights
 from lacewing.values import Choice, format_seconds
 
 RATE = 3e-5
@@ -46,6 +48,8 @@ class Hurried:
     inner: Schedule
     steps: int
     """Of the whole schedule."""
+    team: Team
+    """All processes go by the clock of rank 0."""
     started: float
     """On the clock of `time.perf_counter`; so is `deadline`."""
     deadline: float
@@ -53,7 +57,8 @@ class Hurried:
     def factor(self, step: int) -> float:
         """The inner schedule's factor at the step, or at the clock's place in it."""
         share = (time.perf_counter() - self.started) / (self.deadline - self.started)
-        return self.inner.factor(max(step, min(self.steps - 1, int(share * self.steps))))
+        place = max(step, min(self.steps - 1, int(share * self.steps)))
+        return self.inner.factor(self.team.first(lambda: place))
 
     def observe(self, val_loss: float) -> None:
         """Pass it on."""
@@ -74,14 +79,16 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
     images = session.train_loader.steps_per_epoch * session.train_loader.batch_size
     if seconds <= 0:
         return None
-    speed: Speed = training_speed(
+    processes = session.team.ranks.world
+    own: Speed = training_speed(
         session.model,
         session.backend,
         session.device_index,
         session.plan.execution,
         session.info.native_size if session.info.built_for_size else eval_size // 2,
-        batch,
+        -(-batch // processes),
     )
+    speed = replace(own, images_per_second=own.images_per_second * processes)
     return choose_length(
         session.info,
         eval_size,
@@ -102,15 +109,23 @@ def open_finetuning(
     session: Session, length: Length, deadline: float, backends: BackendTable = BACKENDS
 ) -> Session:
     """A session that goes on with this one's weights and its best model so far."""
-    config = tuned(session.config, session.preprocessing.image_size, length)
-    plan = replanned(session, config, length)
-    with replacing(session.run.config) as temporary:
-        save_config(config, temporary)
-    save_plan(plan, session.run.plan)
-    opened = open_session(
-        session.run, config, plan, session.index, session.info, None, session.events, backends
+    config, plan = session.team.first(lambda: write_down(session, length))
+    plan = replace(plan, device=session.plan.device)  # of this process
+    opened = session.team.first_then(
+        lambda: open_session(
+            session.run,
+            config,
+            plan,
+            session.index,
+            session.info,
+            None,
+            session.events,
+            backends,
+            session.team,
+        )
     )
     opened.model.load_state_dict(session.model.state_dict())
+    share_weights(opened)
     opened.preprocessing = session.preprocessing
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
     opened.events.add(
@@ -122,11 +137,21 @@ def open_finetuning(
     return opened
 
 
+def write_down(session: Session, length: Length) -> tuple[TrainConfig, Plan]:
+    """The configuration and the plan of fine-tuning, in the run folder too."""
+    config = tuned(session.config, session.preprocessing.image_size, length)
+    plan = replanned(session, config, length)
+    with replacing(session.run.config) as temporary:
+        save_config(config, temporary)
+    save_plan(plan, session.run.plan)
+    return config, plan
+
+
 def hurry(session: Session, started: float, deadline: float) -> None:
     """End training at the deadline, and the schedule with it."""
     steps = session.train_loader.steps_per_epoch * session.config.epochs
     session.deadline = deadline
-    session.schedule = Hurried(session.schedule, steps, started, deadline)
+    session.schedule = Hurried(session.schedule, steps, session.team, started, deadline)
 
 
 def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:

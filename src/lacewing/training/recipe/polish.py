@@ -55,7 +55,7 @@ def polish(session: Session) -> Polish | None:
         return None
     load_best(session)
     logits, labels = predict_logits(
-        session.model, session.val_loader, session.backend, session.plan.eval_execution
+        session.model, session.val_loader.whole(), session.backend, session.plan.eval_execution
     )
     tau, shift = adjustment(session, logits, labels)
     adjusted = logits + shift

@@ -11,8 +11,9 @@ from lacewing.engine.schedules import make_schedule
 from lacewing.models.bundle import load_model
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
+from lacewing.training.distributed import Team
 from lacewing.training.recipe import carry_out, polish
-from lacewing.training.recipe.budget import Budget, usual_budget
+from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.finetune import RATE, Hurried, open_finetuning
 from lacewing.training.recipe.length import Length
@@ -141,7 +142,7 @@ def test_a_schedule_keeps_up_with_the_clock():
     def factor(spent):
         inner = make_schedule("cosine", steps_per_epoch=100, epochs=1)
         now = time.perf_counter()
-        return Hurried(inner, 100, now - spent, now - spent + 1000).factor(10)
+        return Hurried(inner, 100, Team(), now - spent, now - spent + 1000).factor(10)
 
     assert factor(0) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.1)))
     assert factor(500) == pytest.approx(0.5, abs=0.02)
@@ -151,8 +152,8 @@ def test_a_schedule_keeps_up_with_the_clock():
 def test_a_budget_leaves_a_little_over():
     now = time.perf_counter()
     assert Budget(now, 100.0).end == pytest.approx(now + 99.0)
-    assert usual_budget(now, 10.0).seconds == 180.0
-    assert usual_budget(now, 100.0).seconds == 400.0
+    assert usual_seconds(10.0) == 180.0
+    assert usual_seconds(100.0) == 400.0
 
 
 def test_a_classic_run_leaves_time_to_validate_and_to_judge(recipe_session, monkeypatch):

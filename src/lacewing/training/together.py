@@ -1,0 +1,126 @@
+"""One step, one validation and one decision of several processes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lacewing.data.loader import Batch, EvalLoader
+from lacewing.engine.inference import predict_logits
+from lacewing.engine.norms import SyncedNorm, is_batchnorm
+from lacewing.engine.step import StepResult, Together
+from lacewing.training.distributed import Team
+from lacewing.training.signals import SIGNALS, Stop
+
+if TYPE_CHECKING:
+    from lacewing.training.session import Session
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is to be done after a step; the same in all processes."""
+
+    show: bool
+    save: bool
+    late: bool
+    """The run's time is used up."""
+
+
+def agree(team: Team, stop: Stop, due: Due) -> Due:
+    """What any process wants is done by all of them; a signal that one heard stops all."""
+    if team.alone:
+        return due
+    heard = 0 if stop.heard is None else 1 + [s.name for s in SIGNALS].index(stop.heard)
+    show, save, late, signal = team.most(int(due.show), int(due.save), int(due.late), heard)
+    if signal:
+        stop.asked_by = SIGNALS[signal - 1].name
+    return Due(bool(show), bool(save), bool(late))
+
+
+def together(session: "Session") -> Together | None:
+    """What makes this process's steps one with the others'; None for one process."""
+    if session.team.alone:
+        return None
+    return Together(session.train_loader.batch_size, lambda result: combine(session, result))
+
+
+def combine(session: "Session", result: StepResult) -> StepResult:
+    """The step's result and gradients over all processes, once everyone has theirs.
+
+    The running statistics of BatchNorms that see one process's images only become the mean of
+    everyone's, so that the network is the same everywhere.
+    """
+    session.rounds.close()
+    sums = torch.stack([result.loss, result.correct.float()])
+    weights = (w for group in session.optimizer.param_groups for w in group["params"])
+    statistics = own_statistics(session.model)
+    for buffer in statistics:
+        buffer.div_(session.team.ranks.world)
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    session.team.add_up([sums, *gradients, *statistics])
+    return replace(result, loss=sums[0], correct=sums[1].long())
+
+
+def own_statistics(model: nn.Module) -> list[Tensor]:
+    """The running statistics that a pass over one process's images has moved."""
+    norms = [
+        module
+        for module in model.modules()
+        if is_batchnorm(module) and module.training and not isinstance(module, SyncedNorm)
+    ]
+    return [
+        buffer
+        for norm in norms
+        for buffer in (norm.running_mean, norm.running_var)
+        if isinstance(buffer, Tensor)
+    ]
+
+
+def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
+    """Logits and labels of the whole validation split at rank 0, by row; None elsewhere.
+
+    Every image counts once: the parts of the processes differ by one image at most, and none
+    is repeated to fill them up. Raises StoppedError in all processes at a signal to one.
+    """
+    team, loader = session.team, session.val_loader
+    if team.alone:
+        batches: Iterable[Batch] = stop.checked(loader)
+    else:
+        batches = in_step(team, loader, stop)
+    return gathered(
+        team,
+        *predict_logits(session.model, batches, session.backend, session.plan.eval_execution),
+    )
+
+
+def gathered(team: Team, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Everyone's rows, in the order of the split, at rank 0."""
+    if team.alone:
+        return logits, labels
+    parts = [part for part in team.gather((logits, labels)) if len(part[1])]
+    if not parts:
+        return None
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def in_step(team: Team, loader: EvalLoader, stop: Stop) -> Iterator[Batch]:
+    """This process's batches; after each round all processes agree whether to go on."""
+    rounds = team.most(len(loader))[0]
+    nothing = Due(show=False, save=False, late=False)
+    for batch, _ in zip_longest(loader, range(rounds)):
+        if batch is not None:
+            yield batch
+        agree(team, stop, nothing)
+        stop.check()
+
+
+def share_weights(session: "Session") -> None:
+    """Every process's network becomes what rank 0's is."""
+    if not session.team.alone:
+        state: dict[str, Any] = session.team.first(
+            lambda: {name: value.cpu() for name, value in session.model.state_dict().items()}
+        )
+        session.model.load_state_dict(state)

@@ -1,0 +1,106 @@
+"""Runs `lacewing` as several processes, one case after another: `launch.py CASES.json`.
+
+torch is imported once and then forked, which a launcher of its own would do for each process.
+A case is {"processes", "words", "log"} and what is to happen to one of its processes:
+"out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens.
+With "ray", settings for the function of examples/ray_train.py, it is called instead, in a process
+group that is there already and outside the main thread, as Ray Train's workers call it.
+Prints each case's exit codes by rank, as JSON.
+"""
+
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lacewing import api  # noqa: F401 (before the processes part)
+from lacewing.cli import main
+from lacewing.training import recovery
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_train.py"
+
+
+def hurt(case: dict[str, Any], rank: int) -> None:
+    """Make the case's misfortune happen in this process."""
+    make_loss, calls = recovery.make_loss, [0]
+
+    def watched(smoothing: float) -> Any:
+        loss = make_loss(smoothing)
+
+        def counted(*arguments: Any) -> Any:
+            calls[0] += 1
+            for what, happens in (("out_of_memory", exhausted), ("signal", signalled)):
+                script = case.get(what)
+                if script and script["rank"] == rank and calls[0] in script["calls"]:
+                    happens()
+            return loss(*arguments)
+
+        return counted
+
+    recovery.make_loss = watched
+
+
+def exhausted() -> None:
+    raise MemoryError("scripted")
+
+
+def signalled() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def child(case: dict[str, Any], rank: int, port: int) -> int:
+    world = case["processes"]
+    if world > 1:
+        os.environ |= {
+            "RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        }  # fmt: skip
+    log = os.open(f"{case['log']}.{rank}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    hurt(case, rank)
+    return as_ray(case["ray"]) if "ray" in case else main(case["words"])
+
+
+def as_ray(settings: dict[str, Any]) -> int:
+    torch.distributed.init_process_group("gloo")
+    function = runpy.run_path(str(EXAMPLE))["train_one_worker"]
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(function, settings).result()
+    return 0 if told["finished"] and torch.distributed.is_initialized() else 1
+
+
+def run(case: dict[str, Any]) -> list[int]:
+    port = free_port()
+    pids = []
+    for rank in range(case["processes"]):
+        pid = os.fork()
+        if pid == 0:
+            code = 99
+            try:
+                code = child(case, rank, port)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        pids.append(pid)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
+        cases = json.load(file)
+    print(json.dumps([run(case) for case in cases]))  # noqa: T201

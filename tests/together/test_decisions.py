@@ -1,0 +1,68 @@
+"""What befalls one process is answered by all of them."""
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ended(launch, words, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+
+    def case(name, *more, **misfortune):
+        run = folder / name
+        return {"processes": 2, "words": words(run, *more), "run": run, **misfortune}
+
+    plain = ("--model", "test_convnext", "--image-size", "64")  # it has no BatchNorm
+    stopped = case("stopped", "--epochs", "4", *plain, signal={"rank": 1, "calls": [8]})
+    going_on = {"processes": 1, "words": ["resume", str(folder / "stopped")],
+                "run": folder / "stopped"}  # fmt: skip
+    cases = {
+        "calm": case("calm", "--epochs", "4", *plain),
+        "full": case("full", *plain, out_of_memory={"rank": 1, "calls": [2]}),
+        "norms": case("norms", out_of_memory={"rank": 1, "calls": [2]}),
+        "split": case("split", *plain),
+        "wild": case("wild", "--learning-rate", "1e30"),
+        "few": case("few", "--batch-size", "1"),
+        "stopped": stopped,
+        "resumed": going_on,
+    }  # fmt: skip
+    return dict(zip(cases, launch(*cases.values()), strict=True))
+
+
+def test_out_of_memory_in_one_halves_the_passes_of_all(ended):
+    full, calm = ended["full"], ended["split"]
+    assert full.codes == [0, 0], full.logs
+    (event,) = full.events("out-of-memory")
+    assert (event["step"], event["old"], event["new"]) == (1, 3, 1)
+    for name, weight in calm.weights.items():
+        torch.testing.assert_close(full.weights[name], weight, atol=1e-3, rtol=1e-2)
+
+
+def test_it_may_run_out_while_the_others_wait_within_a_pass(ended):
+    assert ended["norms"].codes == [0, 0], ended["norms"].logs
+    assert len(ended["norms"].events("out-of-memory")) == 1
+
+
+def test_a_loss_that_is_not_finite_sends_all_back_and_ends_all(ended):
+    assert ended["wild"].codes == [1, 1], ended["wild"].logs
+    assert len(ended["wild"].events("rollback")) == 3
+
+
+def test_a_batch_too_small_for_all_is_refused_in_one_sentence(ended):
+    few = ended["few"]
+    assert few.codes == [2, 2], few.logs
+    assert "A batch of 1 images can't be shared by 2 processes" in few.logs[0]
+    assert not few.logs[1].strip()
+
+
+def test_a_signal_to_one_stops_all_and_another_number_goes_on(ended):
+    assert ended["stopped"].codes == [130, 130], ended["stopped"].logs
+    assert "interrupted by SIGTERM" in ended["stopped"].logs[0]
+    assert ended["resumed"].codes == [0], ended["resumed"].logs
+    resumed, calm = ended["resumed"].rows, ended["calm"].rows
+    assert [row["step"] for row in resumed] == [row["step"] for row in calm]
+    for row, same in zip(calm, resumed, strict=True):
+        assert same["train_loss"] == pytest.approx(row["train_loss"], abs=1e-3)
+        assert same["val_loss"] == pytest.approx(row["val_loss"], abs=1e-3)
