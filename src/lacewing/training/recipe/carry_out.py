@@ -65,8 +65,7 @@ def classic_deadline(session: Session, budget: Budget) -> float:
     left = replace(budget, started=budget.started - session.progress.elapsed_seconds)
     closing = closing_seconds(session)
     warn_of_overrun(session, closing - left.left())
-    images = len(session.index.split("val"))
-    return left.end - closing - judging_seconds(session, images, session.plan.eval_execution)
+    return left.end - closing
 
 
 def first_stage(session: Session, budget: Budget | None) -> Linear:
@@ -147,12 +146,15 @@ def validation_seconds(session: Session, linear: Linear) -> float:
 
 
 def closing_seconds(session: Session) -> float:
-    """For judging the model on validation and test in full precision, and for the report."""
+    """For what comes after the last step: the validation images once more, to choose the last
+    epoch or to calibrate, the judging in full precision, and the report."""
+    validation, test = (len(session.index.split(name)) for name in ("val", "test"))
+    usual = session.plan.eval_execution
+    seconds = REPORT_SECONDS + judging_seconds(session, validation, usual)
     if not session.config.evaluate:
-        return REPORT_SECONDS
-    images = len(session.index.split("val")) + len(session.index.split("test"))
-    execution = replace(session.plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
-    return REPORT_SECONDS + judging_seconds(session, images, execution)
+        return seconds
+    full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
+    return seconds + judging_seconds(session, validation + test, full)
 
 
 def judging_seconds(session: Session, images: int, execution: Execution) -> float:

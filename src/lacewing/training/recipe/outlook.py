@@ -67,8 +67,9 @@ def look_ahead(
     judged = amounts.val + amounts.test
     closing = REPORT_SECONDS + DECODE_SECONDS * judged
     closing += speeds.judging.seconds(judged, features.size)
-    rest = left - passing - closing
     validating = speeds.forward.seconds(amounts.val, features.size)
+    closing += validating + DECODE_SECONDS * amounts.val  # for the calibration
+    rest = left - passing - closing
     length = (
         choose_length(info, features.size, amounts.train, speeds.training, validating, rest)
         if rest > 0

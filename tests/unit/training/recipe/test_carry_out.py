@@ -158,12 +158,23 @@ def test_a_budget_leaves_a_little_over():
 
 def test_a_classic_run_leaves_time_to_validate_and_to_judge(recipe_session, monkeypatch):
     monkeypatch.setattr(carry_out, "closing_seconds", lambda session: 20.0)
-    monkeypatch.setattr(carry_out, "judging_seconds", lambda *_: 5.0)
     session = recipe_session(recipe="classic")
     now = time.perf_counter()
-    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 74.0)
+    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 79.0)
     session.progress.elapsed_seconds = 30.0
-    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 44.0)
+    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 49.0)
+
+
+def test_what_comes_after_the_last_step_is_counted_in_full(recipe_session, monkeypatch):
+    monkeypatch.setattr(carry_out, "judging_seconds", lambda session, images, way: float(images))
+    session = recipe_session(recipe="features", image_size=48)
+    validation, test = (len(session.index.split(name)) for name in ("val", "test"))
+    whole = carry_out.REPORT_SECONDS + 2 * validation + test
+    assert carry_out.closing_seconds(session) == pytest.approx(whole)
+    session.config.evaluate = False
+    assert carry_out.closing_seconds(session) == pytest.approx(
+        carry_out.REPORT_SECONDS + validation
+    )
 
 
 def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
