@@ -91,7 +91,12 @@ def plan(**fields: Any) -> Plan:
 
 
 def load(run: str | Path) -> Predictor:
-    """The model of a run folder, or a model.safetensors, ready to predict."""
+    """A trained model, ready to predict.
+
+    `run` is a run folder, a model.safetensors, a folder or a .zip that was shared, or
+    `hub:owner/name`. Only safetensors are read, which can't hold code. Raises RunError or
+    WeightsError where there is no model.
+    """
     return load_predictor(Path(run))
 
 

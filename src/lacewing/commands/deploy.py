@@ -1,4 +1,4 @@
-"""The commands that hand a trained model on: `export` and `serve`."""
+"""The commands that hand a trained model on: `export`, `serve` and `push`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Annotated
 from lacewing import console
 from lacewing.commands.command import Command
 from lacewing.config import Short
-from lacewing.fields import one_of, path, text, whole
+from lacewing.fields import boolean, one_of, path, text, whole
 from lacewing.flags import Given, Word, flags_of, options_from
 
-FORMATS = ("onnx", "onnx-int8", "torchscript", "pt2", "web")
+FORMATS = ("onnx", "onnx-int8", "torchscript", "pt2", "web", "hub")
 """The names in deploy/export/formats.py, which imports too much for a quick --help."""
 
 
@@ -21,7 +21,8 @@ class ExportOptions:
     run: Annotated[Path, path(metavar="RUN"), Word()]
     """The run folder."""
     to: Annotated[str, one_of(*FORMATS)] = "onnx"
-    """The format; `web` is a folder with a page that works in a browser, also offline."""
+    """The format; `web` is a folder with a page that works in a browser, also offline; `hub`
+    one that timm and transformers read, with a model card."""
     out: Annotated[Path | None, path(metavar="FOLDER", optional=True), Short("-o")] = None
     """Where to write it; by default into exports/ of the run folder."""
 
@@ -31,7 +32,7 @@ class ServeOptions:
     """What `serve` takes."""
 
     run: Annotated[Path, path(metavar="RUN"), Word()]
-    """A run folder, or a model.safetensors."""
+    """A run folder, a model.safetensors, a shared folder or .zip, or hub:OWNER/NAME."""
     host: Annotated[str, text(metavar="ADDRESS")] = "127.0.0.1"
     """Where to listen; 0.0.0.0 lets other machines in."""
     port: Annotated[int, whole(at_most=65535)] = 8000
@@ -40,6 +41,18 @@ class ServeOptions:
     """What users must present (Authorization: Bearer TOKEN)."""
     device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions:
+    """What `push` takes."""
+
+    run: Annotated[Path, path(metavar="RUN"), Word()]
+    """A run folder, or a folder that `export --to hub` wrote and that you may have edited."""
+    name: Annotated[str, text(metavar="OWNER/NAME"), Word()]
+    """The repository on the Hugging Face hub; it is made where there is none."""
+    private: Annotated[bool, boolean()] = False
+    """Make a new repository that only its owner can see."""
 
 
 def export(given: Given) -> int:
@@ -69,9 +82,22 @@ def serve(given: Given) -> int:
     return 0
 
 
+def push(given: Given) -> int:
+    """Share a model."""
+    options = options_from(PushOptions, given)
+    from lacewing.deploy.share.push import push as push_run
+
+    address = push_run(options.run, options.name, private=options.private)
+    console.say(f"Shared at {address}; `lacewing predict hub:{options.name} PHOTO` uses it.")
+    console.note("Say in its README.md whose the images are and under which terms it may be used.")
+    return 0
+
+
 COMMANDS = {
     "export": Command("Write a trained model for other programs, checked against the original.",
                       lambda: flags_of(ExportOptions), export),
     "serve": Command("Show a page in the browser that names what is on a picture, and an API.",
                      lambda: flags_of(ServeOptions), serve),
+    "push": Command("Share a trained model on the Hugging Face hub, with a model card.",
+                    lambda: flags_of(PushOptions), push),
 }  # fmt: skip

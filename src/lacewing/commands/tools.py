@@ -26,7 +26,7 @@ class PredictOptions:
     """What `predict` takes."""
 
     run: Annotated[Path, path(metavar="RUN"), Word()]
-    """A run folder, or a model.safetensors."""
+    """A run folder, a model.safetensors, a shared folder or .zip, or hub:OWNER/NAME."""
     paths: Annotated[list[str], text(metavar="PATH"), Word(many=True)]
     """Images, folders of images, or patterns like "field/*.jpg"."""
     out: Annotated[Path | None, path(metavar="FILE", optional=True), Short("-o")] = None

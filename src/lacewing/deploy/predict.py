@@ -12,16 +12,17 @@ from lacewing.data.loader import ahead, normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.find_model import model_file
 from lacewing.deploy.prediction import Prediction
 from lacewing.engine.step import eval_step
-from lacewing.errors import ConfigError, RunError
+from lacewing.errors import ConfigError
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.hardware.limits import usable_cores
 from lacewing.models.bundle import load_model, restore_model
 from lacewing.parsing import parse_yaml
-from lacewing.store.run import Run, open_run
+from lacewing.store.run import Run
 
 BATCH = 32
 """Images of one pass through the network, where no plan of a run is at hand."""
@@ -119,7 +120,7 @@ def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray | str:
 
 
 def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
-    """The model of a run folder, or of a model.safetensors, on the best device or the given one.
+    """The model of a place that `model_file` knows, on the best device or the given one.
 
     Raises RunError or WeightsError if there is no model, DeviceError for the device.
     """
@@ -150,21 +151,6 @@ def planned_batch(path: Path) -> int:
         return max(1, int(decisions["eval_batch"]["value"]))
     except (OSError, ValueError, TypeError, KeyError):
         return BATCH
-
-
-def model_file(path: Path) -> Path:
-    """The file of weights that a path means. Raises RunError."""
-    if not path.exists():
-        raise RunError(f"There is no run folder or model file {path}.")
-    if not path.is_dir():
-        return path
-    run = open_run(path)
-    if not run.model.is_file():
-        raise RunError(
-            f"The run {path} has no {run.model.name}: no epoch of it was finished, or it was "
-            f"trained with --save-model False; `lacewing resume {path}` goes on with it."
-        )
-    return run.model
 
 
 def device_address(device: str | None) -> str:

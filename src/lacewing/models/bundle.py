@@ -33,7 +33,8 @@ def save_model(path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any]
     `preprocessing` is what `Preprocessing.as_dict` gives; every field is plain JSON.
     """
     record = json.dumps({"version": VERSION, **fields}, ensure_ascii=False)
-    save_file(separate(state_dict), path, metadata={KEY: record})
+    # transformers reads no file that doesn't name its framework
+    save_file(separate(state_dict), path, metadata={"format": "pt", KEY: record})
 
 
 def add_to_model(path: Path, more: dict[str, Any]) -> None:

@@ -305,7 +305,10 @@ def test_int8_leaves_the_first_layers_in_float_where_it_must(finished_run, tmp_p
     monkeypatch.setattr(onnx_int8, "in_batches", answers)
     predictor = load_predictor(finished_run.folder, "cpu")
     source = formats.Source(
-        Deployable(predictor.model, predictor.preprocessing).eval(), 64, lambda: made_up(64, 10)
+        Deployable(predictor.model, predictor.preprocessing).eval(),
+        64,
+        lambda: made_up(64, 10),
+        finished_run,
     )
     onnx_int8.write(source, tmp_path)
     assert tried == pytest.approx([0, 1 / 8, 1 / 4], abs=0.05)

@@ -16,10 +16,9 @@ from lacewing.deploy.predict import (
     BATCH,
     device_address,
     load_predictor,
-    model_file,
     planned_batch,
 )
-from lacewing.errors import ConfigError, DeviceError, LacewingError, RunError
+from lacewing.errors import ConfigError, DeviceError
 from lacewing.models.build import build_model
 from lacewing.models.bundle import save_model
 from lacewing.models.catalog import find_model
@@ -174,19 +173,6 @@ def test_a_saved_model_predicts_alone_and_in_its_run_folder(tmp_path, photo):
     paths = [photo("red"), photo("green")]
     in_folder = load_predictor(tmp_path / "run", "cpu")
     assert in_folder.predict(paths) == alone.predict(paths)
-
-
-def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(RunError, match="There is no run folder or model file"):
-        model_file(tmp_path / "nowhere")
-    with pytest.raises(RunError, match="is not a run folder"):
-        model_file(tmp_path)
-    (tmp_path / "config.yaml").write_text("")
-    with pytest.raises(RunError, match=r"has no model\.safetensors: no epoch"):
-        model_file(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"junk")
-    with pytest.raises(LacewingError, match=r"model\.safetensors"):
-        load_predictor(tmp_path, "cpu")
 
 
 def test_the_device_is_the_best_or_the_one_asked_for():

@@ -83,6 +83,7 @@ def write_and_compare(
         model=Deployable(predictor.model, rule).eval(),
         image_size=rule.image_size,
         training_squares=lambda: training_squares(run, rule, threads),
+        run=run,
     )
     write_with(exporter, format, source, folder)
     file = folder / exporter.file
@@ -96,7 +97,7 @@ def write_and_compare(
     if reason is not None:
         raise LacewingError(f"The {format} export was refused and nothing is kept of it: {reason}.")
     bundle = read_bundle_fields(run.model)
-    write_json(folder / NAME, sidecar(format, exporter.file, bundle, comparison))
+    write_json(folder / NAME, sidecar(format, exporter, bundle, comparison))
     exporter.finish(folder)
     return comparison
 

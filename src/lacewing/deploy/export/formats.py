@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lacewing.deploy.export.graph import Deployable
+from lacewing.store.run import Run
 
 Runner = Callable[[np.ndarray], np.ndarray]
 """Runs an exported model: uint8 [N, S, S, 3] to float32 [N, classes], for any N from 1 on."""
@@ -25,6 +26,8 @@ class Source:
     """S in pixels."""
     training_squares: Callable[[], np.ndarray]
     """Reads some training images, uint8 [n, S, S, 3]. Raises DataError if they are gone."""
+    run: Run
+    """Whose model it is."""
 
 
 def nothing(folder: Path) -> None:
@@ -47,6 +50,8 @@ class Exporter:
     """Of any probability, from the original's; None where rounding is the point."""
     min_agreement: float = 0.0
     """Share of images on which the best class must be the original's."""
+    self_contained: bool = True
+    """Whether normalisation and softmax are inside; else the file is the network alone."""
 
 
 def _onnx() -> Exporter:
@@ -91,11 +96,20 @@ def _web() -> Exporter:
     )
 
 
+def _hub() -> Exporter:
+    from lacewing.deploy.share import folder
+
+    return Exporter(
+        file=folder.WEIGHTS, write=folder.write, open=folder.open_runner, self_contained=False
+    )
+
+
 EXPORTERS: dict[str, Callable[[], Exporter]] = {
     "onnx": _onnx,
     "onnx-int8": _onnx_int8,
     "torchscript": _torchscript,
     "pt2": _pt2,
     "web": _web,
+    "hub": _hub,
 }
 """Every format. A new one is one file, and one function and one line here."""

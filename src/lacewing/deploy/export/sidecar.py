@@ -5,22 +5,34 @@ from typing import Any
 import lacewing
 from lacewing.deploy.confidence import LOW_CONFIDENCE
 from lacewing.deploy.export.compare import Comparison
+from lacewing.deploy.export.formats import Exporter
 from lacewing.models.bundle import Bundle
 
 NAME = "model.json"
 
 
-def sidecar(format: str, file: str, bundle: Bundle, comparison: Comparison) -> dict[str, Any]:
+def sidecar(
+    format: str, exporter: Exporter, bundle: Bundle, comparison: Comparison
+) -> dict[str, Any]:
     """The content of model.json, plain values."""
-    side = bundle.preprocessing.image_size
-    classes = len(bundle.classes)
+    describe = whole_graph if exporter.self_contained else bare_network
     return {
         "made_by": f"lacewing {lacewing.__version__}",
         "format": format,
-        "file": file,
+        "file": exporter.file,
         "model": bundle.model,
         "classes": list(bundle.classes),
         "class_ids": list(bundle.class_ids),
+        **describe(bundle),
+        "low_confidence": LOW_CONFIDENCE,
+        "comparison": comparison.as_dict(),
+    }
+
+
+def whole_graph(bundle: Bundle) -> dict[str, Any]:
+    """What goes in and out where the preprocessing is inside, from pixels to probabilities."""
+    side = bundle.preprocessing.image_size
+    return {
         "input": {
             "name": "images",
             "type": "uint8",
@@ -30,17 +42,36 @@ def sidecar(format: str, file: str, bundle: Bundle, comparison: Comparison) -> d
         "output": {
             "name": "probabilities",
             "type": "float32",
-            "shape": ["N", classes],
+            "shape": ["N", len(bundle.classes)],
             "meaning": "one probability for each of `classes`, in their order; they add up to 1",
         },
-        "preprocessing": resize_rule(bundle),
-        "low_confidence": LOW_CONFIDENCE,
-        "comparison": comparison.as_dict(),
+        "preprocessing": resize_rule(bundle) | {"inside_the_model": normalisation(bundle)},
+    }
+
+
+def bare_network(bundle: Bundle) -> dict[str, Any]:
+    """What goes in and out of the network alone, from normalised images to logits."""
+    side = bundle.preprocessing.image_size
+    return {
+        "input": {
+            "name": "images",
+            "type": "float32",
+            "shape": ["N", 3, side, side],
+            "meaning": "RGB, prepared and normalised as `preprocessing` says",
+        },
+        "output": {
+            "name": "logits",
+            "type": "float32",
+            "shape": ["N", len(bundle.classes)],
+            "meaning": "one for each of `classes`, in their order; softmax makes them "
+            "probabilities",
+        },
+        "preprocessing": resize_rule(bundle) | {"normalise": normalisation(bundle)},
     }
 
 
 def resize_rule(bundle: Bundle) -> dict[str, Any]:
-    """How a photo becomes a square; the rest of the preprocessing is inside the model."""
+    """How a photo becomes a square, which every program does before the model."""
     rule = bundle.preprocessing
     return {
         "resize_size": rule.resize_size,
@@ -53,9 +84,10 @@ def resize_rule(bundle: Bundle) -> dict[str, Any]:
             f"shorter side has {rule.resize_size} pixels and its aspect ratio stays",
             f"cut out the central square of {rule.image_size} pixels",
         ],
-        "inside_the_model": {
-            "scale": "divided by 255",
-            "mean": list(rule.mean),
-            "std": list(rule.std),
-        },
     }
+
+
+def normalisation(bundle: Bundle) -> dict[str, Any]:
+    """From pixels to what the network's layers see."""
+    rule = bundle.preprocessing
+    return {"scale": "divided by 255", "mean": list(rule.mean), "std": list(rule.std)}

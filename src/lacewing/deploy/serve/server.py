@@ -9,7 +9,8 @@ from typing import Any
 
 from lacewing import console
 from lacewing.deploy.extras import require
-from lacewing.deploy.predict import Predictor, load_predictor, model_file
+from lacewing.deploy.find_model import model_file
+from lacewing.deploy.predict import Predictor, load_predictor
 from lacewing.errors import UserError
 from lacewing.models.bundle import read_bundle_fields
 from lacewing.store.run import Run, read_json
@@ -41,10 +42,14 @@ def serve(
 
     from lacewing.deploy.serve.app import make_app
 
-    predictor = load_predictor(run, device)
+    weights = model_file(run)
+    predictor = load_predictor(weights, device)
     listening = listen(address)
     app = make_app(
-        predictor, name=read_bundle_fields(run).model, accuracy=accuracy_of(run), token=token
+        predictor,
+        name=read_bundle_fields(weights).model,
+        accuracy=accuracy_of(weights),
+        token=token,
     )
     announce(predictor, address.host, listening.getsockname()[1], token)
     config = uvicorn.Config(
@@ -90,9 +95,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def accuracy_of(run: Path) -> float | None:
-    """Top-1 on the test split, 0 to 1, as the run has it in its results; else None."""
-    results = Run(model_file(run).parent).results
+def accuracy_of(weights: Path) -> float | None:
+    """Top-1 on the test split, 0 to 1, as results.json beside the weights has it; else None."""
+    results = Run(weights.parent).results
     if not results.is_file():
         return None
     judged: dict[str, Any] = read_json(results).get("splits", {}).get("test", {})
