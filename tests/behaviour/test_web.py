@@ -3,15 +3,19 @@
 import csv
 import functools
 import http.server
+import os
 import re
 import shutil
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import lacewing
+from lacewing.data.sample import draw_sample
 from lacewing.deploy.export.carry_out import export_run
 from lacewing.deploy.predict import load_predictor
 from lacewing.deploy.web.runtime import runtime_folder
@@ -77,8 +81,8 @@ def serve(predictor):
     """`serve(token=...)`: the address of the application behind uvicorn, in a thread."""
     running = []
 
-    def start(**fields):
-        app = make_app(predictor, name="test_resnet", accuracy=0.9, **fields)
+    def start(served=predictor, name="test_resnet", accuracy=0.9, **fields):
+        app = make_app(served, name=name, accuracy=accuracy, **fields)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -308,3 +312,35 @@ def test_the_exported_page_works_without_a_network(exported, visit, tinted, pred
         assert list(found.values()) == pytest.approx(wanted, abs=0.06), expected.path
     assert page.said == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+
+
+@pytest.fixture
+def insects(tmp_path, monkeypatch):
+    """A folder of drawn insects, and what a network says that saw others of them."""
+    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setattr("lacewing.training.trial.is_wanted", lambda config: False)
+    draw_sample(tmp_path / "insects", classes=4, images_per_class=30)
+    run = lacewing.train(
+        data=str(tmp_path / "insects"), recipe="features", output=tmp_path / "runs"
+    )
+    return tmp_path / "insects" / "test", load_predictor(run.folder, "cpu"), run.accuracy
+
+
+def test_the_pictures_of_the_documentation(insects, serve, visit, tmp_path):
+    """With LACEWING_SCREENSHOTS=docs/pictures they are kept there."""
+    kept = Path(os.environ.get("LACEWING_SCREENSHOTS", tmp_path)).resolve()
+    folder, predictor, accuracy = insects
+    files = [sorted(one.iterdir())[0] for one in sorted(folder.iterdir())]
+    address = serve(predictor, name="efficientnet_lite0", accuracy=accuracy)
+    for name, device, shown in (("desk", DESK, files), ("phone", PHONE, files[2:3])):
+        page = visit(address, **device)
+        page.set_input_files("#files", shown)
+        cards = answered(page)
+        cards.first.get_by_role("button", name="Show where it looked").click()
+        expect(cards.first.locator(".heat")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+        page.screenshot(path=kept / f"serve-{name}.png", full_page=True)
+        with Image.open(kept / f"serve-{name}.png") as drawn:
+            assert drawn.width == device["viewport"]["width"]
+            assert len(drawn.getcolors(maxcolors=1 << 24)) > 1000  # a photo under its heat map
+        assert page.said == []

@@ -130,6 +130,11 @@ class Run:
         return self.folder / "report.html"
 
     @property
+    def exports(self) -> Path:
+        """Folder of the exports, one folder for each format."""
+        return self.folder / "exports"
+
+    @property
     def tensorboard(self) -> Path:
         """Folder of the TensorBoard files."""
         return self.folder / "tensorboard"

@@ -38,7 +38,7 @@ def export_run(run: Path, format: str, out: Path | None = None) -> Exported:
     """
     exporter = find_exporter(format)
     opened = open_run(run)
-    target = out or opened.folder / "exports" / format
+    target = out or opened.exports / format
     check_folder(target)
     predictor = load_predictor(run, "cpu")
     target.parent.mkdir(parents=True, exist_ok=True)

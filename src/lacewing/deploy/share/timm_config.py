@@ -20,27 +20,24 @@ def hub_config(bundle: Bundle) -> dict[str, Any]:
     only lacewing builds it.
     """
     info = find_model(bundle.model)
-    described = {
-        "num_classes": len(bundle.classes),
-        "label_names": list(bundle.classes),
-        "pretrained_cfg": pretrained_cfg(bundle.preprocessing, len(bundle.classes)),
-    }
+    inputs = pretrained_cfg(bundle.preprocessing, len(bundle.classes))
+    described = {"num_classes": len(bundle.classes), "label_names": list(bundle.classes)}
     if info.library != "timm":
-        return described
+        return {**described, "pretrained_cfg": inputs}
     settings = timm_settings(info.architecture)
-    described["pretrained_cfg"] |= {
+    of_network = {
         "first_conv": settings.first_conv,
         "classifier": settings.classifier,
         "fixed_input_size": info.built_for_size or info.fixed_size,
     }
-    # the tag behind the dot names the weights it began with, which these are no longer
-    architecture = info.architecture.partition(".")[0]
     size = bundle.preprocessing.image_size
     return {
-        "architecture": architecture,
+        # the tag behind the dot names the weights it began with, which these are no longer
+        "architecture": info.architecture.partition(".")[0],
         "num_features": original_network("timm", info.architecture).num_features,
         **described,
         **({"model_args": {"img_size": size}} if info.built_for_size else {}),
+        "pretrained_cfg": inputs | of_network,
     }
 
 
