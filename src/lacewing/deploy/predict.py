@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lacewing.data.loader import ahead, normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.data.preprocess import Preprocessing
-from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.confidence import LOW_CONFIDENCE, none_below
 from lacewing.deploy.find_model import model_file
 from lacewing.deploy.prediction import Prediction
 from lacewing.engine.step import eval_step
@@ -137,7 +137,7 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
         device_index=index,
         threads=cores,
         batch=planned_batch(path),
-        none_below=LOW_CONFIDENCE if bundle.none_below is None else bundle.none_below,
+        none_below=none_below(bundle),
     )
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,15 @@ def test_a_doubtful_picture_may_be_none_of_these(open_client, predictor, photo):
     assert result["none_of_these"] is True
 
 
+def test_a_models_own_bound_is_kept(open_client, predictor, photo):
+    strict = replace(predictor, none_below=1.0)
+    with open_client(predictor=strict) as client:
+        (result,) = client.post("/predict", files=form(("a", photo("moth")))).json()["results"]
+        assert client.get("/model").json()["low_confidence"] == 1.0
+    assert result["none_of_these"] is (result["top"][0]["probability"] < 1)
+    assert result["none_of_these"] is True
+
+
 def test_a_table_of_the_same(client, photo):
     files = form(("a,b.jpg", photo("beetle")), ("no", b""))
     response = client.post("/predict.csv", params={"top_k": 2}, files=files)
@@ -65,7 +75,9 @@ def test_a_table_of_the_same(client, photo):
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert rows[0]["path"] == "a,b.jpg"
     assert rows[0]["class"] == "beetle"
-    assert list(rows[0]) == ["path", "class", "confidence", "class_2", "confidence_2", "error"]
+    assert list(rows[0]) == [
+        "path", "class", "confidence", "class_2", "confidence_2", "none_of_these", "error"
+    ]  # fmt: skip
     assert rows[1]["error"] == "This is no picture: send a JPEG, PNG or WebP file."
 
 

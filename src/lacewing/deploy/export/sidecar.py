@@ -3,7 +3,7 @@
 from typing import Any
 
 import lacewing
-from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.confidence import none_below
 from lacewing.deploy.export.compare import Comparison
 from lacewing.deploy.export.formats import Exporter
 from lacewing.models.bundle import Bundle
@@ -24,7 +24,7 @@ def sidecar(
         "classes": list(bundle.classes),
         "class_ids": list(bundle.class_ids),
         **describe(bundle),
-        "low_confidence": LOW_CONFIDENCE,
+        "low_confidence": none_below(bundle),
         "comparison": comparison.as_dict(),
     }
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, Field
 
-from lacewing.deploy.confidence import LOW_CONFIDENCE
 from lacewing.deploy.prediction import Prediction
 
 
@@ -22,8 +21,8 @@ class Result(BaseModel):
     file: str
     top: list[Guess] = Field(description="The most probable classes, the best first.")
     none_of_these: bool = Field(
-        description=f"Whether even the best class has less than {LOW_CONFIDENCE:g}, so that the "
-        "picture may show none of the classes."
+        description="Whether even the best class has less than the model's `low_confidence`, so "
+        "that the picture may show none of the classes."
     )
     error: str | None = Field(description="Why the file could not be read; `top` is empty then.")
 
@@ -61,13 +60,23 @@ def result(prediction: Prediction) -> Result:
     return Result(
         file=str(prediction.path),
         top=guesses,
-        none_of_these=bool(guesses) and guesses[0].probability < LOW_CONFIDENCE,
+        none_of_these=prediction.none_of_these,
         error=prediction.error,
     )
 
 
-def ranked(file: str, row: np.ndarray, classes: tuple[str, ...], top_k: int) -> Prediction:
-    """The `top_k` best classes of probabilities float32 [classes], the best first."""
+def ranked(
+    file: str, row: np.ndarray, classes: tuple[str, ...], top_k: int, none_below: float
+) -> Prediction:
+    """The `top_k` best classes of probabilities float32 [classes], the best first.
+
+    Where even the best has less than `none_below`, it may be none of them.
+    """
     best = np.argsort(-row, kind="stable")[:top_k]
     names = tuple(classes[label] for label in best)
-    return Prediction(Path(file), names, tuple(float(row[label]) for label in best))
+    return Prediction(
+        Path(file),
+        names,
+        tuple(float(row[label]) for label in best),
+        none_of_these=bool(row[best[0]] < none_below),
+    )

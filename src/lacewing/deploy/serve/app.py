@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import lacewing
-from lacewing.deploy.confidence import LOW_CONFIDENCE
 from lacewing.deploy.output import csv_text
 from lacewing.deploy.predict import Predictor
 from lacewing.deploy.prediction import Prediction
@@ -72,7 +71,7 @@ def card_of(predictor: Predictor, name: str, accuracy: float | None, limits: Lim
         classes=list(predictor.classes),
         accuracy=accuracy,
         image_size=predictor.preprocessing.image_size,
-        low_confidence=LOW_CONFIDENCE,
+        low_confidence=predictor.none_below,
         file_bytes=limits.file_bytes,
         files=limits.files,
     )

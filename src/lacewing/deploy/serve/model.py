@@ -75,7 +75,8 @@ class ServedModel:
             return Prediction(Path(upload.name), error=square)
         row = await self.batcher.probabilities(square)
         self.measures.images += 1
-        return ranked(upload.name, row, self.predictor.classes, top_k)
+        predictor = self.predictor
+        return ranked(upload.name, row, predictor.classes, top_k, predictor.none_below)
 
     async def _square(self, upload: Upload) -> np.ndarray | str:
         read = partial(read_square, upload, self.predictor.preprocessing, self.limits)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import lacewing
-from lacewing.deploy.confidence import LOW_CONFIDENCE
+from lacewing.deploy.confidence import none_below
 from lacewing.models.bundle import Bundle, read_bundle_fields
 from lacewing.models.catalog import find_model
 from lacewing.results.pieces import Pieces, read_pieces
@@ -55,7 +55,7 @@ def content(pieces: Pieces, bundle: Bundle, run: Run) -> dict[str, Any]:
         "weakest": weakest(figures),
         "training": training(pieces),
         "start": start(pieces.config),
-        "low_confidence": LOW_CONFIDENCE,
+        "low_confidence": none_below(bundle),
         "has_picture": run.confusion.is_file(),
     }
 
