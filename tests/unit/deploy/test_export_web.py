@@ -16,6 +16,7 @@ from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.web import folder as web_folder
 from lacewing.deploy.web import runtime
 from lacewing.errors import LacewingError, UserError
+from lacewing.store.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +143,8 @@ def test_the_folder_has_model_runtime_and_notice(monkeypatch, package, tmp_path)
     rule = Preprocessing(image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3)
     place = tmp_path / "out"
     place.mkdir()
-    web_folder.write(Source(Deployable(nn.Identity(), rule), 8, lambda: np.empty(0)), place)
+    source = Source(Deployable(nn.Identity(), rule), 8, lambda: np.empty(0), Run(tmp_path))
+    web_folder.write(source, place)
     assert (place / "model.onnx").read_bytes() == b"onnx"
     there = {path.name for path in (place / "runtime").iterdir()}
     assert there == {*runtime.FILES, "NOTICE.txt"}
