@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 from lacewing.deploy.export.carry_out import export_run
 from lacewing.deploy.share.folder import CARD, WEIGHTS
 from lacewing.errors import ConfigError, RunError, UserError
-from lacewing.models.sources import FetchError, check_online, in_short
+from lacewing.models.sources import FetchError, check_reachable, hub_address, in_short
 from lacewing.store.run import Run
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -43,7 +43,7 @@ def push(place: Path, name: str, *, private: bool = False, client: Any = None) -
 def connected() -> HfApi:
     """The hub's client. Raises UserError where the hub can't be reached."""
     try:
-        check_online()
+        check_reachable(hub_address())
     except FetchError as error:
         raise UserError(f"Nothing was shared: {error}.") from None
     return HfApi(library_name="lacewing")
