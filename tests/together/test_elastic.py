@@ -52,7 +52,7 @@ def until(condition, launcher, home):
 
 
 def test_a_killed_process_costs_only_the_work_since_the_last_checkpoint(words, launch, tmp_path):
-    length = ("--epochs", "25", "--checkpoint-seconds", "0")
+    length = ("--epochs", "9", "--checkpoint-seconds", "0")
     run = Run(tmp_path / "killed")
     launcher = torchrun(words(run.folder, *length), tmp_path)
     until(lambda: len(list(read_lines(run.metrics))) >= 3, launcher, tmp_path)

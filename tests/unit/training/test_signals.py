@@ -9,7 +9,7 @@ import torch
 
 from lacewing.errors import RunError
 from lacewing.store.run import read_lines
-from lacewing.training import loop, recovery, writer
+from lacewing.training import loop, recovery, together, writer
 from lacewing.training.begin import reopen
 from lacewing.training.lock import locked
 from lacewing.training.loop import train
@@ -59,13 +59,13 @@ def between_passes(session, monkeypatch, number, step):
 
 
 def in_validation(session, monkeypatch, number, step):
-    real = loop.predict_logits
+    real = together.predict_logits
 
     def judged(model, batches, *rest):
         send(number)
         return real(model, batches, *rest)
 
-    monkeypatch.setattr(loop, "predict_logits", judged)
+    monkeypatch.setattr(together, "predict_logits", judged)
 
 
 def in_checkpoint(session, monkeypatch, number, step):
