@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from lacewing.data.loader import ahead, normalised_squares
@@ -14,6 +13,7 @@ from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE, none_below
 from lacewing.deploy.find_model import model_file
 from lacewing.deploy.prediction import Prediction
+from lacewing.engine.inference import in_halves
 from lacewing.engine.step import eval_step
 from lacewing.errors import ConfigError
 from lacewing.hardware.backend import Backend
@@ -101,14 +101,12 @@ class Predictor:
         )
 
     def _logits(self, images: Tensor) -> Tensor:
-        """Logits [N, classes]; in halves where all at once exhaust the device's memory."""
-        try:
-            return eval_step(self.model, images, lambda: self.backend.autocast(PRECISION))
-        except Exception as error:  # each backend has its own for an exhausted memory
-            if len(images) == 1 or not self.backend.is_out_of_memory(error):
-                raise
-        self.backend.empty_cache()
-        return torch.cat([self._logits(half) for half in images.tensor_split(2)])
+        """Logits [N, classes]."""
+        return in_halves(
+            lambda part: eval_step(self.model, part, lambda: self.backend.autocast(PRECISION)),
+            images,
+            self.backend,
+        )
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray | str:

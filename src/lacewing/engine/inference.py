@@ -12,6 +12,21 @@ from lacewing.engine.step import eval_step
 from lacewing.hardware.backend import Backend
 
 
+def in_halves(compute: Callable[[Tensor], Tensor], images: Tensor, backend: Backend) -> Tensor:
+    """`compute(images)`, rows for rows; in halves where all at once exhaust the memory.
+
+    Raises the backend's own error where a single image does not fit.
+    """
+    try:
+        return compute(images)
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if len(images) == 1 or not backend.is_out_of_memory(error):
+            raise
+    # outside the except block: the traceback above held the pass's tensors
+    backend.empty_cache()
+    return torch.cat([in_halves(compute, half, backend) for half in images.tensor_split(2)])
+
+
 def predict_logits(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -29,7 +44,11 @@ def predict_logits(
     try:
         for batch in batches:
             images = to_format(batch.images, execution.memory_format)
-            scores = eval_step(model, images, lambda: backend.autocast(execution.precision))
+            scores = in_halves(
+                lambda part: eval_step(model, part, lambda: backend.autocast(execution.precision)),
+                images,
+                backend,
+            )
             logits.append(scores.cpu())
             labels.append(batch.labels.cpu())
             done += len(batch.labels)

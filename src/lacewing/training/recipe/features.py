@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lacewing.data.loader import Batch, EvalLoader
 from lacewing.engine.execution import Execution
+from lacewing.engine.inference import in_halves
 from lacewing.engine.prepare import to_format
 from lacewing.hardware.backend import Backend
 from lacewing.models.build import features
@@ -65,7 +66,16 @@ def views_of(
     """Features float32 [views, n, D] of one batch, on the CPU."""
     seen = []
     for images in (batch.images, batch.images.flip(3))[:views]:
-        with backend.autocast(execution.precision):
-            found = features(model, to_format(images, execution.memory_format))
+        found = in_halves(
+            lambda part: features_of(model, part, backend, execution),
+            to_format(images, execution.memory_format),
+            backend,
+        )
         seen.append(found.float().cpu())
     return torch.stack(seen)
+
+
+def features_of(model: nn.Module, images: Tensor, backend: Backend, execution: Execution) -> Tensor:
+    """Features [n, D] of images in the execution's format, in its precision."""
+    with backend.autocast(execution.precision):
+        return features(model, images)

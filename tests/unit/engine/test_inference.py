@@ -1,0 +1,61 @@
+"""Forward-only passes: their order, and what they do where the memory is exhausted."""
+
+import pytest
+import torch
+from torch import nn
+
+from lacewing.data.loader import Batch
+from lacewing.engine.execution import Execution
+from lacewing.engine.inference import in_halves, predict_logits
+from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
+
+EXECUTION = Execution(
+    device="cuda:0", precision="fp32", memory_format="contiguous", compile_mode="off", micro_batch=4
+)
+
+
+def batches(count, size=4):
+    torch.manual_seed(0)
+    for number in range(count):
+        images = torch.randn(size, 3, 8, 8)
+        yield Batch(images, torch.arange(size) + number * size, torch.arange(size).numpy())
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)).train()
+
+
+def configured(**faults):
+    backend = FakeBackend(**faults)
+    backend.configure("fp32", 1, False)
+    return backend
+
+
+@pytest.mark.parametrize("full_at", [(), {1}, {2}, {1, 2}, {2, 5}])
+def test_an_exhausted_memory_changes_no_row(network, full_at):
+    expected, order = predict_logits(network, batches(3), configured(), EXECUTION)
+    backend = configured(out_of_memory_at=full_at)
+    logits, labels = predict_logits(network, batches(3), backend, EXECUTION)
+    assert torch.allclose(logits, expected, atol=1e-6)
+    assert torch.equal(labels, order)
+    assert backend.calls.count("empty_cache") == len(full_at)
+    assert network.training
+
+
+def test_a_single_image_that_does_not_fit_is_an_error(network):
+    with pytest.raises(FakeOutOfMemoryError):
+        predict_logits(network, batches(1), configured(out_of_memory_at=range(99)), EXECUTION)
+
+
+def test_another_error_is_not_tried_again():
+    seen = []
+
+    def fail(images):
+        seen.append(len(images))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_halves(fail, torch.zeros(4), configured())
+    assert seen == [4]
