@@ -36,7 +36,7 @@ from lacewing.results.projection import project_forecast
 from lacewing.store.run import Run, open_run, read_json
 from lacewing.training.begin import begin, reopen
 from lacewing.training.distributed import Team, joined
-from lacewing.training.find import clear_way, find_done, find_run, find_unfinished
+from lacewing.training.find import begin_again, clear_way, find_done, find_run, find_unfinished
 from lacewing.training.folds import (
     asked_folds,
     fold_config,
@@ -101,7 +101,7 @@ def load(run: str | Path) -> Predictor:
 
 
 def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
-    """Go on with an interrupted run, from its newest checkpoint.
+    """Go on with an interrupted run, from its newest checkpoint; before the first one, anew.
 
     Raises RunError where that can't be, also if the images are not those that it began with.
     """
@@ -111,6 +111,10 @@ def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
         refuse_several(ranks_here(os.environ))
         return carry_out_folds(replace(folds, accept_changed_data=accept_changed_data), Path(run))
     with joined() as team:
+        asked = team.first(lambda: begin_again(Path(run).absolute()))
+        if asked is not None:
+            console.note(f"{run} was cut off before its first checkpoint: it begins anew.")
+            return run_together(asked, started, team)
         return go_on(Path(run), accept_changed_data, started, team)
 
 
@@ -261,16 +265,15 @@ def only_evaluate(config: TrainConfig) -> TrainedRun:
 def carry_out(session: Session, started: float) -> TrainedRun:
     """Train, judge, report; a budget counts from `started`, on `time.perf_counter`'s clock."""
     console.heading("Training")
-    session, ending = train_session(session, started)
-    folder = session.run.folder
-    if not ending.finished:
-        session.events.record("interrupted", ending.reason)
-        hint = f": `lacewing resume {folder}` goes on" if session.config.save_checkpoints else ""
-        console.warn(f"{ending.reason}{hint}.")
-        return TrainedRun(folder, False, ending.reason, None)
-    console.say(ending.reason)
-    accuracy = session.team.first(lambda: judged_at_the_end(session, ending))
-    return TrainedRun(folder, True, ending.reason, accuracy)
+    try:
+        session, ending = train_session(session, started)
+        if not ending.finished:
+            return interrupted(session, ending.reason)
+        console.say(ending.reason)
+        accuracy = session.team.first(lambda: judged_at_the_end(session, ending))
+    except KeyboardInterrupt:  # a second signal, or one before or after the loop
+        return interrupted(session, "interrupted")
+    return TrainedRun(session.run.folder, True, ending.reason, accuracy)
 
 
 def judged_at_the_end(session: Session, ending: Ending) -> float | None:
@@ -278,6 +281,15 @@ def judged_at_the_end(session: Session, ending: Ending) -> float | None:
     judged = finish(session, ending)
     show_answer(session.run, judged)
     return accuracy_of(judged)
+
+
+def interrupted(session: Session, reason: str) -> TrainedRun:
+    """Say how a run that was asked to end can be resumed."""
+    folder = session.run.folder
+    session.events.record("interrupted", reason)
+    hint = f": `lacewing resume {folder}` goes on" if session.config.save_checkpoints else ""
+    console.warn(f"{reason}{hint}.")
+    return TrainedRun(folder, False, reason, None)
 
 
 def carry_out_folds(config: TrainConfig, folder: Path) -> TrainedRun:

@@ -1,6 +1,8 @@
 """Images that vanish or turn corrupt while a run trains on them."""
 
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from lacewing.config import TrainConfig
 from lacewing.errors import DataError
 from lacewing.store.run import read_lines
-from lacewing.training.begin import begin
+from lacewing.training.begin import begin, reopen
 from lacewing.training.loop import train
 from lacewing.training.setup import prepare
 
@@ -69,3 +71,26 @@ def test_more_than_a_hundredth_ends_the_run(session, monkeypatch):
     harm_after(session, monkeypatch, 1, lambda: [file.unlink() for file in files(session)[:3]])
     with pytest.raises(DataError, match="is the disk still there"):
         train(session)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_thread_that_fails_ends_the_run_and_leaves_it_resumable(session, monkeypatch, workers):
+    real, store = session.train_loader.epoch, session.train_loader._store
+    loading = replace(session.train_loader._loading, workers=workers)
+    monkeypatch.setattr(session.train_loader, "_loading", loading)
+
+    def fail(row):
+        raise RuntimeError("the decoder broke")
+
+    def epoch(number, start_step=0):
+        if number == 1:
+            monkeypatch.setattr(store, "get", fail)
+        return real(number, start_step)
+
+    monkeypatch.setattr(session.train_loader, "epoch", epoch)
+    with pytest.raises(RuntimeError, match="the decoder broke"):
+        train(session)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("load")]
+    resumed = reopen(session.run.folder)
+    assert resumed.progress.epoch == 1
+    assert train(resumed).finished

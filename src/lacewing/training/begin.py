@@ -1,7 +1,7 @@
 """Begin a run folder, and put a run back to where it stood."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -9,17 +9,14 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig, load_config, save_config
 from lacewing.data.index import ImageIndex
-from lacewing.errors import DeviceError, PlanError, RunError
+from lacewing.errors import PlanError, RunError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.hardware.machine import Machine
 from lacewing.models.catalog import find_model
-from lacewing.performance_config import load_tiers
 from lacewing.planning.document import load_plan, save_plan
-from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import with_processes
-from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.fitting import no_room
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
@@ -30,13 +27,13 @@ from lacewing.training.history import forget_after, is_done
 from lacewing.training.hosts import common_machine, own_plan, with_threads
 from lacewing.training.lock import locked
 from lacewing.training.loggers import check_loggers
+from lacewing.training.moved import plan_here
 from lacewing.training.same_data import check_same_images
 from lacewing.training.session import Session, open_session
-from lacewing.training.setup import Prepared, find_images, job_of
+from lacewing.training.setup import Prepared, find_images
 from lacewing.training.state import Snapshot, restore
 from lacewing.training.together import share_weights
 from lacewing.training.trial import record_forecast
-from lacewing.values import Choice
 
 
 def begin(
@@ -229,43 +226,3 @@ def put_back(session: Session, snapshot: Snapshot) -> None:
     session.progress.micro_batch = micro_batch
     session.best_weights = snapshot.best or None
     session.keeper.good = snapshot
-
-
-def plan_here(
-    plan: Plan,
-    config: TrainConfig,
-    machine: Machine,
-    index: ImageIndex,
-    run: Run,
-    backends: BackendTable,
-) -> Plan:
-    """The run's plan, or on another kind of machine a new one that computes the same.
-
-    Batch, image size and learning rate are what makes the model: they stay.
-    """
-    try:
-        find_device(machine, plan.device.value)
-        return plan
-    except DeviceError:
-        pass
-    tiers = load_tiers(config.tiers)
-    free = replace(config, device=None, precision=None, memory_format=None, compile=None)
-    job = job_of(free, find_model(config.model), None, index)
-    fresh = make_plan(free, machine, job, tiers, backends)
-    micro = min(fresh.micro_batch.value, plan.batch.value)
-    passes = -(-plan.batch.value // micro)
-    kept = {name: getattr(plan, name) for name in ("batch", "image_size", "learning_rate")}
-    moved = replace(
-        fresh,
-        **kept,
-        micro_batch=replace(fresh.micro_batch, value=micro),
-        accumulation=Choice(passes, f"keeps the batch of {plan.batch.value}", "rule"),
-    )
-    save_plan(moved, run.plan)
-    machine.save(run.machine)
-    sentence = (
-        f"{plan.device.value} is not here: the run goes on on {moved.device.value} with the same "
-        "batch, image size and learning rate"
-    )
-    EventLog(run, console.note).add("moved", sentence, old=plan.device.value)
-    return moved

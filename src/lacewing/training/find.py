@@ -1,16 +1,16 @@
 """Find a run among others: the newest of a data set and network, or the unfinished one."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from lacewing.config import TrainConfig, load_config
 from lacewing.errors import ConfigError, RunError
-from lacewing.store.run import Run
+from lacewing.store.run import Run, read_lines
 from lacewing.training.begin import run_folder
 from lacewing.training.checkpoint import complete
 from lacewing.training.history import is_done
+from lacewing.training.lock import locked
 
 NOT_COMPARED = (
     "output",
@@ -27,9 +27,10 @@ def find_run(output: Path, data: str | None, model: str) -> Path:
     """The newest run of these data and this model in `output`. Raises RunError."""
     found = []
     for file in output.glob("*/config.yaml") if output.is_dir() else ():
-        config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if config.get("data") == data and config.get("model") == model:
-            found.append(file)
+        with contextlib.suppress(ConfigError):  # damaged, or of a version with other fields
+            config = load_config(file)
+            if config.get("data") == data and config.get("model") == model:
+                found.append(file)
     if not found:
         raise RunError(
             f"{output} holds no run of {model} on {data}: name the run folder instead of True."
@@ -70,8 +71,34 @@ def clear_way(config: TrainConfig) -> None:
         return
     empty = all(file.name.startswith(f".{Run(folder).asked.name}") for file in folder.iterdir())
     if empty or same_words(Run(folder).asked, config):
-        number = len(list(config.output.glob(f"{folder.name}-killed-*"))) + 1
-        folder.rename(folder.with_name(f"{folder.name}-killed-{number}"))
+        set_aside(Run(folder))
+
+
+def set_aside(run: Run) -> None:
+    """Rename a run's folder to `<name>-killed-<number>`. Raises RunError if it is in use."""
+    folder = run.folder
+    number = len(list(folder.parent.glob(f"{folder.name}-killed-*"))) + 1
+    with locked(run):
+        pass  # nobody works there; Windows renames no folder in which a file is open
+    folder.rename(folder.with_name(f"{folder.name}-killed-{number}"))
+
+
+def begin_again(folder: Path) -> TrainConfig | None:
+    """What a run was asked for that was cut off before its first checkpoint; None for others.
+
+    It is set aside, so that a run of the same words and name can begin in its place. Raises
+    RunError if it is in use.
+    """
+    run = Run(folder)
+    try:
+        asked = TrainConfig(**load_config(run.asked))
+    except ConfigError:  # no run, or one of a version with other fields: `reopen` tells which
+        return None
+    has_begun = any(row.get("epoch") for row in read_lines(run.metrics))
+    if has_begun or complete(run) or is_done(run) or not asked.save_checkpoints:
+        return None
+    set_aside(run)
+    return replace(asked, name=folder.name, output=folder.parent, resume="never")
 
 
 def same_words(file: Path, config: TrainConfig) -> bool:

@@ -9,6 +9,7 @@ from lacewing.engine.execution import Execution
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import write_json
+from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.recipe.budget import Budget, usual_seconds
@@ -70,12 +71,13 @@ def classic_deadline(session: Session, budget: Budget) -> float:
 
 def first_stage(session: Session, budget: Budget | None) -> Linear:
     """The head on frozen features."""
-    if budget is None:
-        return fit_linear(session, math.inf)
-    closing = closing_seconds(session)
-    warn_of_overrun(session, closing - budget.left())
-    seconds = (budget.left() - closing) * 2 * PASS_SHARE
-    return fit_linear(session, time.perf_counter() + seconds)
+    end = math.inf
+    if budget is not None:
+        closing = closing_seconds(session)
+        warn_of_overrun(session, closing - budget.left())
+        end = time.perf_counter() + (budget.left() - closing) * 2 * PASS_SHARE
+    with locked(session.run):
+        return fit_linear(session, end)
 
 
 def second_stage(
