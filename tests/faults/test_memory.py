@@ -47,7 +47,7 @@ def config(tint_index, folder, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL")
-@pytest.mark.parametrize("killed_at", [6, 13])
+@pytest.mark.parametrize("killed_at", [6, 8])
 def test_the_smaller_passes_outlive_a_kill(tmp_path, tint_index, monkeypatch, killed_at):
     monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / "cache"))
     table = fake_backends(FakeBackend(out_of_memory_at={OUT_AT}))
