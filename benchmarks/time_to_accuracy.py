@@ -1,45 +1,43 @@
-"""Accuracy over time: lacewing's recipe against loops that people write by hand.
+"""Accuracy over time: lacewing's recipe against fastai, Ultralytics, timm and Lightning.
 
-All ways start from the same offline ImageNet weights and see the same training and test images,
-one after the other on the same machine. The hand-written loops are judged after every epoch;
-judging is not counted in their time. lacewing's time is the whole command, with start-up,
-decisions, evaluation and report.
+Each peer trains as its own documentation tells a user to (benchmarks/peers), on the same
+images, with the same network and the same offline ImageNet weights, one after the other on the
+same machine. A peer gets as many epochs as fit the given minutes, by a few timed steps, so that
+its schedule ends well. Peers are judged after every epoch, and only their training counts as
+time: not start-up, not judging. lacewing's time is the whole command, with start-up, decisions,
+evaluation and report. All accuracies are on the test images, which no way chooses anything by,
+but for the peers' best epoch.
 
-- plain: PyTorch's transfer-learning tutorial: random resized crop, Adam 1e-3, batch 16, fp32
-- timm: timm's fine-tuning recipe: RandAugment, random erasing, AdamW, warm-up and cosine, label
-  smoothing, averaged weights
+    make bench-peers                # makes .venv-peers and runs this
+    python benchmarks/time_to_accuracy.py [--quick] [--data FOLDER] [--minutes 4] [--scratch]
 
-    python benchmarks/time_to_accuracy.py [--quick] [--data FOLDER] [--minutes 5]
+`--scratch` begins from random weights, on the built-in sample unless --data names others.
 """
 
-import copy
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm.optim
-import timm.utils
+import matplotlib
 import torch
-from timm.data import create_transform
 from torch import nn
-from torch.utils.data import DataLoader
-from torchvision import transforms
-from torchvision.datasets import ImageFolder
 
 from common import machine_facts, parser, print_table, write_result
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
-from lacewing.models.weights import fetch_weights
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
-MODEL, SIZE, BATCH = "efficientnet_lite0", 224, 16
-MEAN = STD = (0.5, 0.5, 0.5)
-BUDGETS = ("1m", "3m", "5m")
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parents[1] / "shared" / "data" / "agri_pests12"
+PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
+MODEL, BATCH = "efficientnet_lite0", 32
+PEERS = ("fastai", "ultralytics", "timm", "lightning")
+MARKS = (60, 180, 300, 900)
+"""Seconds at which accuracies are compared."""
 
 
 @dataclass(frozen=True)
@@ -50,138 +48,146 @@ class Point:
     accuracy: float
 
 
-def network(classes: int) -> nn.Module:
-    """The network with its offline weights and a new head."""
+def epoch_seconds(images: int, size: int) -> float:
+    """One epoch of a plain loop in fp32, from a few steps on noise."""
     info = find_model(MODEL)
-    torch.manual_seed(0)
-    return build_model(info, classes, 0.0, fetch_weights(info), SIZE)
-
-
-def loaders(data: Path, augment: Callable[..., object], size: int) -> tuple[DataLoader, DataLoader]:
-    """Training and test images, as torchvision's tutorials load them."""
-    judge = transforms.Compose(
-        [
-            transforms.Resize(round(size / 0.875)),
-            transforms.CenterCrop(size),
-            transforms.ToTensor(),
-            transforms.Normalize(MEAN, STD),
-        ]
-    )
-    train = DataLoader(
-        ImageFolder(data / "train", augment), BATCH, shuffle=True, drop_last=True, num_workers=1
-    )
-    return train, DataLoader(ImageFolder(data / "test", judge), 32, num_workers=1)
-
-
-@torch.no_grad()
-def accuracy(model: nn.Module, images: DataLoader) -> float:
-    """Share of right answers."""
-    model.eval()
-    right = [(model(batch).argmax(1) == labels).float() for batch, labels in images]
-    return float(torch.cat(right).mean())
-
-
-def plain_loop(data: Path, size: int, seconds: float) -> Iterator[Point]:
-    """PyTorch's transfer-learning tutorial, with Adam."""
-    augment = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(size),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(MEAN, STD),
-        ]
-    )
-    train, test = loaders(data, augment, size)
-    model = network(len(train.dataset.classes))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    spent = 0.0
-    while spent < seconds:
+    model = build_model(info, 12, 0.0, None, size).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-6)
+    batch, labels = torch.randn(BATCH, 3, size, size), torch.zeros(BATCH, dtype=torch.long)
+    seconds = []
+    for _ in range(4):
         start = time.perf_counter()
-        model.train()
-        for images, labels in train:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images), labels).backward()
-            optimizer.step()
-        spent += time.perf_counter() - start
-        yield Point(spent, accuracy(model, test))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(batch), labels).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) * (images // BATCH)
 
 
-def timm_loop(data: Path, size: int, seconds: float, epochs: int = 5) -> Iterator[Point]:
-    """timm's train script with its usual fine-tuning settings."""
-    augment = create_transform(
-        size,
-        is_training=True,
-        auto_augment="rand-m9-mstd0.5-inc1",
-        re_prob=0.25,
-        mean=MEAN,
-        std=STD,
-    )
-    train, test = loaders(data, augment, size)
-    model = network(len(train.dataset.classes))
-    optimizer = timm.optim.create_optimizer_v2(model, "adamw", lr=5e-4, weight_decay=0.05)
-    steps = epochs * len(train)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-4, steps, pct_start=0.1)
-    average = timm.utils.ModelEmaV3(model, decay=0.99, use_warmup=True)
-    spent = 0.0
-    for _ in range(epochs):
+def peer_run(name: str, data: Path, epochs: int, size: int, scratch: bool) -> list[Point]:
+    """The curve of one peer."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "points.jsonl"
+        words = [str(PYTHON), f"{name}_peer.py", "--data", str(data), "--out", str(out),
+                 "--epochs", str(epochs), "--size", str(size)]  # fmt: skip
+        words += ["--scratch"] if scratch else []
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=HERE / "peers")
+        return [Point(**json.loads(line)) for line in out.read_text().splitlines()]
+
+
+def lacewing_run(data: Path, more: Sequence[str]) -> Point:
+    """The whole command."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "lacewing", "train", "--data", str(data), "--model", MODEL,
+                 "--output", folder, "--name", "run", *more]  # fmt: skip
         start = time.perf_counter()
-        model.train()
-        for images, labels in train:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images), labels, label_smoothing=0.1).backward()
-            optimizer.step()
-            schedule.step()
-            average.update(model)
-        spent += time.perf_counter() - start
-        yield Point(spent, accuracy(copy.deepcopy(average.module), test))
-        if spent > seconds:
-            return
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - start
+        results = json.loads((Path(folder) / "run" / "results.json").read_text())
+    return Point(seconds, results["splits"]["test"]["top1"])
 
 
-def lacewing_runs(data: Path, budgets: tuple[str, ...], model: str) -> Iterator[Point]:
-    """The whole command, once per budget."""
-    for budget in budgets:
-        with tempfile.TemporaryDirectory() as folder:
-            words = [sys.executable, "-m", "lacewing", "train", "--data", str(data), "--model",
-                     model, "--budget", budget, "--output", folder, "--name", "run"]  # fmt: skip
-            start = time.perf_counter()
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-            seconds = time.perf_counter() - start
-            results = json.loads((Path(folder) / "run" / "results.json").read_text())
-        yield Point(seconds, results["splits"]["test"]["top1"])
+def lacewing_words(budget: str, scratch: bool) -> list[str]:
+    """Flags of one of lacewing's runs."""
+    return ["--budget", budget, *(["--pretrained", "False"] if scratch else [])]
 
 
-def first_time(points: list[Point], wanted: float) -> float | None:
-    """Seconds after which an accuracy was reached."""
-    return next((point.seconds for point in points if point.accuracy >= wanted), None)
+def sample_folder(folder: Path) -> Path:
+    """The built-in sample as train/ and test/ folders."""
+    words = [sys.executable, "-m", "lacewing", "sample", str(folder)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def first_time(points: Sequence[Point], accuracy: float) -> float | None:
+    """When a curve first reaches an accuracy."""
+    return next((p.seconds for p in points if p.accuracy >= accuracy), None)
+
+
+def best_by(points: Sequence[Point], seconds: float) -> float | None:
+    """The best accuracy of a curve by a time."""
+    return max((p.accuracy for p in points if p.seconds <= seconds), default=None)
+
+
+def shown(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def table(curves: Mapping[str, Sequence[Point]]) -> tuple[list[str], list[list[str]]]:
+    """Best accuracy, the time to the peers' best, and the accuracy by each mark."""
+    peers = [point.accuracy for name in curves if name != "lacewing" for point in curves[name]]
+    best = max(peers, default=0.0)
+    columns = ["way", "best", f"s to {best:.3f}", *(f"by {mark} s" for mark in MARKS)]
+    rows = [
+        [
+            name,
+            shown(max(p.accuracy for p in points)),
+            shown(first_time(points, best), 0),
+            *(shown(best_by(points, mark)) for mark in MARKS),
+        ]
+        for name, points in curves.items()
+    ]
+    return columns, rows
+
+
+def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
+    """The curves as a picture; lacewing's points are runs of their own."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name, points in curves.items():
+        ours = name == "lacewing"
+        style = {"marker": "o", "linewidth": 2.2 if ours else 1.2, "zorder": 3 if ours else 2}
+        axes.plot([p.seconds for p in points], [p.accuracy for p in points], label=name, **style)
+    axes.set(xlabel="seconds of training (lacewing: the whole command)",
+             ylabel="accuracy on the test images", xscale="log", title=title)  # fmt: skip
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(file, dpi=130)
 
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", type=Path, default=DATA)
-    flags.add_argument("--minutes", type=float, default=5.0, help="for each hand-written loop")
+    flags.add_argument("--data", type=Path, help="folder with train/ and test/")
+    flags.add_argument("--minutes", type=float, default=4.0, help="for each peer")
+    flags.add_argument("--budgets", nargs="*", default=["1m", "3m"])
+    flags.add_argument("--only", nargs="*", choices=PEERS, default=list(PEERS))
+    flags.add_argument("--scratch", action="store_true")
     given = flags.parse_args()
-    size, seconds = (64, 1.0) if given.quick else (SIZE, 60 * given.minutes)
+    size, budgets = (96, ["40s"]) if given.quick else (224, given.budgets)
+    if given.only and not PYTHON.is_file():
+        sys.exit("The peers are not installed: run `make bench-peers`.")
     facts = machine_facts()
     curves: dict[str, list[Point]] = {}
-    ways = {
-        "lacewing": lacewing_runs(given.data, ("30s",) if given.quick else BUDGETS, MODEL),
-        "plain": plain_loop(given.data, size, seconds),
-        "timm": timm_loop(given.data, size, seconds),
+    with tempfile.TemporaryDirectory() as made:
+        usual = sample_folder(Path(made) / "sample") if given.scratch and not given.data else DATA
+        data = given.data or usual
+        images = sum(1 for _ in (data / "train").glob("*/*"))
+        epoch = epoch_seconds(images, size)
+        epochs = 1 if given.quick else max(2, round(given.minutes * 60 / epoch))
+        curves["lacewing"] = [
+            lacewing_run(data, lacewing_words(budget, given.scratch)) for budget in budgets
+        ]
+        print("lacewing", curves["lacewing"], flush=True)
+        for name in given.only:
+            curves[name] = peer_run(name, data, epochs, size, given.scratch)
+            print(name, curves[name], flush=True)
+    columns, rows = table(curves)
+    print_table(columns, rows)
+    what = "time_to_accuracy_scratch" if given.scratch else "time_to_accuracy"
+    content = {
+        "data": data.name,
+        "size": size,
+        "epochs": epochs,
+        "curves": {name: [vars(point) for point in points] for name, points in curves.items()},
+        "columns": columns,
+        "rows": rows,
     }
-    for name, points in ways.items():
-        curves[name] = []
-        for point in points:
-            curves[name].append(point)
-            print(f"{name:9s} {point.seconds:7.1f} s  {point.accuracy:.3f}", flush=True)
-    best = max(point.accuracy for name in ("plain", "timm") for point in curves[name])
-    rows = [
-        (name, max(p.accuracy for p in points), first_time(points, best) or "never")
-        for name, points in curves.items()
-    ]
-    print_table(("way", "best accuracy", f"seconds to {best:.3f}"), rows)
-    content = {name: [vars(point) for point in points] for name, points in curves.items()}
-    print(write_result("time_to_accuracy", facts, {"size": size, "curves": content}, given.results))
+    path = write_result(what, facts, content, given.results)
+    draw(curves, f"{data.name}, EfficientNet-Lite0, {facts['device']}", path.with_suffix(".png"))
+    print(path)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from lacewing.fields import (
     boolean,
     duration,
     number,
+    number_or_auto,
     one_of,
     path,
     some_of,
@@ -56,6 +57,10 @@ CLASSIC = frozenset(
         "gamma",
         "warmup_epochs",
         "label_smoothing",
+        "focal",
+        "logit_adjustment",
+        "balance",
+        "ema",
         "freeze_norms",
         "clip_norm",
         "batch_size",
@@ -122,8 +127,9 @@ then all weights; classic: just what the flags say, the default where one of the
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
     scheduler: Annotated[str, one_of(*SCHEDULERS), Short("-sch")] = "cosine"
     """Learning-rate schedule."""
-    learning_rate: Annotated[float | None, number(above=0, optional=True), Short("-lr")] = None
-    """Learning rate at the requested batch size; scaled linearly to the effective batch."""
+    learning_rate: Annotated[float | str | None, number_or_auto(above=0), Short("-lr")] = None
+    """Learning rate at the requested batch size, scaled linearly to the effective batch; auto:
+measured in a short search."""
     weight_decay: Annotated[float, number(at_least=0), Short("-l2")] = 0.01
     """Weight decay (L2); decoupled with AdamW, coupled to the gradient with Adam and SGD."""
     momentum: Annotated[float, number(at_least=0, below=1)] = 0.9
@@ -138,6 +144,14 @@ then all weights; classic: just what the flags say, the default where one of the
     """Epochs of linear warm-up, for any schedule."""
     label_smoothing: Annotated[float, number(at_least=0, below=1)] = 0.0
     """Label smoothing of the loss."""
+    focal: Annotated[float, number(at_least=0, at_most=10)] = 0.0
+    """Gamma of the focal loss, which leaves easy images alone; 0 is plain cross-entropy."""
+    logit_adjustment: Annotated[float, number(at_least=0, at_most=3)] = 0.0
+    """Strength at which the loss is told how frequent classes are, for long tails; 1 is usual."""
+    balance: Annotated[float, number(at_least=0, at_most=1)] = 0.0
+    """Show rare classes more often: 0 each image once, 1 all classes alike, 0.5 between."""
+    ema: Annotated[float, number(at_least=0, below=1)] = 0.0
+    """Judge and keep an average of the weights with this decay, as in 0.999; 0 keeps the last."""
     head_rate: Annotated[float | None, number(above=0, optional=True)] = None
     """Learning rate of the head over that of the rest; 10 for a new head on pretrained weights
     where no --learning-rate is given, else 1."""
@@ -244,6 +258,11 @@ then all weights; classic: just what the flags say, the default where one of the
     """Save checkpoints while training, so that the run can be resumed."""
     save_model: Annotated[bool, boolean(), Short("-issavmd")] = True
     """Save the best model."""
+
+    @property
+    def asked_rate(self) -> float | None:
+        """The learning rate that was asked for; None if the plan or a search decides it."""
+        return None if isinstance(self.learning_rate, str) else self.learning_rate
 
     def __post_init__(self) -> None:
         for name, reader in readers().items():

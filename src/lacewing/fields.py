@@ -77,6 +77,23 @@ def number(
     return Reader("NUMBER", read, optional)
 
 
+def number_or_auto(*, above: float) -> Reader:
+    """A number, or the word `auto`, which here asks for a measurement; None: not asked."""
+    return _or_auto("NUMBER", number(above=above))
+
+
+def _or_auto(metavar: str, inner: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if str(value).strip().lower() == "auto":
+            return "auto"
+        try:
+            return inner.read(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or auto") from None
+
+    return Reader(f"{metavar}|auto", read, optional=True, unset=("none",))
+
+
 def whole(*, at_least: int = 0, at_most: int | None = None, optional: bool = False) -> Reader:
     """A whole number inside its bounds."""
     limit = f"of at least {at_least}" + (f" and at most {at_most}" if at_most is not None else "")
@@ -97,17 +114,7 @@ def whole(*, at_least: int = 0, at_most: int | None = None, optional: bool = Fal
 
 def whole_or_auto(*, at_least: int = 0) -> Reader:
     """A whole number, or the word `auto`, which here asks for a measurement; None: not asked."""
-    number_reader = whole(at_least=at_least)
-
-    def read(value: Any) -> int | str:
-        if str(value).strip().lower() == "auto":
-            return "auto"
-        try:
-            return int(number_reader.read(value))
-        except ValueError as error:
-            raise ValueError(f"{error}, or auto") from None
-
-    return Reader("N|auto", read, optional=True, unset=("none",))
+    return _or_auto("N", whole(at_least=at_least))
 
 
 SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}

@@ -41,6 +41,10 @@ VALUES = {
     "gamma": "0.5",
     "warmup_epochs": "2",
     "label_smoothing": "0.1",
+    "focal": "2",
+    "logit_adjustment": "1",
+    "balance": "0.5",
+    "ema": "0.999",
     "head_rate": "10",
     "decay_norms": "False",
     "freeze_norms": "True",
@@ -181,7 +185,7 @@ def test_a_value_may_begin_with_a_dash():
         "name": "--odd",
         "epochs": "5",
     }
-    assert "above 0, but it was '-3'" in refusal("-lr", "-3")
+    assert "above 0, or auto, but it was '-3'" in refusal("-lr", "-3")
 
 
 def test_the_last_of_two_counts():

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
-from lacewing.data.chance import order
+from lacewing.data.balance import balanced_order
 from lacewing.data.device_pixels import DevicePixels
 from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
@@ -74,6 +74,7 @@ class Loading:
 class TrainLoader:
     """The training split, shuffled anew each epoch; every image once, the last odd ones not.
 
+    With a `balance` above 0 images of rare classes come more often: see `balanced_order`.
     Of several processes each gets its part of every batch, so all of them see the batches of one.
     """
 
@@ -87,6 +88,7 @@ class TrainLoader:
         seed: int,
         loading: Loading,
         ranks: Ranks = ALONE,
+        balance: float = 0.0,
     ) -> None:
         self.batch_size = min(batch_size, len(index))
         """Images of a step, in all processes."""
@@ -96,6 +98,7 @@ class TrainLoader:
         self._store = store
         self._augment = augment
         self._seed = seed
+        self._balance = balance
         self.loading = loading
         """Replaced by `use_workers`: epochs that are under way stay as they are."""
         self._ranks = ranks
@@ -109,7 +112,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
-        rows = order(self._seed, epoch, len(self._store))
+        rows = balanced_order(self._seed, epoch, self._labels.numpy(), self._balance)
         size = self.batch_size
         steps = (
             self._own(rows[s * size : (s + 1) * size])

@@ -39,6 +39,7 @@ def train_loader(
         seed=config.seed,
         loading=loading,
         ranks=ranks,
+        balance=config.balance,
     )
 
 

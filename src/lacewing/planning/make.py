@@ -60,7 +60,7 @@ def make_plan(
         accumulation=batches.accumulation,
         batch=batches.batch,
         learning_rate=learning_rate.choose(
-            config.learning_rate, batches, tier, tier_choice.value, job
+            config.asked_rate, batches, tier, tier_choice.value, job
         ),
         optimizer_kernel=kernel.choose(job, this, capabilities),
         eval_precision=precision.choose_for_evaluation(config.precision, training_precision, this),

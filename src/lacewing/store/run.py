@@ -70,6 +70,11 @@ class Run:
         return self.folder / "progress.json"
 
     @property
+    def rates(self) -> Path:
+        """What the learning-rate search saw: rates, losses, the chosen rate, JSON."""
+        return self.folder / "learning_rate.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.folder / "checkpoints"

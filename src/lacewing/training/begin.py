@@ -214,7 +214,12 @@ def put_back(session: Session, snapshot: Snapshot) -> None:
     """Make a new session what it was when the snapshot was taken. Raises RunError."""
     try:
         session.progress = restore(
-            snapshot, session.model, session.optimizer, session.scaler, session.schedule
+            snapshot,
+            session.model,
+            session.optimizer,
+            session.scaler,
+            session.schedule,
+            session.average,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(

@@ -50,7 +50,7 @@ def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | No
 def write_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | None) -> None:
     """The best weights so far, the epoch's row and its curves."""
     if row["best"]:
-        save_best(session)
+        save_best(session, session.average.state if session.average else None)
     else:
         write_best(session)
     session.waiting_rows.append(row)
@@ -83,12 +83,12 @@ def is_better(row: dict[str, Any], progress: Progress) -> bool:
     return (row["val_accuracy"], -row["val_loss"]) > (progress.best_accuracy, -progress.best_loss)
 
 
-def save_best(session: Session) -> None:
-    """Write model.safetensors: the weights with everything needed to use them.
+def save_best(session: Session, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Write model.safetensors: the weights, or others, with everything needed to use them.
 
     Where the disk refuses, or nothing is to be saved, they are kept in memory instead.
     """
-    session.best_weights = copied(session.model.state_dict())
+    session.best_weights = copied(session.model.state_dict() if state is None else state)
     write_best(session)
 
 
@@ -157,6 +157,7 @@ def checkpoint(session: Session) -> None:
         session.schedule,
         session.progress,
         session.best_weights,
+        session.average,
     )
     session.keeper.keep(snapshot, time.perf_counter() - started)
 

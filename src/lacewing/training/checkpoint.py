@@ -1,7 +1,7 @@
 """Checkpoints: a folder written anew each time, complete once it has its name.
 
-`checkpoints/step-00001200/{model,optimizer,best}.safetensors, state.json, manifest.json`. The
-manifest, written last, has the size and checksum of each file, so a damaged checkpoint is
+`checkpoints/step-00001200/{model,optimizer,best,average}.safetensors, state.json, manifest.json`.
+The manifest, written last, has the size and checksum of each file, so a damaged checkpoint is
 recognised and the one before it taken. No pickle: a checkpoint from a stranger can run no code.
 """
 
@@ -29,7 +29,7 @@ KEEP = 2
 """Complete checkpoints that are kept."""
 VERSION = 1
 MANIFEST = "manifest.json"
-TENSORS = ("model", "optimizer", "best")
+TENSORS = ("model", "optimizer", "best", "average")
 
 
 class DamagedError(Exception):
@@ -67,6 +67,8 @@ def fill(folder: Path, snapshot: Snapshot) -> None:
     save_tensors(snapshot.optimizer, folder / "optimizer.safetensors")
     if snapshot.best:
         save_tensors(snapshot.best, folder / "best.safetensors")
+    if snapshot.average:
+        save_tensors(snapshot.average, folder / "average.safetensors")
     (folder / "state.json").write_text(json.dumps(snapshot.plain), encoding="utf-8")
     files = {file.name: described(file) for file in sorted(folder.iterdir())}
     manifest = json.dumps({"version": VERSION, "files": files}, indent=2)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lacewing import console
 from lacewing.data.loader import Batch
+from lacewing.engine.average import averaged
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
@@ -172,6 +173,8 @@ def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult:
     result = recoverable_step(session, batch, stop)
     progress.step += 1
     progress.step_in_epoch += 1
+    if session.average is not None:
+        session.average.update(session.model, progress.step)
     return result
 
 
@@ -183,7 +186,8 @@ def validate(session: Session, stop: Stop) -> dict[str, float | None]:
     started = time.perf_counter()
     if not session.val_loader.images:
         return {"val_loss": None, "val_accuracy": None, "val_seconds": 0.0}
-    found = predicted(session, stop)
+    with averaged(session.model, session.average):
+        found = predicted(session, stop)
     figures = session.team.first(lambda: figures_of(*found) if found else {})
     return {**figures, "val_seconds": time.perf_counter() - started}
 

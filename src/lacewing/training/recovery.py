@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lacewing.data.chance import step_seed
-from lacewing.engine.losses import make_loss
 from lacewing.engine.prepare import to_format
 from lacewing.engine.rounds import PartnerFailedError
 from lacewing.engine.step import StepResult, split_evenly, train_step
@@ -69,7 +68,7 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
         session.forward,
         session.optimizer,
         session.scaler,
-        make_loss(config.label_smoothing),
+        session.loss,
         split_evenly(images, batch.labels, passes(batch_size, ranks.world, progress.micro_batch)),
         autocast=autocast,
         clip_norm=config.clip_norm,

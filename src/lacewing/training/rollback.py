@@ -24,7 +24,14 @@ def roll_back(session: Session, error: NotFiniteError) -> None:
     if good is None or now.rollbacks >= MAX_ROLLBACKS:
         raise TrainingError(explanation(session, error))
     session.optimizer.zero_grad(set_to_none=True)
-    before = restore(good, session.model, session.optimizer, session.scaler, session.schedule)
+    before = restore(
+        good,
+        session.model,
+        session.optimizer,
+        session.scaler,
+        session.schedule,
+        session.average,
+    )
     session.progress = replace(
         before,
         rollbacks=now.rollbacks + 1,

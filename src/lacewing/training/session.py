@@ -12,6 +12,9 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.loader import EvalLoader, TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
+from lacewing.engine.average import Average
+from lacewing.engine.calibration import prior_shift
+from lacewing.engine.losses import Loss, make_loss
 from lacewing.engine.norms import synchronise_norms
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.engine.prepare import compile_model, prepare_model
@@ -54,6 +57,7 @@ class Session:
     forward: nn.Module
     """The model, or its compiled form; both share their weights."""
     preprocessing: Preprocessing
+    loss: Loss
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler | None
     schedule: Schedule
@@ -67,6 +71,8 @@ class Session:
     """The processes that train together; of one, for most runs."""
     rounds: Rounds
     """What they tell each other within a step."""
+    average: Average | None = None
+    """What is judged and kept in the place of the weights, where it is asked for."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
     deadline: float = math.inf
@@ -126,6 +132,7 @@ def open_session(
             model, execution.compile_mode, lambda text: events.add("compile", text)
         ),
         preprocessing=preprocessing,
+        loss=loss_of(config, index),
         optimizer=make_optimizer(
             find_optimizer(config.optimizer),
             model,
@@ -154,7 +161,15 @@ def open_session(
         norms=NormKeeper(model),
         team=team,
         rounds=rounds,
+        average=Average(model, config.ema) if config.ema else None,
     )
+
+
+def loss_of(config: TrainConfig, index: ImageIndex) -> Loss:
+    """The training loss that the configuration describes."""
+    tau = config.logit_adjustment
+    shift = prior_shift(index.counts("train"), -tau) if tau else None
+    return make_loss(config.label_smoothing, config.focal, shift)
 
 
 def open_loaders(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lacewing.engine.average import Average
 from lacewing.engine.schedules import Schedule
 
 KERNEL_FLAGS = ("foreach", "fused")
@@ -58,6 +59,8 @@ class Snapshot:
     plain: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     """The best epoch's weights, where the run folder has no file of them."""
+    average: dict[str, Tensor] = field(default_factory=dict)
+    """The averaged weights, where an average is kept."""
 
     @property
     def step(self) -> int:
@@ -77,6 +80,7 @@ def capture(
     schedule: Schedule,
     progress: Progress,
     best: dict[str, Tensor] | None = None,
+    average: Average | None = None,
 ) -> Snapshot:
     """Copy the state to the CPU. `best`, which no later step changes, is not copied."""
     tensors, values, groups = flatten_optimizer(optimizer.state_dict())
@@ -86,7 +90,8 @@ def capture(
         "schedule": schedule.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
     }
-    return Snapshot(copied(model.state_dict()), tensors, plain, best or {})
+    mean = copied(average.state) if average else {}
+    return Snapshot(copied(model.state_dict()), tensors, plain, best or {}, mean)
 
 
 def restore(
@@ -95,6 +100,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler | None,
     schedule: Schedule,
+    average: Average | None = None,
 ) -> Progress:
     """Put a snapshot back and return where the run stood.
 
@@ -110,6 +116,8 @@ def restore(
     schedule.load_state_dict(snapshot.plain["schedule"])
     if scaler and snapshot.plain["scaler"]:
         scaler.load_state_dict(snapshot.plain["scaler"])
+    if average:
+        average.put_back(snapshot.average)
     return Progress(**snapshot.plain["progress"])
 
 

@@ -19,3 +19,27 @@ def test_smoothing_spreads_the_target(smoothing):
 
 def test_no_smoothing_is_the_default():
     assert torch.equal(make_loss()(LOGITS, LABELS), make_loss(0.0)(LOGITS, LABELS))
+
+
+def test_the_focal_loss_is_its_formula():
+    probability = LOGITS.softmax(1)[[0, 1], LABELS]
+    expected = (-((1 - probability) ** 2) * probability.log()).mean()
+    assert torch.allclose(make_loss(focal=2.0)(LOGITS, LABELS), expected)
+
+
+def test_a_focal_loss_of_a_tiny_gamma_is_cross_entropy_with_shares_too():
+    shares = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.5, 0.5]])
+    for labels in (LABELS, shares):
+        for smoothing in (0.0, 0.2):
+            expected = make_loss(smoothing)(LOGITS, labels)
+            found = make_loss(smoothing, focal=1e-9)(LOGITS, labels)
+            torch.testing.assert_close(found, expected)
+
+
+def test_the_logit_adjusted_loss_is_least_at_balanced_logits():
+    shares = torch.tensor([0.9, 0.1])
+    labels = torch.tensor([0] * 9 + [1])
+    loss = make_loss(shift=shares.log())
+    same = torch.zeros(10, 2, requires_grad=True)
+    loss(same, labels).backward()
+    assert same.grad.sum(0).abs().max() < 1e-6, "for a network that can't tell them apart"

@@ -51,6 +51,20 @@ def test_the_result_is_the_same_to_the_bit(begun, optimizer, lost_at):
     assert all(torch.equal(v, best[n]) for n, v in load_model(resumed.run.model).state.items())
 
 
+def test_an_average_of_the_weights_is_resumed_to_the_bit(begun):
+    fields = {"ema": 0.9, "balance": 0.5, "focal": 1.0, "logit_adjustment": 1.0}
+    whole = begun(FakeBackend(), **SETTINGS, **fields, name="whole")
+    train(whole)
+    broken = cut_off(begun, 9, **fields, name="broken")
+    resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
+    train(resumed)
+    expected = whole.average.state
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.average.state.items())
+    assert kept(resumed) == kept(whole)
+    saved = load_model(whole.run.model).state
+    assert any(not torch.equal(value, final(whole)[name]) for name, value in saved.items())
+
+
 def test_rows_that_a_kill_left_without_a_checkpoint_are_dropped(begun):
     session = begun(epochs=3, limit_epochs=2)
     train(session)

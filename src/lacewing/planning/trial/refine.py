@@ -143,7 +143,7 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
         batch=choices.batch,
         eval_batch=batch.choose_eval_batch(choices.micro_batch.value),
         learning_rate=learning_rate.choose(
-            config.learning_rate, choices, asked.tier, plan.tier.value, job
+            config.asked_rate, choices, asked.tier, plan.tier.value, job
         ),
     )
 

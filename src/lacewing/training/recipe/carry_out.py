@@ -12,6 +12,7 @@ from lacewing.store.run import write_json
 from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
+from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
 from lacewing.training.recipe.length import Length
@@ -42,6 +43,8 @@ def train(
     if recipe in (None, "classic"):
         if budget:
             session.deadline = classic_deadline(session, budget)
+        if session.progress.step == 0:
+            search_if_asked(session)
         return session, train_loop(session)
     linear, team = None, session.team
     if session.progress.step == 0:

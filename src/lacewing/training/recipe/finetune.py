@@ -17,6 +17,7 @@ from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
+from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.length import Length, choose_length
 from lacewing.training.recipe.size import Speed
 from lacewing.training.recipe.speed import training_speed
@@ -126,6 +127,8 @@ def open_finetuning(
     )
     opened.model.load_state_dict(session.model.state_dict())
     share_weights(opened)
+    if opened.average is not None:
+        opened.average.put_back(opened.model.state_dict())
     opened.preprocessing = session.preprocessing
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
     opened.events.add(
@@ -133,6 +136,7 @@ def open_finetuning(
         f"fine-tuning: {length.epochs} epochs at {length.size} pixels, "
         f"about {format_seconds(length.seconds)}",
     )
+    search_if_asked(opened)
     hurry(opened, time.perf_counter(), deadline)
     return opened
 

@@ -93,7 +93,7 @@ def lack(info: ModelInfo, weights: Weights | None) -> str | None:
 def head_rate(config: TrainConfig, weights: Weights | None) -> float:
     """The head's rate over the others': only a new head on pretrained weights has its own."""
     new = weights is not None and not config.load_model and config.weights is None
-    return NEW_HEAD_RATE if new and config.learning_rate is None else 1.0
+    return NEW_HEAD_RATE if new and config.asked_rate is None else 1.0
 
 
 def with_pass(prepared: Prepared, backends: BackendTable, seconds: float) -> Plan:

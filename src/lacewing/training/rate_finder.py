@@ -1,0 +1,142 @@
+"""The learning-rate search: a short climb through the rates, and none of it is kept.
+
+Smith 2017, "Cyclical learning rates for training neural networks" (arXiv:1506.01186), section
+3.3; the rate is picked as fastai's `valley` does, in the middle of the longest stretch on which
+the loss falls.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from lacewing import console
+from lacewing.data.loader import Batch
+from lacewing.engine.prepare import training_mode
+from lacewing.engine.schedules import set_learning_rate
+from lacewing.planning.document import save_plan
+from lacewing.store.run import write_json
+from lacewing.training.recovery import recoverable_step
+from lacewing.training.session import Session
+from lacewing.training.signals import Stop
+from lacewing.training.state import capture, restore
+from lacewing.values import Choice
+
+STEPS = 60
+SPAN = 300.0
+"""The climb goes from the plan's rate divided by this to its product with it."""
+DIVERGED = 4.0
+"""A loss of so many times the least one ends the climb."""
+SMOOTHING = 0.8
+"""Weight of the losses before in the running mean."""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What the search saw, and what it takes from it."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    """Running mean of the training loss at each rate."""
+    chosen: float
+
+
+def search_if_asked(session: Session) -> None:
+    """With `--learning-rate auto`, find the rate and put it into the plan, also on the disk."""
+    if session.config.learning_rate != "auto":
+        return
+    climb = search(session)
+    evidence = {"steps": len(climb.rates), "lowest": climb.rates[0], "highest": climb.rates[-1]}
+    reason = f"where the loss falls steadily, in {len(climb.rates)} steps with rising rates"
+    rate = Choice(climb.chosen, reason, "measured", evidence)
+    session.plan = replace(session.plan, learning_rate=rate)
+    if session.team.leads:  # the loss is that of all processes, so each has found the same
+        write_json(session.run.rates, asdict(climb))
+        save_plan(session.plan, session.run.plan)
+        session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
+
+
+def search(session: Session) -> Climb:
+    """Train with rising rates until the loss diverges; the session is put back as it was.
+
+    Raises what a training step raises, StoppedError apart.
+    """
+    before = capture(
+        session.model,
+        session.optimizer,
+        session.scaler,
+        session.schedule,
+        session.progress,
+        average=session.average,
+    )
+    rates = rising(session.plan.learning_rate.value)
+    losses: list[float] = []
+    training_mode(session.model, bool(session.config.freeze_norms))
+    with console.epoch_progress("learning-rate search", STEPS) as show:
+        for rate, batch in zip(rates, endless(session), strict=False):
+            set_learning_rate(session.optimizer, rate, 1.0)
+            losses.append(float(recoverable_step(session, batch, Stop()).loss))
+            session.progress.step += 1
+            show(len(losses), f"rate {rate:.1e}  loss {losses[-1]:.3f}")
+            if diverged(losses):
+                break
+    micro_batch = session.progress.micro_batch  # what an exhausted memory has taught stays
+    session.progress = restore(
+        before,
+        session.model,
+        session.optimizer,
+        session.scaler,
+        session.schedule,
+        session.average,
+    )
+    session.progress.micro_batch = micro_batch
+    smooth = running_means(losses)
+    return Climb(tuple(rates[: len(smooth)]), tuple(smooth), rates[valley(smooth)])
+
+
+def rising(middle: float) -> list[float]:
+    """The rates, in equal ratios."""
+    return [middle * SPAN ** (2 * place / (STEPS - 1) - 1) for place in range(STEPS)]
+
+
+def endless(session: Session) -> Iterator[Batch]:
+    """Training batches, epoch after epoch."""
+    epoch = 0
+    while True:
+        yield from session.train_loader.epoch(epoch)
+        epoch += 1
+
+
+def diverged(losses: Sequence[float]) -> bool:
+    """Whether the last loss is not finite, or the running mean far above its least value."""
+    means = running_means(losses)
+    return len(means) < len(losses) or means[-1] > DIVERGED * min(means)
+
+
+def running_means(losses: Sequence[float]) -> list[float]:
+    """Exponential running means without the bias of their start, up to the first NaN or infinity.
+
+    As Adam corrects its averages (Kingma and Ba 2015).
+    """
+    means, total = [], 0.0
+    for count, loss in enumerate(losses, start=1):
+        if not math.isfinite(loss):
+            break
+        total = SMOOTHING * total + (1 - SMOOTHING) * loss
+        means.append(total / (1 - SMOOTHING**count))
+    return means
+
+
+def valley(losses: Sequence[float]) -> int:
+    """The place in the middle of the longest falling subsequence; the first one of an empty list.
+
+    A subsequence, not a run: a bump in the loss does not end it.
+    """
+    lengths, before = [1] * len(losses), [-1] * len(losses)
+    for place, loss in enumerate(losses):
+        for earlier in range(place):
+            if losses[earlier] > loss and lengths[earlier] + 1 > lengths[place]:
+                lengths[place], before[place] = lengths[earlier] + 1, earlier
+    falling = [max(range(len(losses)), key=lengths.__getitem__)] if losses else [0]
+    while losses and before[falling[-1]] >= 0:
+        falling.append(before[falling[-1]])
+    return falling[(len(falling) - 1) // 2]

@@ -1,0 +1,69 @@
+"""The learning-rate search."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from lacewing.planning.document import load_plan
+from lacewing.store.run import read_json
+from lacewing.training.loop import train
+from lacewing.training.rate_finder import (
+    SMOOTHING,
+    SPAN,
+    diverged,
+    rising,
+    running_means,
+    search_if_asked,
+    valley,
+)
+
+
+def test_rates_rise_in_equal_ratios_around_the_middle():
+    rates = rising(0.01)
+    assert rates[0] == pytest.approx(0.01 / SPAN)
+    assert rates[-1] == pytest.approx(0.01 * SPAN)
+    ratios = [two / one for one, two in pairwise(rates)]
+    assert max(ratios) == pytest.approx(min(ratios))
+
+
+def test_running_means_have_no_bias_and_end_before_what_is_not_finite():
+    assert running_means([2.0, 2.0, 2.0]) == pytest.approx([2.0] * 3)
+    first, second = running_means([1.0, 4.0, math.inf, 1.0])
+    assert first == pytest.approx(1.0)
+    assert second == pytest.approx((SMOOTHING * 1 + 4) / (1 + SMOOTHING))
+
+
+def test_the_valley_is_in_the_middle_of_the_longest_fall():
+    assert valley([5, 5, 5, 4, 3, 2, 1, 9, 9]) == 4
+    assert valley([5, 4, 4.5, 3, 2, 8]) == 3, "a bump does not end it"
+    assert valley([]) == 0
+
+
+@pytest.mark.parametrize("losses", [[1.0, math.nan], [1.0, 1.0, 30.0]])
+def test_a_diverging_loss_ends_the_climb(losses):
+    assert diverged(losses)
+    assert not diverged([1.0, 1.2, 0.9])
+
+
+def test_the_search_leaves_no_trace_but_the_rate(begun):
+    session = begun(learning_rate="auto", dropout=0.2, ema=0.9)
+    before = {name: value.clone() for name, value in session.model.state_dict().items()}
+    search_if_asked(session)
+    assert all(torch.equal(v, before[n]) for n, v in session.model.state_dict().items())
+    assert all(torch.equal(v, before[n]) for n, v in session.average.state.items())
+    assert not session.optimizer.state
+    assert session.progress.step == 0
+    found = read_json(session.run.rates)
+    assert found["chosen"] in found["rates"]
+    assert len(found["rates"]) == len(found["losses"])
+    choice = load_plan(session.run.plan).learning_rate
+    assert (choice.value, choice.source) == (found["chosen"], "measured")
+    assert train(session).finished
+
+
+def test_without_auto_there_is_no_search(begun):
+    session = begun()
+    search_if_asked(session)
+    assert not session.run.rates.exists()
