@@ -29,6 +29,7 @@ CLASSIC: dict[str, tuple[Library, str]] = {
     "densenet": ("timm", "densenet121"),
     "efficientnet": ("timm", "efficientnet_b0"),
     "efficientnet_lite0": ("timm", "tf_efficientnet_lite0"),
+    "efficientnet_lites": ("lacewing", "lites"),
     "fpn": ("lacewing", "fpn"),
     "inception": ("timm", "inception_v3"),
     "mobilenet": ("timm", "mobilenetv2_100"),

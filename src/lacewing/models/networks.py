@@ -1,6 +1,7 @@
 """Networks from the three libraries, made alike: classes, dropout before the head, one head."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import timm
@@ -10,6 +11,7 @@ from torch import nn
 from torchvision.models import AlexNet, SqueezeNet
 
 from lacewing.models.fpn import FeaturePyramid
+from lacewing.models.joined import JOINED, Joined
 from lacewing.models.residual_attention import ResidualAttention
 
 Library = Literal["timm", "torchvision", "lacewing"]
@@ -40,6 +42,7 @@ OWN: dict[str, Callable[[int, float], nn.Module]] = {
     "squeezenet1_1": squeezenet,
     "fpn": FeaturePyramid,
     "residual-attention": ResidualAttention,
+    **{name: partial(Joined, members) for name, members in JOINED.items()},
 }
 """Architectures that are not timm's."""
 
@@ -75,7 +78,7 @@ def heads_of(model: nn.Module) -> list[nn.Module]:
     """The layers that turn features into logits: one, or two in some distilled networks."""
     if isinstance(model, AlexNet | SqueezeNet):
         return [model.classifier[-1]]
-    if isinstance(model, FeaturePyramid | ResidualAttention):
+    if isinstance(model, FeaturePyramid | Joined | ResidualAttention):
         return [model.head]
     heads = model.get_classifier()  # type: ignore[operator]
     return list(heads) if isinstance(heads, tuple | list) else [heads]

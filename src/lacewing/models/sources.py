@@ -18,6 +18,7 @@ import torch.hub
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+from lacewing.models.joined import JOINED
 from lacewing.models.networks import Library, timm_settings
 
 WeightsState = Literal["offline", "download", "none"]
@@ -70,6 +71,9 @@ def places_of(library: Library, architecture: str) -> Places:
 
 def weights_state(library: Library, architecture: str) -> WeightsState:
     """Whether an architecture's weights are here, can be fetched, or exist nowhere."""
+    if architecture in JOINED:
+        states = [weights_state("timm", member) for member in JOINED[architecture]]
+        return max(states, key=("offline", "download", "none").index)
     places = places_of(library, architecture)
     if local_file(places):
         return "offline"

@@ -1,5 +1,6 @@
 """Weights that a network can start from: fetched by its name, or read from a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from lacewing.errors import WeightsError
 from lacewing.models.bundle_fields import fields_in, parse_bundle
-from lacewing.models.catalog import ModelInfo
+from lacewing.models.catalog import ModelInfo, find_model
+from lacewing.models.joined import JOINED
 from lacewing.models.networks import heads_of, original_network, parameter_names
 from lacewing.models.sources import BORROWED, FetchError, download, local_file, places_of
 from lacewing.models.tensors import read_tensors
@@ -38,6 +40,8 @@ def fetch_weights(info: ModelInfo) -> Weights:
 
     Raises WeightsError if there are none or they can't be fetched: never a silent random start.
     """
+    if info.architecture in JOINED:
+        return joined_weights(JOINED[info.architecture])
     places = places_of(info.library, info.architecture)
     if places.package is None and places.hub_id is None and places.url is None:
         raise WeightsError(
@@ -55,6 +59,18 @@ def fetch_weights(info: ModelInfo) -> Weights:
         named = by_position(info, state, file)
         return Weights(state=named, source=f"the package {places.package}", mean=HALF, std=HALF)
     return Weights(state=named_by_timm(info, state, file), source=f"ImageNet weights in {file}")
+
+
+def joined_weights(members: Sequence[str]) -> Weights:
+    """The weights of networks side by side, without their heads. Raises WeightsError."""
+    parts = [fetch_weights(find_model(member)) for member in members]
+    state = {}
+    for place, (member, part) in enumerate(zip(members, parts, strict=True)):
+        net = original_network("timm", member)
+        head = parameter_names(net, heads_of(net))
+        state |= {f"bodies.{place}.{n}": value for n, value in part.state.items() if n not in head}
+    sources = " and ".join(part.source for part in parts)
+    return Weights(state=state, source=sources, mean=parts[0].mean, std=parts[0].std)
 
 
 def unfetched(info: ModelInfo, reason: str) -> str:

