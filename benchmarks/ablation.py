@@ -20,6 +20,7 @@ WAYS: dict[str, str] = {
     "recipe, 3 minutes": "--budget 3m",
     "recipe, 3 minutes, for macro F1": "--budget 3m --optimize macro-f1",
     "features, 1 minute": "--recipe features --budget 1m",
+    "features of two networks, 3 minutes": "--recipe features --budget 3m -mn efficientnet_lites",
     "features at 224 pixels": "--recipe features --image-size 224",
     "features at 128 pixels (one view)": "--recipe features --image-size 128",
     "fine-tuning from the fitted head, 3 epochs": "--recipe finetune -ep 3",
@@ -27,6 +28,11 @@ WAYS: dict[str, str] = {
     "the same at three times the rate": "--recipe finetune -ep 3 -lr 1e-4",
     "the same with TrivialAugment": "--recipe finetune -ep 3 --trivial-augment",
     "classic, 5 epochs": "-ep 5",
+    "classic, averaged weights": "-ep 5 --ema 0.998",
+    "classic, rate by the search": "-ep 5 -lr auto",
+    "classic, balanced classes": "-ep 5 --balance 1",
+    "classic, focal loss": "-ep 5 --focal 2",
+    "classic, logit-adjusted loss": "-ep 5 --logit-adjustment 1",
     "classic, head at the rate of the rest": "-ep 5 --head-rate 1",
     "classic, no decay of norms": "-ep 5 --decay-norms False",
     "classic, judged at 160 pixels (FixRes)": "-ep 5 --eval-size 160",
@@ -36,9 +42,10 @@ WAYS: dict[str, str] = {
 def one_run(words: str, data: Path, model: str, seed: int) -> dict[str, float]:
     """Figures on the test images, and seconds of the whole command."""
     with tempfile.TemporaryDirectory() as folder:
+        named = [] if "-mn" in words.split() else ["-mn", model]
         line = [sys.executable, "-m", "lacewing", "train", "--data", str(data),
-                "--model", model, "--seed", str(seed), "--output", folder, "--name", "run",
-                *words.split()]  # fmt: skip
+                "--seed", str(seed), "--output", folder, "--name", "run",
+                *named, *words.split()]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start

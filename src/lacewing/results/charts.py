@@ -73,6 +73,31 @@ def curves(rows: Sequence[Row], what: str) -> Curves:
     )
 
 
+def rate_curve(found: Row) -> Curves:
+    """The panel of a learning-rate search: the loss over the logarithm of the rate."""
+    rates, losses = list(found["rates"]), [float(loss) for loss in found["losses"]]
+    low, high = _padded(min(losses), min(max(losses), 3 * losses[0]))
+    first, last = math.log10(rates[0]), math.log10(rates[-1])
+
+    def x(rate: float) -> float:
+        share = (math.log10(rate) - first) / ((last - first) or 1.0)
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(loss: float) -> float:
+        share = (high - min(loss, high)) / (high - low)
+        return round(TOP + share * (HEIGHT - TOP - BOTTOM), 1)
+
+    powers = range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)
+    chosen = float(found["chosen"])
+    return Curves(
+        title="Learning-rate search",
+        lines=(("training", _path(rates, losses, x, y)),),
+        x_ticks=tuple((x(10.0**power), f"1e{power}") for power in powers),
+        y_ticks=tuple((y(tick), _label(tick, False)) for tick in nice_ticks(low, high)),
+        best=(x(chosen), y(losses[rates.index(chosen)]), f"{chosen:.2g}"),
+    )
+
+
 def matrix(confusion: np.ndarray, classes: Sequence[str]) -> Matrix:
     """The picture of a confusion matrix int64 [C, C], in the order of `confusion_png`."""
     small = len(classes) <= NUMBERS_UP_TO

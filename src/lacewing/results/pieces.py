@@ -24,6 +24,8 @@ class Pieces:
     """plan.yaml as it was written, so that a plan of an older version can be shown too."""
     epochs: list[Table]
     """The rows of metrics.jsonl, each epoch once: a resumed run may have redone one."""
+    rates: Table
+    """What a learning-rate search saw; empty where there was none."""
     events: list[Table]
     results: Table
     evidence: Table
@@ -63,6 +65,7 @@ def read_pieces(run: Run) -> Pieces:
         dataset=read(run.dataset, read_json, {}),
         plan=read(run.plan, _read_yaml, {}),
         epochs=[epochs[number] for number in sorted(epochs)],
+        rates=read(run.rates, read_json, {}) if run.rates.is_file() else {},
         events=list(read_lines(run.events)),
         results=read(run.results, read_json, {}),
         evidence=_read_evidence(run.evidence),

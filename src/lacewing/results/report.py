@@ -11,7 +11,7 @@ from lacewing.hardware.describe import machine_rows
 from lacewing.results import answer, course
 from lacewing.results.audited import audit_rows
 from lacewing.results.calibration import dots, sentences
-from lacewing.results.charts import curves, matrix
+from lacewing.results.charts import curves, matrix, rate_curve
 from lacewing.results.pieces import Pieces, read_pieces
 from lacewing.results.seen import embedded, without_pictures
 from lacewing.results.tables import (
@@ -68,6 +68,7 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
         "head": course.head_fit(pieces),
         # a head on frozen features has one row and no course
         "curves": [curves(pieces.epochs, what) for what in ("loss", "accuracy") if trained],
+        "rates": rate_curve(pieces.rates) if pieces.rates else None,
         "epochs": pieces.epochs,
         "matrix": matrix(confusion, names) if names else None,
         "pairs": confused_pairs(confusion, names, PAIRS) if names else [],

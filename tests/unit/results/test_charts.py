@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lacewing.results.charts import HEIGHT, WIDTH, curves, matrix, nice_ticks
+from lacewing.results.charts import HEIGHT, WIDTH, curves, matrix, nice_ticks, rate_curve
 
 
 def rows(*values):
@@ -69,3 +69,14 @@ def test_many_classes_are_ordered_with_their_names():
     assert abs(picture.names.index("class 3") - picture.names.index("class 20")) == 1
     place = picture.names.index("class 7")
     assert (place, place, 8, True) in picture.counts
+
+
+def test_the_rates_of_a_search_stand_in_equal_ratios():
+    found = {"rates": [1e-4, 1e-3, 1e-2], "losses": [2.0, 1.0, 90.0], "chosen": 1e-3}
+    panel = rate_curve(found)
+    places = {label: x for x, label in panel.x_ticks}
+    assert places["1e-3"] - places["1e-4"] == pytest.approx(places["1e-2"] - places["1e-3"])
+    assert panel.best is not None and panel.best[0] == places["1e-3"]
+    ((_, path),) = panel.lines
+    heights = [float(part.split("h")[0].split()[1]) for part in path[1:].split("L")]
+    assert min(heights) > 0 and max(heights) < HEIGHT, "a loss that diverged stays inside"
