@@ -194,7 +194,7 @@ def test_the_last_of_two_counts():
 
 def test_auto_means_not_asked():
     words = ("-lr", "auto", "-bz", "AUTO", "-dv", "auto")
-    assert configure(*words) == TrainConfig(recipe="auto", batch_size="auto")
+    assert configure(*words) == TrainConfig(recipe="auto", batch_size="auto", learning_rate="auto")
 
 
 def test_a_switch_or_path_takes_either():

@@ -6,6 +6,7 @@ head). A pass costs the sum of its members.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -20,9 +21,10 @@ class Joined(nn.Module):
 
     def __init__(self, members: Sequence[str], classes: int, dropout: float) -> None:
         super().__init__()
-        self.bodies = nn.ModuleList(timm.create_model(name, num_classes=0) for name in members)
+        bodies: list[Any] = [timm.create_model(name, num_classes=0) for name in members]
+        self.bodies = nn.ModuleList(bodies)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(sum(int(body.num_features) for body in self.bodies), classes)
+        self.head = nn.Linear(sum(body.num_features for body in bodies), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, classes]."""

@@ -64,7 +64,7 @@ def fetch_weights(info: ModelInfo) -> Weights:
 def joined_weights(members: Sequence[str]) -> Weights:
     """The weights of networks side by side, without their heads. Raises WeightsError."""
     parts = [fetch_weights(find_model(member)) for member in members]
-    state = {}
+    state: dict[str, Tensor] = {}
     for place, (member, part) in enumerate(zip(members, parts, strict=True)):
         net = original_network("timm", member)
         head = parameter_names(net, heads_of(net))

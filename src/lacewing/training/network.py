@@ -12,7 +12,7 @@ from lacewing.models.candidates import CANDIDATES, Candidate
 from lacewing.models.catalog import ModelInfo, find_model
 from lacewing.models.sources import FetchError, check_reachable, hub_address, weights_state
 from lacewing.training.recipe.budget import LEAST_SECONDS
-from lacewing.training.recipe.size import PASS_SHARE, Speed
+from lacewing.training.recipe.size import PASS_SHARE, Speed, views_for
 from lacewing.training.recipe.speed import forward_speed
 from lacewing.training.setup import Prepared, Seen, check_words, decide, job_of, look, prepare
 from lacewing.values import Choice, format_seconds
@@ -111,13 +111,13 @@ def time_network(config: TrainConfig, seen: Seen, info: ModelInfo, backends: Bac
 
 
 def work_seconds(config: TrainConfig, seen: Seen, info: ModelInfo, speed: Speed) -> float:
-    """What the network's work takes: every image twice forward, or all epochs of training."""
+    """What the network's work takes: every image forward, or all epochs of training."""
     training, validation = (len(seen.index.split(name)) for name in ("train", "val"))
     if config.recipe == "classic":
         epochs = min(config.epochs, config.limit_epochs or config.epochs)
         images = epochs * (STEP_TO_FORWARD * training + validation)
     else:
-        images = 2 * training + validation
+        images = views_for(training, len(seen.index.classes)) * training + validation
     return speed.seconds(round(images), config.image_size or info.native_size)
 
 

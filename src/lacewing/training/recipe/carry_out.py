@@ -15,7 +15,7 @@ from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
-from lacewing.training.recipe.length import Length
+from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
 from lacewing.training.recipe.polish import Polish, polish
 from lacewing.training.recipe.size import PASS_SHARE
@@ -92,7 +92,7 @@ def second_stage(
     room = session.team.first(lambda: room_for(session, linear, budget))
     if room.length is None:
         left = format_seconds(max(0.0, budget.left() - room.closing))
-        sentence = f"{left} left: too little for an epoch of fine-tuning"
+        sentence = f"{left} left: too little for {ENOUGH_EPOCHS} epochs of fine-tuning"
         return session, Ending(f"a head on frozen features is fitted; {sentence}", finished=True)
     deadline = budget.end - room.closing - room.validation
     session = open_finetuning(session, room.length, deadline, backends)

@@ -6,7 +6,9 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.training.recipe.size import Speed, sizes_for
 
 ENOUGH_EPOCHS = 3
-"""With fewer at a size, a smaller one is better if it has room for more."""
+"""With fewer at a size, a smaller one is better if it has room for more. With fewer at the
+smallest too, the fitted head stays as it is: on 1,224 pest photos one or two epochs only made it
+worse, by 1 to 13 points over rates from 4e-5 to 2e-4."""
 MOST_EPOCHS = 20
 TRAIN_TO_EVAL = 0.8
 """Training images are smaller than those judged: a random crop shows things larger (FixRes,
@@ -37,10 +39,10 @@ def choose_length(
     seconds: float,
     asked_epochs: int | None = None,
 ) -> Length | None:
-    """The best stretch that fits into `seconds`; None if not even one epoch does.
+    """The best stretch that fits into `seconds`; None if too few epochs fit at every size.
 
-    Of the sizes with room for enough epochs the largest, else the smallest. Epochs that were
-    asked for stand, and the size gives way as far as it goes.
+    Of the sizes with room for enough epochs it is the largest. Epochs that were asked for stand,
+    and the size gives way as far as it goes.
     """
     most, enough = (MOST_EPOCHS, ENOUGH_EPOCHS) if asked_epochs is None else (asked_epochs,) * 2
     for size in training_sizes(info, eval_size):
@@ -48,8 +50,10 @@ def choose_length(
         epochs = int(min(most, seconds / epoch))
         if epochs >= enough:
             break
+    if asked_epochs is None and epochs < enough:
+        return None
     epochs = epochs if asked_epochs is None else asked_epochs
-    return Length(size, epochs, epochs * epoch) if epochs else None
+    return Length(size, epochs, epochs * epoch)
 
 
 def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:

@@ -19,7 +19,7 @@ from lacewing.store.run import append_line
 from lacewing.training.bookkeeping import save_best
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import Chosen, choose_head
-from lacewing.training.recipe.size import views_at
+from lacewing.training.recipe.size import views_for
 from lacewing.training.session import Session
 
 
@@ -39,7 +39,7 @@ def fit_linear(session: Session, deadline: float) -> Linear:
     """Fit, write down and save the head; the feature pass ends at the deadline at the latest."""
     started = time.perf_counter()
     session.backend.reset_peak(session.device_index)
-    views = views_at(session.info, session.preprocessing.image_size)
+    views = views_for(len(session.index.split("train")), len(session.index.classes))
     val = collect(session, "val", 1, deadline) if session.val_loader.images else None
     train = collect(session, "train", views, deadline)
     pass_seconds = time.perf_counter() - started

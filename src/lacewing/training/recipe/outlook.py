@@ -13,7 +13,7 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.training.recipe.budget import RESERVE
 from lacewing.training.recipe.carry_out import DECODE_SECONDS, PROBE_BATCH, REPORT_SECONDS
 from lacewing.training.recipe.length import Length, choose_length
-from lacewing.training.recipe.size import PASS_SHARE, Pass, Speed, choose_pass
+from lacewing.training.recipe.size import PASS_SHARE, Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import forward_speed, training_speed
 from lacewing.training.setup import Prepared
 from lacewing.values import format_seconds
@@ -23,11 +23,12 @@ COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
 
 @dataclass(frozen=True)
 class Amounts:
-    """Images of each split."""
+    """Images of each split, and classes."""
 
     train: int
     val: int
     test: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def look_ahead(
     """The stages that fit into `seconds`, of which `spent` go before the first of them."""
     left = max(0.0, seconds * (1 - RESERVE) - spent)
     images = amounts.train + amounts.val
-    features = choose_pass(info, images, speeds.forward, PASS_SHARE * left).value
+    views = views_for(amounts.train, amounts.classes)
+    features = choose_pass(info, images, views, speeds.forward, PASS_SHARE * left).value
     seen = features.views * amounts.train + amounts.val
     passing = speeds.forward.seconds(seen, features.size) + DECODE_SECONDS * images
     judged = amounts.val + amounts.test
@@ -97,8 +99,9 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
 
 
 def amounts_of(prepared: Prepared) -> Amounts:
-    """Images of each split."""
-    return Amounts(*(len(prepared.index.split(name)) for name in ("train", "val", "test")))
+    """Images of each split, and classes."""
+    train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
+    return Amounts(train, val, test, len(prepared.index.classes))
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:

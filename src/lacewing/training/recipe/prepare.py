@@ -11,7 +11,7 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.plan import Plan
 from lacewing.training.recipe.budget import LEAST_SECONDS
-from lacewing.training.recipe.size import PASS_SHARE, choose_pass
+from lacewing.training.recipe.size import PASS_SHARE, choose_pass, views_for
 from lacewing.training.recipe.speed import forward_speed
 from lacewing.training.setup import Prepared
 from lacewing.values import Choice
@@ -107,7 +107,8 @@ def with_pass(prepared: Prepared, backends: BackendTable, seconds: float) -> Pla
     model = build_model(info, classes, 0.0, prepared.weights, info.native_size)
     model = model.to(backend.torch_device(index))
     speed = forward_speed(model, backend, index, plan.eval_execution, info.native_size)
-    images = len(prepared.index.split("train")) + len(prepared.index.split("val"))
-    chosen = choose_pass(info, images, speed, PASS_SHARE * seconds)
+    training = len(prepared.index.split("train"))
+    images, views = training + len(prepared.index.split("val")), views_for(training, classes)
+    chosen = choose_pass(info, images, views, speed, PASS_SHARE * seconds)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
     return replace(plan, image_size=size)

@@ -2,8 +2,9 @@
 
 Features of larger images tell more, a little beyond the size the network was trained at (FixRes,
 Touvron et al. 2019, arXiv:1906.06423): on 1,440 pest photos, validation loss fell from 128 to
-256 pixels and rose again at 320. A mirrored view more adds a little. So sizes come first, and
-the second view where the native size is reached.
+256 pixels and rose again at 320. A mirrored view doubles the time and adds nothing to more than a
+few images per class: over five folds of 1,440 photos accuracy was 0.911 without and 0.906 with
+it, from 5 photos per class 0.771 and 0.776.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ LARGEST = 8 / 7
 SMALLEST = 4 / 7
 STEP = 32
 """Pixels between two sizes: the stride of most networks."""
+FEW_PER_CLASS = 10
+"""Training images per class, in the mean, below which a mirrored view is worth its time."""
 PASS_SHARE = 0.4
 """Of the budget, for the feature pass: the rest goes to decoding, fitting and judging."""
 
@@ -42,10 +45,12 @@ class Speed:
         return images / self.images_per_second * (size / self.size) ** 2
 
 
-def choose_pass(info: ModelInfo, images: int, speed: Speed, seconds: float) -> Choice[Pass]:
-    """The best pass over `images` that takes at most `seconds`; the smallest if none does."""
-    best, *others = candidates(info)
-    for option in (best, *others):
+def choose_pass(
+    info: ModelInfo, images: int, views: int, speed: Speed, seconds: float
+) -> Choice[Pass]:
+    """The largest pass over `images` that takes at most `seconds`; the smallest if none does."""
+    for size in sizes_of_pass(info):
+        option = Pass(size, views)
         needed = speed.seconds(images * option.views, option.size)
         if needed <= seconds:
             break
@@ -55,16 +60,14 @@ def choose_pass(info: ModelInfo, images: int, speed: Speed, seconds: float) -> C
     return Choice(option, reason, "measured", evidence)
 
 
-def candidates(info: ModelInfo) -> list[Pass]:
-    """All passes that the network allows, the best first."""
-    if info.fixed_size or info.built_for_size:
-        return [Pass(info.native_size, 2)]
-    return [Pass(size, views_at(info, size)) for size in sizes_for(info)]
+def sizes_of_pass(info: ModelInfo) -> list[int]:
+    """All sides that the network allows, the largest first; one built for a size keeps it."""
+    return [info.native_size] if info.fixed_size or info.built_for_size else sizes_for(info)
 
 
-def views_at(info: ModelInfo, size: int) -> int:
-    """A mirrored view too, unless the time did not even allow about the native size."""
-    return 2 if size + STEP > info.native_size else 1
+def views_for(images: int, classes: int) -> int:
+    """How often each of so many training images is seen: 2 means mirrored too."""
+    return 2 if images < FEW_PER_CLASS * classes else 1
 
 
 def sizes_for(info: ModelInfo) -> list[int]:
