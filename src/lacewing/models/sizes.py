@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import nn
 
+from lacewing.models.joined import JOINED
 from lacewing.models.networks import Library, timm_settings
 
 TRIED = (32, 64, 75, 96, 128, 192)
@@ -31,7 +32,8 @@ class Sizes:
 def sizes_of(library: Library, architecture: str, net: nn.Module) -> Sizes:
     """The sizes of an architecture; `net` is one of its networks on the meta device."""
     if library != "timm":
-        return free_sizes(net, native=224, least=TRIED[0])
+        native = 256 if architecture in JOINED else 224
+        return free_sizes(net, native, least=TRIED[0])
     settings = timm_settings(architecture)
     native = settings.input_size[-1]
     if settings.fixed_input_size:
