@@ -13,9 +13,10 @@ from torch import nn
 
 from lacewing.data.index import ImageIndex
 from lacewing.data.preprocess import Preprocessing
-from lacewing.deploy.export import formats, onnx_file, onnx_int8
+from lacewing.deploy.export import onnx_file, onnx_int8
 from lacewing.deploy.export.carry_out import export_run, find_exporter
-from lacewing.deploy.export.formats import CLOSE, EXPORTERS, Exporter
+from lacewing.deploy.export.exporter import CLOSE, Exporter, Source
+from lacewing.deploy.export.formats import EXPORTERS
 from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.export.pictures import (
     checking_pictures,
@@ -304,7 +305,7 @@ def test_int8_leaves_the_first_layers_in_float_where_it_must(finished_run, tmp_p
     monkeypatch.setattr(onnx_int8, "quantise", quantise)
     monkeypatch.setattr(onnx_int8, "in_batches", answers)
     predictor = load_predictor(finished_run.folder, "cpu")
-    source = formats.Source(
+    source = Source(
         Deployable(predictor.model, predictor.preprocessing).eval(),
         64,
         lambda: made_up(64, 10),

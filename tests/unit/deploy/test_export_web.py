@@ -11,7 +11,7 @@ from torch import nn
 
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.export import onnx_file
-from lacewing.deploy.export.formats import Source
+from lacewing.deploy.export.exporter import Source
 from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.web import folder as web_folder
 from lacewing.deploy.web import runtime

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from lacewing.deploy.export.compare import Comparison, compare, refusal
-from lacewing.deploy.export.formats import EXPORTERS, Exporter, Source
+from lacewing.deploy.export.exporter import Exporter, Source
+from lacewing.deploy.export.formats import EXPORTERS
 from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.export.pictures import checking_pictures, training_squares
 from lacewing.deploy.export.sidecar import NAME, sidecar

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lacewing.deploy.export.formats import Exporter, Runner
+from lacewing.deploy.export.exporter import Exporter, Runner
 from lacewing.deploy.export.pictures import Pictures
 from lacewing.values import format_bytes
 

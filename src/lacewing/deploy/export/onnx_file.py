@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lacewing.deploy.export.formats import Runner, Source
+from lacewing.deploy.export.exporter import Runner, Source
 from lacewing.deploy.extras import require
 from lacewing.errors import UserError
 

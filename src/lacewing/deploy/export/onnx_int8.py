@@ -21,7 +21,7 @@ import numpy as np
 
 from lacewing.deploy.export import onnx_file
 from lacewing.deploy.export.compare import in_batches
-from lacewing.deploy.export.formats import Source
+from lacewing.deploy.export.exporter import Source
 from lacewing.deploy.extras import require
 
 QUANTISED = ("Conv", "Gemm", "MatMul")

@@ -5,7 +5,7 @@ from typing import Any
 import lacewing
 from lacewing.deploy.confidence import none_below
 from lacewing.deploy.export.compare import Comparison
-from lacewing.deploy.export.formats import Exporter
+from lacewing.deploy.export.exporter import Exporter
 from lacewing.models.bundle import Bundle
 
 NAME = "model.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lacewing.deploy.export.formats import Runner, Source
+from lacewing.deploy.export.exporter import Runner, Source
 
 
 def write(source: Source, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lacewing.deploy.export.formats import Runner, Source
+from lacewing.deploy.export.exporter import Runner, Source
 from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.predict import load_predictor
 from lacewing.deploy.share.card import model_card

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lacewing.deploy.export import onnx_file
-from lacewing.deploy.export.formats import Source
+from lacewing.deploy.export.exporter import Source
 from lacewing.deploy.web.runtime import FILES, NOTICE, runtime_folder
 
 PAGE = ("page.css", "page.js", "icon.svg")
