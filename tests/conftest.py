@@ -25,6 +25,12 @@ from lacewing.store.run import Run, write_json
 hypothesis_settings.register_profile("lacewing", deadline=None)
 hypothesis_settings.load_profile("lacewing")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: at the end, one process would wait for the other to finish them."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
 TINTS = {"aphid": (60, 170, 70), "beetle": (180, 60, 50), "moth": (70, 80, 190)}
 PER_SPLIT = {"train": 8, "val": 5}
 SIDE = 64

@@ -22,6 +22,7 @@ check plan_speed "$python" benchmarks/plan_speed.py $quick --device "$device" \
   --batch 64 --image-size 224 --rounds 10 --plan-budget 10s
 check plan_accuracy "$python" benchmarks/plan_accuracy.py $quick --device "$device" \
   --models resnet18 resnet50 --sizes 128 224
+check pixels "$python" benchmarks/pixels.py --quick --device "$device"
 check oom_sweep "$python" benchmarks/oom_sweep.py $quick --device "$device" --jobs "${JOBS:-12}"
 
 printf '\n%s\n' "${summary[@]}"

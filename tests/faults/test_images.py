@@ -76,8 +76,8 @@ def test_more_than_a_hundredth_ends_the_run(session, monkeypatch):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_thread_that_fails_ends_the_run_and_leaves_it_resumable(session, monkeypatch, workers):
     real, store = session.train_loader.epoch, session.train_loader._store
-    loading = replace(session.train_loader._loading, workers=workers)
-    monkeypatch.setattr(session.train_loader, "_loading", loading)
+    loading = replace(session.train_loader.loading, workers=workers)
+    monkeypatch.setattr(session.train_loader, "loading", loading)
 
     def fail(row):
         raise RuntimeError("the decoder broke")

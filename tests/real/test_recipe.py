@@ -29,9 +29,10 @@ def test_a_head_on_frozen_features_names_nine_of_ten(tmp_path):
     assert polished["loss_after"] <= polished["loss_before"]
 
 
-def test_a_budget_of_three_minutes_is_no_worse(tmp_path):
-    """The time is not judged here: benchmarks/budget.py does that, on a quiet machine."""
-    assert trained(tmp_path, budget="3m").accuracy >= 0.88
+def test_a_budget_of_a_minute_makes_a_usable_model(tmp_path):
+    """Beside other tests a minute is short, and the images are made small for it. Neither time
+    nor the best accuracy is judged here: benchmarks/budget.py does that, on a quiet machine."""
+    assert trained(tmp_path, budget="1m").accuracy >= 0.75
 
 
 def test_five_classic_epochs_name_four_of_five(tmp_path):

@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,17 @@ import torch
 
 from lacewing import api  # noqa: F401 (before the processes part)
 from lacewing.cli import main
-from lacewing.training import recovery
+from lacewing.training import session
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_train.py"
 
 
 def hurt(case: dict[str, Any], rank: int) -> None:
     """Make the case's misfortune happen in this process."""
-    make_loss, calls = recovery.make_loss, [0]
+    loss_of, calls = session.loss_of, [0]
 
-    def watched(smoothing: float) -> Any:
-        loss = make_loss(smoothing)
+    def watched(*about: Any) -> Any:
+        loss = loss_of(*about)
 
         def counted(*arguments: Any) -> Any:
             calls[0] += 1
@@ -44,7 +45,7 @@ def hurt(case: dict[str, Any], rank: int) -> None:
 
         return counted
 
-    recovery.make_loss = watched
+    session.loss_of = watched
 
 
 def exhausted() -> None:
@@ -92,6 +93,8 @@ def run(case: dict[str, Any]) -> list[int]:
             code = 99
             try:
                 code = child(case, rank, port)
+            except BaseException:  # `_exit` would swallow what went wrong
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
