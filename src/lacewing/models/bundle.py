@@ -27,14 +27,18 @@ __all__ = [
 ]
 
 
-def save_model(path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any]) -> None:
+def save_model(
+    path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any], framework: str | None = None
+) -> None:
     """Write weights and fields: model, classes, class_ids, dropout, preprocessing, figures.
 
-    `preprocessing` is what `Preprocessing.as_dict` gives; every field is plain JSON.
+    `preprocessing` is what `Preprocessing.as_dict` gives; every field is plain JSON. With a
+    `framework` ("pt") transformers reads the file too; but of two entries beside the tensors
+    safetensors writes either first, and then the same model is not the same bytes.
     """
     record = json.dumps({"version": VERSION, **fields}, ensure_ascii=False)
-    # transformers reads no file that doesn't name its framework
-    save_file(separate(state_dict), path, metadata={"format": "pt", KEY: record})
+    named = {} if framework is None else {"format": framework}
+    save_file(separate(state_dict), path, metadata={KEY: record, **named})
 
 
 def add_to_model(path: Path, more: dict[str, Any]) -> None:

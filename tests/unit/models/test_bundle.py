@@ -126,3 +126,13 @@ def test_tensors_of_another_network_are_said(tmp_path, bundle_fields):
     save_model(tmp_path / "a.safetensors", {"a": torch.ones(1)}, bundle_fields())
     with pytest.raises(RunError, match="are not those of test_resnet"):
         restore_model(load_model(tmp_path / "a.safetensors"))
+
+
+def test_the_same_model_is_the_same_bytes(tmp_path):
+    """What kills and resumes are compared by; written often, as chance may order entries alike."""
+    state = {"weight": torch.zeros(3)}
+    written = set()
+    for number in range(8):
+        save_model(tmp_path / f"{number}", state, {"model": "test_resnet", "classes": ["a", "b"]})
+        written.add((tmp_path / f"{number}").read_bytes())
+    assert len(written) == 1

@@ -27,8 +27,8 @@ def write(source: Source, folder: Path) -> None:
     """
     run = source.run
     bundle = load_model(run.model)
-    # written anew: files of older releases lack what transformers asks for
-    save_model(folder / WEIGHTS, bundle.state, fields_in(run.model) or {})
+    # written anew: transformers reads no file that doesn't name its framework
+    save_model(folder / WEIGHTS, bundle.state, fields_in(run.model) or {}, framework="pt")
     write_json(folder / CONFIG, hub_config(bundle))
     if run.confusion.is_file():
         shutil.copyfile(run.confusion, folder / PICTURE)
