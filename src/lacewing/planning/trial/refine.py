@@ -121,12 +121,17 @@ def label(one: Timed) -> str:
 
 
 def with_size(plan: Plan, findings: Findings, asked: Asked) -> Plan:
-    """The smallest micro-batch that is about as fast as the fastest, and what follows from it."""
+    """The smallest micro-batch that is about as fast as the fastest, and what follows from it.
+
+    Where accumulation keeps the batch, the largest.
+    """
     tried = [one for one in findings.sizes if one.rate]
-    if len(tried) < 2:
+    is_kept = asked.config.accumulate and asked.config.batch_size != "auto"
+    if len(tried) < (1 if is_kept else 2):
         return plan
-    best = sizes.choose(tried)
-    reason = f"{best.rate:,.0f} images/s: the smallest of {len(tried)} that is about the fastest"
+    best = sizes.choose_largest(tried) if is_kept else sizes.choose(tried)
+    which = "largest" if is_kept else "smallest"
+    reason = f"{best.rate:,.0f} images/s: the {which} of {len(tried)} that is about the fastest"
     micro = Choice(best.way.images, reason, "measured", evidence_of(tried))
     return resized(plan, micro, asked)
 

@@ -15,6 +15,9 @@ from lacewing.planning.trial.ways import Way
 CLOSE = 0.97
 """Of the best throughput: what the chosen size must reach."""
 MOST = 1024
+CLOSE_WHOLE = 0.9
+"""The same for the largest pass, where `--accumulate` keeps the batch: one pass is what was asked
+for and the best for BatchNorm, so what parts it must be faster by more than noise."""
 MOST_PASSES = 4
 """Into which `--accumulate` lets the trial part a batch for speed's sake."""
 PATIENCE = 2
@@ -75,6 +78,21 @@ def climb(
     return found
 
 
+def descend(
+    way: Way,
+    sizes: Sequence[int],
+    run: Callable[[Way], float | str],
+    has_time: Callable[[], bool],
+    most: int,
+) -> list[Timed]:
+    """Time the way at sizes from the largest down, as long as there is time."""
+    found: list[Timed] = []
+    for size in sorted(sizes, reverse=True):
+        if size <= most and (not found or has_time()):
+            found.append(timed(replace(way, images=size), run))
+    return found
+
+
 def timed(way: Way, run: Callable[[Way], float | str], passes: int = 3) -> Timed:
     """The median of a few passes after one that warms up."""
     results = [run(way) for _ in range(passes + 1)][1:]
@@ -82,6 +100,13 @@ def timed(way: Way, run: Callable[[Way], float | str], passes: int = 3) -> Timed
     if len(seconds) < len(results):
         return Timed(way=way, out=str(results[-1]))
     return Timed(way=way, seconds=sorted(seconds)[len(seconds) // 2])
+
+
+def choose_largest(found: Sequence[Timed]) -> Timed:
+    """The largest size whose throughput is not clearly below the best."""
+    best = max(one.rate or 0.0 for one in found)
+    close = [one for one in found if (one.rate or 0.0) >= CLOSE_WHOLE * best]
+    return max(close, key=lambda one: one.way.images)
 
 
 def choose(found: Sequence[Timed]) -> Timed:

@@ -117,7 +117,9 @@ def try_sizes(trial: Trial, way: Way, most: int) -> list[Timed]:
         is_asked = trial.config.batch_size == "auto"
         return until() or (is_asked and trial.budget.spent - began < SIZES_SECONDS)
 
-    return sizes.climb(way, open_sizes, run, has_time, most)
+    is_kept = trial.config.accumulate and trial.config.batch_size != "auto"
+    times = sizes.descend if is_kept else sizes.climb
+    return times(way, open_sizes, run, has_time, most)
 
 
 def try_compile(trial: Trial, best: Timed) -> CompileTime | None:

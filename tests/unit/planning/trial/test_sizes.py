@@ -7,7 +7,14 @@ import pytest
 from lacewing.config import TrainConfig
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial.findings import Timed
-from lacewing.planning.trial.sizes import choose, climb, largest, open_sizes
+from lacewing.planning.trial.sizes import (
+    choose,
+    choose_largest,
+    climb,
+    descend,
+    largest,
+    open_sizes,
+)
 
 
 def test_the_smallest_within_three_percent(way):
@@ -78,3 +85,18 @@ def test_with_accumulation_only_the_memory_bounds_a_pass(plan_on, make_job, requ
     plan = plan_on("cpu_2core_24gb")
     assert open_sizes(plan, config, TIERS["cpu"], job) == expected
     assert largest(plan, config, TIERS["cpu"], job) == max((plan.micro_batch.value, *expected))
+
+
+def test_a_batch_that_is_kept_is_parted_only_for_a_clear_gain(way):
+    def found(rates):
+        return [Timed(way=way(images=n), seconds=n / rate) for n, rate in rates.items()]
+
+    assert choose_largest(found({4: 100, 8: 104, 16: 95})).way.images == 16
+    assert choose_largest(found({4: 100, 8: 120, 16: 95})).way.images == 8
+
+
+def test_the_largest_pass_is_timed_first_and_whatever_the_time(way):
+    ran = descend(way(), (4, 8, 16), lambda _: 1.0, lambda: False, most=99)
+    assert [one.way.images for one in ran] == [16]
+    ran = descend(way(), (4, 8, 16), lambda _: 1.0, lambda: True, most=8)
+    assert [one.way.images for one in ran] == [8, 4]
