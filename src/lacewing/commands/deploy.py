@@ -25,6 +25,9 @@ class ExportOptions:
     one that timm and transformers read, with a model card."""
     out: Annotated[Path | None, path(metavar="FOLDER", optional=True), Short("-o")] = None
     """Where to write it; by default into exports/ of the run folder."""
+    license: Annotated[str | None, text(metavar="NAME", optional=True)] = None
+    """The licence that the card of `hub` names, as in apache-2.0 or cc-by-nc-4.0; none is named
+    where you choose none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,9 @@ class PushOptions:
     """The repository on the Hugging Face hub; it is made where there is none."""
     private: Annotated[bool, boolean()] = False
     """Make a new repository that only its owner can see."""
+    license: Annotated[str | None, text(metavar="NAME", optional=True)] = None
+    """The licence under which you share it, as in apache-2.0 or cc-by-nc-4.0; the card names none
+    where you choose none."""
 
 
 def export(given: Given) -> int:
@@ -61,7 +67,7 @@ def export(given: Given) -> int:
     from lacewing.deploy.export.carry_out import export_run
     from lacewing.deploy.export.compare import comparison_rows
 
-    exported = export_run(options.run, options.to, options.out)
+    exported = export_run(options.run, options.to, options.out, options.license)
     comparison = exported.comparison
     console.heading(f"Compared on {comparison.images} {comparison.origin}")
     console.table(("", "model", options.to), comparison_rows(comparison))
@@ -87,9 +93,11 @@ def push(given: Given) -> int:
     options = options_from(PushOptions, given)
     from lacewing.deploy.share.push import push as push_run
 
-    address = push_run(options.run, options.name, private=options.private)
+    address = push_run(options.run, options.name, private=options.private, licence=options.license)
     console.say(f"Shared at {address}; `lacewing predict hub:{options.name} PHOTO` uses it.")
-    console.note("Say in its README.md whose the images are and under which terms it may be used.")
+    console.note(
+        "Say in its README.md whose the images are and under which terms they may be used."
+    )
     return 0
 
 

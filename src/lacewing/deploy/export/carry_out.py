@@ -14,6 +14,7 @@ from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.export.pictures import checking_pictures, training_squares
 from lacewing.deploy.export.sidecar import NAME, sidecar
 from lacewing.deploy.predict import Predictor, load_predictor
+from lacewing.deploy.share.licences import find_licence
 from lacewing.errors import ConfigError, LacewingError
 from lacewing.models.bundle import read_bundle_fields
 from lacewing.store.run import Run, open_run, read_json, write_json
@@ -30,14 +31,18 @@ class Exported:
     comparison: Comparison
 
 
-def export_run(run: Path, format: str, out: Path | None = None) -> Exported:
+def export_run(
+    run: Path, format: str, out: Path | None = None, licence: str | None = None
+) -> Exported:
     """Write a run's model in a format of EXPORTERS, into RUN/exports/FORMAT or `out`.
 
-    The export is run on up to 100 validation images and compared with the model. Raises
-    LacewingError, and leaves nothing behind, where it gives other answers; ConfigError for
-    the format or the folder; what `load_predictor` and the format's writer raise.
+    `licence` is one that the hub knows, for the model card of `hub`. The export is run on up to
+    100 validation images and compared with the model. Raises LacewingError, and leaves nothing
+    behind, where it gives other answers; ConfigError for the format, the folder or the licence;
+    what `load_predictor` and the format's writer raise.
     """
     exporter = find_exporter(format)
+    chosen = None if licence is None else licence_for(exporter, format, licence)
     opened = open_run(run)
     target = out or opened.exports / format
     check_folder(target)
@@ -46,7 +51,7 @@ def export_run(run: Path, format: str, out: Path | None = None) -> Exported:
     # beside its final place, so that it takes that place by a rename
     place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        comparison = write_and_compare(format, exporter, opened, predictor, place)
+        comparison = write_and_compare(format, exporter, opened, predictor, place, chosen)
         take_place(place, target)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -59,6 +64,16 @@ def find_exporter(format: str) -> Exporter:
         hint = nearest(format, list(EXPORTERS)) or f": use one of {', '.join(EXPORTERS)}."
         raise ConfigError(f"There is no export format {format!r}{hint}")
     return EXPORTERS[format]()
+
+
+def licence_for(exporter: Exporter, format: str, name: str) -> str:
+    """The hub's identifier of a licence. Raises ConfigError, also for a format without a card."""
+    if not exporter.has_card:
+        raise ConfigError(
+            f"--license stands in the model card, and --to {format} writes none: use --to hub, or "
+            "leave --license out."
+        )
+    return find_licence(name)
 
 
 def check_folder(target: Path) -> None:
@@ -76,7 +91,12 @@ def check_folder(target: Path) -> None:
 
 
 def write_and_compare(
-    format: str, exporter: Exporter, run: Run, predictor: Predictor, folder: Path
+    format: str,
+    exporter: Exporter,
+    run: Run,
+    predictor: Predictor,
+    folder: Path,
+    licence: str | None,
 ) -> Comparison:
     """Fill a folder with an export. Raises LacewingError where it is refused."""
     rule, threads = predictor.preprocessing, predictor.threads
@@ -85,6 +105,7 @@ def write_and_compare(
         image_size=rule.image_size,
         training_squares=lambda: training_squares(run, rule, threads),
         run=run,
+        licence=licence,
     )
     write_with(exporter, format, source, folder)
     file = folder / exporter.file

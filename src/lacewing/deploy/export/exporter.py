@@ -28,6 +28,8 @@ class Source:
     """Reads some training images, uint8 [n, S, S, 3]. Raises DataError if they are gone."""
     run: Run
     """Whose model it is."""
+    licence: str | None = None
+    """The hub's identifier of the licence that the owner chose, for formats with a model card."""
 
 
 def nothing(folder: Path) -> None:
@@ -52,3 +54,5 @@ class Exporter:
     """Share of images on which the best class must be the original's."""
     self_contained: bool = True
     """Whether normalisation and softmax are inside; else the file is the network alone."""
+    has_card: bool = False
+    """Whether it writes a model card, in which a licence can stand."""

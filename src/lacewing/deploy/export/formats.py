@@ -51,7 +51,11 @@ def _hub() -> Exporter:
     from lacewing.deploy.share import folder
 
     return Exporter(
-        file=folder.WEIGHTS, write=folder.write, open=folder.open_runner, self_contained=False
+        file=folder.WEIGHTS,
+        write=folder.write,
+        open=folder.open_runner,
+        self_contained=False,
+        has_card=True,
     )
 
 

@@ -22,8 +22,8 @@ WEAKEST = 10
 """Classes that the table of the weakest shows."""
 
 
-def model_card(run: Run) -> str:
-    """The card as Markdown, with the header that the hub reads."""
+def model_card(run: Run, licence: str | None = None) -> str:
+    """The card as Markdown, with the header that the hub reads; without a licence it names none."""
     environment = Environment(
         loader=PackageLoader("lacewing.deploy.share"),
         undefined=StrictUndefined,
@@ -34,7 +34,8 @@ def model_card(run: Run) -> str:
     environment.filters["cell"] = cell
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     template = environment.get_template("card.md.j2")
-    return template.render(content(read_pieces(run), read_bundle_fields(run.model), run))
+    known = content(read_pieces(run), read_bundle_fields(run.model), run)
+    return template.render(known | {"licence": licence})
 
 
 def content(pieces: Pieces, bundle: Bundle, run: Run) -> dict[str, Any]:

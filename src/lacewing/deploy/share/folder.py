@@ -32,7 +32,7 @@ def write(source: Source, folder: Path) -> None:
     write_json(folder / CONFIG, hub_config(bundle))
     if run.confusion.is_file():
         shutil.copyfile(run.confusion, folder / PICTURE)
-    write_text(folder / CARD, model_card(run))
+    write_text(folder / CARD, model_card(run, source.licence))
 
 
 def open_runner(weights: Path) -> Runner:

@@ -9,6 +9,7 @@ from huggingface_hub import HfApi
 
 from lacewing.deploy.export.carry_out import export_run
 from lacewing.deploy.share.folder import CARD, WEIGHTS
+from lacewing.deploy.share.licences import find_licence
 from lacewing.errors import ConfigError, RunError, UserError
 from lacewing.models.sources import FetchError, check_reachable, hub_address, in_short
 from lacewing.store.run import Run
@@ -18,26 +19,48 @@ PLACEHOLDER = "OWNER/NAME"
 """In the card, for the name under which it is shared."""
 
 
-def push(place: Path, name: str, *, private: bool = False, client: Any = None) -> str:
+def push(
+    place: Path,
+    name: str,
+    *,
+    private: bool = False,
+    licence: str | None = None,
+    client: Any = None,
+) -> str:
     """Share a run, or a folder that `export --to hub` wrote, as `owner/name`; its address.
 
-    A folder goes as it is, so that its card can be edited before. `client` is a
-    huggingface_hub.HfApi, by default one with the token of `hf auth login` or HF_TOKEN. Raises
-    ConfigError for the name, RunError for the place, UserError where the hub can't be reached
+    A folder goes as it is, so that its card can be edited before. `licence` is one that the hub
+    knows, for the card of a run. `client` is a huggingface_hub.HfApi, by default one with the token
+    of `hf auth login` or HF_TOKEN. Raises ConfigError for the name, for the licence, and for one
+    that is given with a folder; RunError for the place, UserError where the hub can't be reached
     or refuses, and what `export_run` raises.
     """
     if not REPOSITORY.fullmatch(name):
         raise ConfigError(f"{name!r} names no repository on the hub: write owner/name.")
+    is_run = Run(place).config.is_file()
+    if not is_run:
+        check_folder(place, licence)
+    elif licence is not None:
+        find_licence(licence)
     client = client or connected()
-    if Run(place).config.is_file():
-        with tempfile.TemporaryDirectory() as parent:
-            folder = export_run(place, "hub", Path(parent) / "hub").folder
-            return upload(client, named(folder, name), name, private)
+    if not is_run:
+        return upload(client, place, name, private)
+    with tempfile.TemporaryDirectory() as parent:
+        folder = export_run(place, "hub", Path(parent) / "hub", licence).folder
+        return upload(client, named(folder, name), name, private)
+
+
+def check_folder(place: Path, licence: str | None) -> None:
+    """Raise RunError for what can't be shared, ConfigError for a licence beside a folder."""
     if not ((place / CARD).is_file() and (place / WEIGHTS).is_file()):
         raise RunError(
             f"{place} is neither a run folder nor one that `lacewing export RUN --to hub` wrote."
         )
-    return upload(client, place, name, private)
+    if licence is not None:
+        raise ConfigError(
+            f"--license is for a run, and {place} goes to the hub as it is: write `license: "
+            f"{find_licence(licence)}` into the header of its {CARD}."
+        )
 
 
 def connected() -> HfApi:

@@ -16,6 +16,7 @@ from lacewing.deploy.export.carry_out import export_run
 from lacewing.deploy.export.pictures import made_up
 from lacewing.deploy.predict import load_predictor
 from lacewing.deploy.share.card import cell, model_card
+from lacewing.deploy.share.licences import find_licence
 from lacewing.deploy.share.push import push
 from lacewing.deploy.share.timm_config import crop_share
 from lacewing.errors import ConfigError, RunError, UserError
@@ -119,6 +120,34 @@ def test_the_card_of_a_run_without_figures_says_so(finished_run):
     assert "model-index" not in header(card)
 
 
+@pytest.mark.parametrize(
+    ("licence", "fields", "sentence"),
+    [
+        (None, {}, "licence this model may be used is its owner's to choose, and none is named"),
+        ("mit", {"license": "mit"}, "does so under the licence `mit`."),
+        ("other", {"license": "other", "license_name": "see-this-card",
+                   "license_link": "README.md"}, "writes here under which terms"),
+    ],
+)  # fmt: skip
+def test_the_card_names_the_licence_that_was_chosen(finished_run, licence, fields, sentence):
+    card = model_card(finished_run, licence)
+    named = {name: value for name, value in header(card).items() if name.startswith("license")}
+    assert named == fields
+    assert sentence in card
+
+
+def test_a_licence_is_one_that_the_hub_knows(finished_run, shared):
+    assert find_licence("Apache-2.0") == "apache-2.0"
+    with pytest.raises(ConfigError, match=r"no licence 'apache'; did you mean apache-2.0"):
+        push(finished_run.folder, "ann/pests", licence="apache", client=Hub())
+    with pytest.raises(ConfigError, match="no licence '%': `other` is for terms that you write"):
+        export_run(finished_run.folder, "hub", licence="%")
+    with pytest.raises(ConfigError, match="--to onnx writes none: use --to hub"):
+        export_run(finished_run.folder, "onnx", licence="mit")
+    with pytest.raises(ConfigError, match="write `license: mit` into the header"):
+        push(shared, "ann/pests", licence="MIT", client=Hub())
+
+
 def test_names_keep_out_of_the_tables_way():
     assert cell("a|b\n*c* <d>") == "a\\|b \\*c\\* &lt;d&gt;"
 
@@ -142,10 +171,12 @@ class Hub:
 
 def test_a_run_is_pushed_with_its_card(finished_run):
     hub = Hub()
-    assert push(finished_run.folder, "ann/pests", client=hub) == "https://hub.example/ann/pests"
+    address = push(finished_run.folder, "ann/pests", licence="CC-BY-NC-4.0", client=hub)
+    assert address == "https://hub.example/ann/pests"
     assert hub.calls == [("ann/pests", False, True), ("ann/pests", "Share a model of lacewing")]
     assert set(hub.files) == {"README.md", "config.json", "model.json", "model.safetensors"}
     assert b'lacewing.load("hub:ann/pests")' in hub.files["README.md"]
+    assert header(hub.files["README.md"].decode())["license"] == "cc-by-nc-4.0"
     assert not (finished_run.folder / "exports").exists()
 
 
