@@ -12,6 +12,7 @@ from lacewing.models.candidates import CANDIDATES, Candidate
 from lacewing.models.catalog import ModelInfo, find_model
 from lacewing.models.sources import FetchError, check_reachable, hub_address, weights_state
 from lacewing.training.recipe.budget import LEAST_SECONDS
+from lacewing.training.recipe.length import STEP_TO_FORWARD
 from lacewing.training.recipe.size import PASS_SHARE, Speed, views_for
 from lacewing.training.recipe.speed import forward_speed
 from lacewing.training.setup import Prepared, Seen, check_words, decide, job_of, look, prepare
@@ -22,8 +23,6 @@ PROBE_BATCH = 4
 """Images of one timed pass: enough for a rate, and a slow network is soon found out."""
 CLASSIC_SECONDS = 3600.0
 """What classic training may take where no --budget is given."""
-STEP_TO_FORWARD = 3.0
-"""A training step costs about three forward passes: the backward pass takes two."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,8 @@ def choose_network(rated: Sequence[Rated], allowed: float) -> Choice[Rated]:
     """The most accurate network on ImageNet whose work fits; the fastest if none does."""
     timed = [one for one in rated if one.seconds is not None]
     fitting = [one for one in timed if one.seconds is not None and one.seconds <= allowed]
-    best = max(fitting, key=lambda one: one.candidate.imagenet) if fitting else timed[0]
+    # the last of equals, which costs more: `max` takes the first
+    best = max(fitting[::-1], key=lambda one: one.candidate.imagenet) if fitting else timed[0]
     assert best.seconds is not None
     assert best.speed is not None
     why = "the best on ImageNet that fits the time" if fitting else "the fastest, and none fits"

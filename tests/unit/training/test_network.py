@@ -37,6 +37,13 @@ def test_the_best_that_fits_is_chosen_and_the_fastest_if_none_does():
     assert "none fits" in none.reason
 
 
+def test_of_equals_the_one_that_costs_more_is_chosen():
+    names = [one.name for one in CANDIDATES]
+    assert CANDIDATES[2].imagenet == CANDIDATES[3].imagenet
+    assert choose_network(rated(1.0, 2.0, 3.0, 4.0), 9.0).value.candidate.name == names[3]
+    assert choose_network(rated(1.0, 2.0, 3.0, 40.0), 9.0).value.candidate.name == names[2]
+
+
 def test_what_could_not_be_timed_is_not_chosen():
     assert choose_network(rated(None, 20.0, None), 25.0).value.seconds == 20.0
 
@@ -103,6 +110,6 @@ def test_the_work_is_two_views_forward_or_all_epochs(tiny, auto):
 
 
 def test_rows_have_a_dash_for_what_is_not_known():
-    one = Rated(CANDIDATES[3], None, None, "its weights are not here")
+    one = Rated(CANDIDATES[4], None, None, "its weights are not here")
     (row,) = network_rows([one], rated(1.0)[0])
-    assert row == (CANDIDATES[3].name, "84.5 %", "-", "-", "its weights are not here")
+    assert row == (CANDIDATES[4].name, "84.5 %", "-", "-", "its weights are not here")

@@ -44,6 +44,17 @@ class Budget:
         return self.clock() - self.started
 
     @property
+    def fixed(self) -> float | None:
+        """Seconds in all, where they are known before a pass was timed; else None."""
+        if self.asked is not None:
+            return self.asked
+        return None if self.run_seconds == float("inf") else allowance(self.run_seconds)
+
+    def has_room(self, seconds: float) -> bool:
+        """Whether what takes so long keeps within a time that is fixed."""
+        return self.fixed is None or seconds <= self.fixed - self.spent
+
+    @property
     def limit(self) -> float:
         """Seconds in all."""
         if self.asked is not None:

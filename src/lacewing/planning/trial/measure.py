@@ -21,16 +21,24 @@ from lacewing.planning.trial.feeding import race_workers
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
 from lacewing.planning.trial.fitting import no_room
 from lacewing.planning.trial.history import compile_seconds
+from lacewing.planning.trial.images import (
+    FORWARD_TO_STEP,
+    images_in_time,
+    images_that_fit,
+    time_image,
+)
 from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
 from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import Lane, race, winner
 from lacewing.planning.trial.stage import Sample, Work, set_up
 from lacewing.planning.trial.ways import Way
-from lacewing.planning.trial.weigh import images_that_fit, try_compile, try_sizes, weigh_memory
+from lacewing.planning.trial.weigh import try_compile, try_sizes, weigh_memory
 
 ENDLESS = 2**50
 """Bytes: more than any memory."""
 FEW_ROUNDS = 3
+TRAINING_SHARE, FORWARD_SHARE = 0.4, 0.2
+"""Of the trial's time, for the races of training and of forward-only passes."""
 
 
 def measure(
@@ -86,14 +94,16 @@ def set_up_within_memory(
 
 def carry_out(trial: Trial) -> Findings:
     """The parts in their order."""
-    training = race_training(trial)
+    fitting = images_that_fit(trial)
+    image_seconds = time_image(trial, fitting)
+    training = race_training(trial, fitting, image_seconds)
     details = race_details(trial, best_of(training).key)
     best = as_timed(best_of(details or training))
-    forward = race_forward(trial, best.way)
+    forward = race_forward(trial, best.way, image_seconds)
     trial.bench.keep_only(best.way)
-    model, is_measured = weigh_memory(trial, best.way)
+    model, is_measured = weigh_memory(trial, best)
     most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
-    tried = tuple(try_sizes(trial, best.way, most))
+    tried = tuple(try_sizes(trial, best, most))
     return Findings(
         best=best,
         training=of_lanes(with_details(training, details)),
@@ -116,15 +126,13 @@ def carry_out(trial: Trial) -> Findings:
     )
 
 
-def race_training(trial: Trial) -> list[Lane[Way]]:
+def race_training(trial: Trial, fitting: int, image_seconds: float) -> list[Lane[Way]]:
     """Precision and memory format of training."""
-    images = images_that_fit(trial)
     capabilities = trial.bench.backend.capabilities
-    keys = [
-        replace(way, images=images)
-        for way in ways.training_ways(trial.plan, trial.config, trial.device, capabilities)
-    ]
-    return race(keys, training_pass(trial), trial.budget.until(0.4))
+    found = ways.training_ways(trial.plan, trial.config, trial.device, capabilities)
+    images = images_in_time(trial, fitting, len(found), image_seconds, TRAINING_SHARE)
+    keys = [replace(way, images=images) for way in found]
+    return race(keys, training_pass(trial), trial.budget.until(TRAINING_SHARE))
 
 
 def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
@@ -138,13 +146,13 @@ def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
     return race([way, *others], training_pass(trial), trial.budget.until(0.6), FEW_ROUNDS)
 
 
-def race_forward(trial: Trial, trained: Way) -> list[Lane[Way]]:
+def race_forward(trial: Trial, trained: Way, image_seconds: float) -> list[Lane[Way]]:
     """Precision and memory format of forward-only passes, which are a small part of a run."""
     capabilities = trial.bench.backend.capabilities
-    keys = [
-        replace(way, threads=trained.threads)
-        for way in ways.forward_ways(trial.plan, trial.config, trial.device, capabilities)
-    ]
+    found = ways.forward_ways(trial.plan, trial.config, trial.device, capabilities)
+    usual, each = trial.plan.eval_batch.value, FORWARD_TO_STEP * image_seconds
+    images = images_in_time(trial, usual, len(found), each, FORWARD_SHARE)
+    keys = [replace(way, threads=trained.threads, images=images) for way in found]
     return race(keys, forward_pass(trial, trained), trial.budget.until(0.7), FEW_ROUNDS)
 
 

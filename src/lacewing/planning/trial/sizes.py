@@ -20,6 +20,8 @@ CLOSE_WHOLE = 0.9
 for and the best for BatchNorm, so what parts it must be faster by more than noise."""
 MOST_PASSES = 4
 """Into which `--accumulate` lets the trial part a batch for speed's sake."""
+PASSES = 3
+"""That are timed at each size, after one that warms up."""
 PATIENCE = 2
 """Doublings without a gain, after which no larger size is tried."""
 
@@ -93,9 +95,9 @@ def descend(
     return found
 
 
-def timed(way: Way, run: Callable[[Way], float | str], passes: int = 3) -> Timed:
+def timed(way: Way, run: Callable[[Way], float | str]) -> Timed:
     """The median of a few passes after one that warms up."""
-    results = [run(way) for _ in range(passes + 1)][1:]
+    results = [run(way) for _ in range(PASSES + 1)][1:]
     seconds = [result for result in results if not isinstance(result, str)]
     if len(seconds) < len(results):
         return Timed(way=way, out=str(results[-1]))

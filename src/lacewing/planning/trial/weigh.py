@@ -1,25 +1,22 @@
 """After the race: the memory that the winner takes, its micro-batch, and torch.compile."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
 from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.planning.rules.compile import is_possible
 from lacewing.planning.trial import history, memory, payback, sizes
-from lacewing.planning.trial.context import Trial, TrialError
+from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import CompileTime, Timed
+from lacewing.planning.trial.images import count_memory, most_images
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
 from lacewing.planning.trial.peaks import Task, peaks_here, peaks_in_child, sizes_for, two_steps
-from lacewing.planning.trial.ways import Way, reference
+from lacewing.planning.trial.ways import Way
 
 SAFE_SHARE = 0.4
 """Of the allowed memory: a run that is counted on to take less is measured in this process."""
-COUNTED_SHARE = 0.9
-"""Of the allowed memory: what passes of the trial may be counted on to take."""
-COUNTING_IMAGES = 2
-RACED_IMAGES = 32
-"""Enough to tell ways apart; a larger pass would only take longer."""
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
 COMPILED_PASSES = 3
@@ -27,49 +24,13 @@ SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
 
 
-def images_that_fit(trial: Trial) -> int:
-    """Images of a timed pass: the micro-batch, or what the memory is counted on to hold."""
-    micro, allowed = trial.plan.micro_batch.value, trial.plan.memory_bytes.value
-    if trial.config.accumulate:
-        micro = max(micro, min(RACED_IMAGES, most_images(trial)))
-    if allowed is None:
-        return micro
-    counted = count_memory(trial, reference(trial.plan))
-    return max(1, min(micro, counted.largest(int(COUNTED_SHARE * allowed))))
-
-
-def most_images(trial: Trial) -> int:
-    """The largest micro-batch that the plan may get by what is measured."""
-    if trial.config.batch_size == "auto":  # its sizes end where the memory or the gain does
-        return trial.plan.micro_batch.value
-    return sizes.largest(trial.plan, trial.config, trial.tier, trial.job)
-
-
-def count_memory(trial: Trial, way: Way) -> MemoryModel:
-    """The memory that a way is counted on to take. Raises TrialError if it can't run at all."""
-    bench = trial.bench
-    bench.configure(way)
-    images, labels = bench.batch(min(COUNTING_IMAGES, trial.plan.micro_batch.value))
-    found = guarded(
-        bench,
-        lambda: memory.counted(
-            bench.copy(way.memory_format),
-            images,
-            labels,
-            bench.loss,
-            lambda: bench.backend.autocast(way.precision),
-        ),
-    )
-    if isinstance(found, str):
-        raise TrialError(found)
-    return found
-
-
-def weigh_memory(trial: Trial, way: Way) -> tuple[MemoryModel, bool]:
+def weigh_memory(trial: Trial, best: Timed) -> tuple[MemoryModel, bool]:
     """What the way takes, and whether it was measured or only counted.
 
-    On the CPU, what may come near the limit is measured in a child process.
+    On the CPU, what may come near the limit is measured in a child process, and what is far
+    from it only if the trial has time for it.
     """
+    way = best.way
     counted = count_memory(trial, way)
     most, allowed = most_images(trial), trial.plan.memory_bytes.value
     # of a larger pass the line through smaller ones tells
@@ -77,6 +38,8 @@ def weigh_memory(trial: Trial, way: Way) -> tuple[MemoryModel, bool]:
     is_safe = allowed is None or counted.bytes_for(most) < SAFE_SHARE * allowed
     if trial.bench.backend.kind != "cpu":
         points = peaks_here(trial.bench, way, sizes_for(micro), trial.base_bytes, allowed)
+    elif is_safe and not trial.budget.has_room(2 * expected_seconds(best, micro)):
+        return counted, False
     elif is_safe and trial.config.batch_size != "auto":
         peak = two_steps(trial.bench, replace(way, images=micro))
         points = {} if peak is None else {micro: peak - trial.base_bytes}
@@ -102,9 +65,16 @@ def task_of(trial: Trial, way: Way, micro: int) -> Task:
     )
 
 
-def try_sizes(trial: Trial, way: Way, most: int) -> list[Timed]:
-    """The way at the micro-batches that are open, up to what the memory holds."""
-    open_sizes = sizes.open_sizes(trial.plan, trial.config, trial.tier, trial.job)
+def expected_seconds(best: Timed, images: int) -> float:
+    """Of a pass of so many images, by the one that was timed."""
+    return (best.seconds or 0.0) * images / best.way.images
+
+
+def try_sizes(trial: Trial, best: Timed, most: int) -> list[Timed]:
+    """The way at the micro-batches that are open, up to what the memory and the time hold."""
+    way, open_sizes = best.way, sizes.open_sizes(trial.plan, trial.config, trial.tier, trial.job)
+    if trial.config.batch_size != "auto" and not has_room_for(trial, best, open_sizes):
+        return []
 
     def run(sized: Way) -> float | str:
         found = guarded(trial.bench, lambda: trial.bench.train(sized))
@@ -120,6 +90,11 @@ def try_sizes(trial: Trial, way: Way, most: int) -> list[Timed]:
     is_kept = trial.config.accumulate and trial.config.batch_size != "auto"
     times = sizes.descend if is_kept else sizes.climb
     return times(way, open_sizes, run, has_time, most)
+
+
+def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
+    """Whether all sizes can be timed in what is left: of some of them no choice could be made."""
+    return trial.budget.has_room((sizes.PASSES + 1) * expected_seconds(best, sum(open_sizes)))
 
 
 def try_compile(trial: Trial, best: Timed) -> CompileTime | None:

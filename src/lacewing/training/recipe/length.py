@@ -15,6 +15,8 @@ TRAIN_TO_EVAL = 0.8
 Touvron et al. 2019, arXiv:1906.06423: 176 pixels for 224)."""
 LEAST_TO_EVAL = 0.5
 """With still smaller ones, the network would be judged on another kind of image."""
+STEP_TO_FORWARD = 3.0
+"""A training step costs at least three forward passes: the backward pass takes two."""
 SLACK = 1.1
 """What a forecast may err by; beyond it, the clock ends the run."""
 
@@ -54,6 +56,15 @@ def choose_length(
         return None
     epochs = epochs if asked_epochs is None else asked_epochs
     return Length(size, epochs, epochs * epoch)
+
+
+def least_seconds(info: ModelInfo, eval_size: int, images: int, forward: Speed) -> float:
+    """Of fine-tuning at the smallest size for the fewest epochs; it will take longer.
+
+    `forward` is the speed of forward-only passes, `images` those of an epoch.
+    """
+    smallest = training_sizes(info, eval_size)[-1]
+    return ENOUGH_EPOCHS * STEP_TO_FORWARD * forward.seconds(images, smallest)
 
 
 def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:

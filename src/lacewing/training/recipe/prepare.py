@@ -9,12 +9,14 @@ from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, linear_head
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
-from lacewing.planning.plan import Plan
-from lacewing.training.recipe.budget import LEAST_SECONDS
-from lacewing.training.recipe.size import PASS_SHARE, choose_pass, views_for
-from lacewing.training.recipe.speed import forward_speed
+from lacewing.planning.rules.device import find_device
+from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
+from lacewing.training.recipe.finetune import asked_epochs
+from lacewing.training.recipe.forward import fastest_forward
+from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
+from lacewing.training.recipe.size import PASS_SHARE, Speed, choose_pass, views_for
 from lacewing.training.setup import Prepared
-from lacewing.values import Choice
+from lacewing.values import Choice, format_seconds
 
 NEW_HEAD_RATE = 10.0
 """A head that starts from nothing learns faster than the pretrained rest (the discriminative
@@ -34,10 +36,13 @@ def with_recipe_decided(
     """
     config = decided(prepared.config, prepared.info, prepared.weights)
     prepared = with_norms_decided(replace(prepared, config=config))
-    if config.recipe == "classic":
+    if config.recipe == "classic" or config.plan is not None:
+        return prepared
+    prepared, speed = with_forward_timed(prepared, backends)
+    if speed is None:
         return prepared
     seconds = max(0.0, config.budget - spent) if config.budget else LEAST_SECONDS
-    return replace(prepared, plan=with_pass(prepared, backends, seconds))
+    return with_reach(with_pass(prepared, speed, seconds), speed, seconds)
 
 
 def with_norms_decided(prepared: Prepared) -> Prepared:
@@ -96,19 +101,46 @@ def head_rate(config: TrainConfig, weights: Weights | None) -> float:
     return NEW_HEAD_RATE if new and config.asked_rate is None else 1.0
 
 
-def with_pass(prepared: Prepared, backends: BackendTable, seconds: float) -> Plan:
-    """The plan at the largest image size whose feature pass the seconds of the run allow."""
+def with_forward_timed(prepared: Prepared, backends: BackendTable) -> tuple[Prepared, Speed | None]:
+    """The plan with the fastest forward-only passes, and their speed at the network's own size."""
     config, plan, info = prepared.config, prepared.plan, prepared.info
-    if config.image_size is not None or config.plan is not None:
-        return plan
     backend, index = backend_for(plan.device.value, backends)
-    backend.configure(plan.eval_precision.value, plan.threads.value, config.deterministic)
-    classes = len(prepared.index.classes)
-    model = build_model(info, classes, 0.0, prepared.weights, info.native_size)
-    model = model.to(backend.torch_device(index))
-    speed = forward_speed(model, backend, index, plan.eval_execution, info.native_size)
-    training = len(prepared.index.split("train"))
+    device = find_device(prepared.machine, plan.device.value)
+    size = config.image_size or info.native_size
+    model = build_model(info, len(prepared.index.classes), 0.0, prepared.weights, size)
+    plan, speed = fastest_forward(model, plan, config, device, backend, index, size)
+    return replace(prepared, plan=plan), speed
+
+
+def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
+    """The largest image size whose feature pass the seconds of the run allow."""
+    if prepared.config.image_size is not None:
+        return prepared
+    training, classes = len(prepared.index.split("train")), len(prepared.index.classes)
     images, views = training + len(prepared.index.split("val")), views_for(training, classes)
-    chosen = choose_pass(info, images, views, speed, PASS_SHARE * seconds)
+    chosen = choose_pass(prepared.info, images, views, speed, PASS_SHARE * seconds)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
-    return replace(plan, image_size=size)
+    return replace(prepared, plan=replace(prepared.plan, image_size=size))
+
+
+def with_reach(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
+    """Features alone where `--recipe auto` can't reach fine-tuning in so many seconds.
+
+    Without a budget a long feature pass makes the run longer, as `usual_seconds` has it.
+    """
+    config, size = prepared.config, prepared.plan.image_size.value
+    if prepared.asked.recipe != "auto" or asked_epochs(config) is not None:
+        return prepared
+    training = len(prepared.index.split("train"))
+    first = speed.seconds(training + len(prepared.index.split("val")), size)
+    least = least_seconds(prepared.info, size, training // prepared.processes, speed)
+    there = seconds if config.budget else usual_seconds(first)
+    if first + least <= there:
+        return prepared
+    note = (
+        f"Fine-tuning is out of reach: with the features, {ENOUGH_EPOCHS} epochs would take at "
+        f"least {format_seconds(first + least)} of {format_seconds(there)}, so a head is fitted "
+        f"to frozen features (--budget gives more time)."
+    )
+    plan = replace(prepared.plan, notes=(*prepared.plan.notes, note))
+    return replace(prepared, config=replace(config, recipe="features"), plan=plan)

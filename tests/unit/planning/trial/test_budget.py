@@ -44,3 +44,15 @@ def test_a_run_with_a_budget_of_its_own_is_no_longer_than_that():
     budget = Budget(lambda: 0.0, passes=10_000, run_seconds=60.0)
     budget.saw(1.0)
     assert budget.limit == allowance(60.0) == 9.0
+
+
+def test_only_a_time_that_is_fixed_before_a_pass_was_timed_can_lack_room():
+    now = [0.0]
+    endless = Budget(lambda: now[0], passes=10)
+    fixed = Budget(lambda: now[0], passes=10, run_seconds=60.0)
+    now[0] = 4.0
+    assert endless.fixed is None
+    assert endless.has_room(1e9)
+    assert fixed.fixed == 9.0
+    assert fixed.has_room(5.0)
+    assert not fixed.has_room(5.1)

@@ -120,6 +120,23 @@ def test_a_short_budget_still_times_every_way(scene):
     assert fake.now - before <= 16
 
 
+@pytest.mark.parametrize(("plan_budget", "images"), [(40.0, 5), (1.0, 4), (1000.0, 8)])
+def test_a_pass_has_as_many_images_as_its_race_has_time_for(scene, plan_budget, images):
+    """Of four images a pass takes a second: 40 % of 40 s let four ways run three passes of five."""
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
+    found = scene(fake, plan_budget=plan_budget).measure()
+    assert {one.way.images for one in found.training} == {images}
+
+
+def test_no_size_is_tried_where_not_all_can_be(scene):
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
+    found = scene(fake, batch_size=16, accumulate=True, plan_budget=20.0).measure()
+    assert found.sizes == ()
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
+    found = scene(fake, batch_size=16, accumulate=True, plan_budget=200.0).measure()
+    assert [one.way.images for one in found.sizes] == [16, 8, 6, 4]
+
+
 def test_measured_sizes_are_bounded_by_the_data(scene):
     found = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), batch_size="auto").measure()
     assert max(one.way.images for one in found.sizes) <= 24

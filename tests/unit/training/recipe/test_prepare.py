@@ -2,11 +2,20 @@
 
 import pytest
 
+from lacewing.config import TrainConfig
 from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import read_weights_file
-from lacewing.training.recipe.prepare import NEW_HEAD_RATE, decided, head_rate
+from lacewing.training.recipe import prepare as recipe_prepare
+from lacewing.training.recipe.prepare import (
+    NEW_HEAD_RATE,
+    decided,
+    head_rate,
+    with_recipe_decided,
+)
+from lacewing.training.recipe.size import Speed
 from lacewing.training.setup import prepare as prepare_run
+from lacewing.training.trial import is_wanted
 
 RESNET = find_model("test_resnet")
 
@@ -62,3 +71,67 @@ def test_a_classic_run_keeps_its_plan(recipe_session, small, weights_file):
     session = recipe_session(recipe="classic", image_size=None)
     config = small(device="cpu", weights=weights_file, image_size=None)
     assert session.plan.image_size == prepare_run(config).plan.image_size
+
+
+@pytest.fixture
+def at_speed(monkeypatch, small, weights_file):
+    """`at_speed(2.0, ...)`: what is decided where so many images a second go forward."""
+
+    def decide(images_per_second, **fields):
+        monkeypatch.setattr(
+            recipe_prepare,
+            "fastest_forward",
+            lambda model, plan, *_: (plan, Speed(64, images_per_second)),
+        )
+        usual = {"recipe": "auto", "image_size": 64, "epochs": TrainConfig().epochs, "trial": True}
+        config = small(device="cpu", weights=weights_file, **{**usual, **fields})
+        return with_recipe_decided(prepare_run(config))
+
+    return decide
+
+
+def test_where_fine_tuning_is_out_of_reach_no_step_of_it_is_timed(at_speed):
+    """35 images are 17.5 s forward; 3 epochs of 28 at 3 forward passes a step and at the smallest
+    size, 3/4 of the pixels, are 94.5 s."""
+    slow = at_speed(2.0, budget=100.0)
+    assert slow.config.recipe == "features"
+    assert not is_wanted(slow.config)
+    assert slow.plan.notes[-1].startswith(
+        "Fine-tuning is out of reach: with the features, 3 epochs would take at least 1 min 52 s "
+        "of 1 min 40 s"
+    )
+    fast = at_speed(4.0, budget=100.0)
+    assert fast.config.recipe == "finetune"
+    assert is_wanted(fast.config)
+
+
+def test_what_was_asked_for_is_not_given_up(at_speed):
+    assert at_speed(0.1, budget=10.0, recipe="finetune").config.recipe == "finetune"
+    assert at_speed(0.1, budget=10.0, epochs=5).config.recipe == "finetune"
+
+
+def test_without_a_budget_a_long_pass_leaves_time_for_fine_tuning_or_does_not(at_speed):
+    assert at_speed(1.5).config.recipe == "finetune"
+    assert at_speed(1.0).config.recipe == "features"
+
+
+def test_the_fastest_precision_of_the_features_is_measured(recipe_session, monkeypatch):
+    def seconds_of(bench, way, plan):
+        return {"fp32": 0.1, "bf16": 0.4}[way.precision]
+
+    monkeypatch.setattr("lacewing.training.recipe.forward.seconds_of", seconds_of)
+    session = recipe_session(recipe="features", image_size=None)
+    if session.plan.eval_precision.source == "rule":
+        pytest.skip("this processor passes the test in fp32 only: there is nothing to choose")
+    assert session.plan.eval_precision.value == "fp32"
+    assert session.plan.eval_precision.source == "measured"
+    assert session.plan.image_size.evidence["forward_images_per_second"] == pytest.approx(80)
+
+
+def test_a_pass_that_can_not_be_timed_leaves_the_rules(recipe_session, monkeypatch):
+    monkeypatch.setattr(
+        "lacewing.training.recipe.forward.seconds_of", lambda *_: "the memory is full"
+    )
+    plan = recipe_session(recipe="features", image_size=None).plan
+    assert plan.image_size.source != "measured"
+    assert plan.eval_precision.source == "rule"

@@ -1,0 +1,82 @@
+"""How many images a timed pass has: as many as the memory and the time allow."""
+
+from dataclasses import replace
+
+from lacewing.planning.trial import memory, sizes
+from lacewing.planning.trial.context import Trial, TrialError
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.ways import Way, planned, reference
+
+COUNTED_SHARE = 0.9
+"""Of the allowed memory: what passes of the trial may be counted on to take."""
+COUNTING_IMAGES = 2
+RACED_IMAGES = 32
+"""Enough to tell ways apart; a larger pass would only take longer."""
+LEAST_IMAGES = 4
+"""Of a timed pass, however short the time; also of the pass that tells how long others take."""
+PASSES = 3
+"""Of each way that a race begins: to warm up, to be timed, and to be compared with."""
+FORWARD_TO_STEP = 1 / 3
+"""What a forward-only pass takes of a training step: the backward pass takes two more."""
+
+
+def images_that_fit(trial: Trial) -> int:
+    """Images of a timed pass: the micro-batch, or what the memory is counted on to hold."""
+    micro, allowed = trial.plan.micro_batch.value, trial.plan.memory_bytes.value
+    if trial.config.accumulate:
+        micro = max(micro, min(RACED_IMAGES, most_images(trial)))
+    if allowed is None:
+        return micro
+    counted = count_memory(trial, reference(trial.plan))
+    return max(1, min(micro, counted.largest(int(COUNTED_SHARE * allowed))))
+
+
+def most_images(trial: Trial) -> int:
+    """The largest micro-batch that the plan may get by what is measured."""
+    if trial.config.batch_size == "auto":  # its sizes end where the memory or the gain does
+        return trial.plan.micro_batch.value
+    return sizes.largest(trial.plan, trial.config, trial.tier, trial.job)
+
+
+def count_memory(trial: Trial, way: Way) -> MemoryModel:
+    """The memory that a way is counted on to take. Raises TrialError if it can't run at all."""
+    bench = trial.bench
+    bench.configure(way)
+    images, labels = bench.batch(min(COUNTING_IMAGES, trial.plan.micro_batch.value))
+    found = guarded(
+        bench,
+        lambda: memory.counted(
+            bench.copy(way.memory_format),
+            images,
+            labels,
+            bench.loss,
+            lambda: bench.backend.autocast(way.precision),
+        ),
+    )
+    if isinstance(found, str):
+        raise TrialError(found)
+    return found
+
+
+def time_image(trial: Trial, fitting: int) -> float:
+    """Seconds of a training step per image as the rules would run it; 0 if it can't be run.
+
+    Only where the trial's time is fixed: a run without a budget takes what its passes need.
+    """
+    if trial.budget.fixed is None:
+        return 0.0
+    images = min(LEAST_IMAGES, fitting)
+    way = replace(planned(trial.plan), images=images)
+    for _ in range(2):  # the first warms up
+        found = guarded(trial.bench, lambda: trial.bench.train(way).seconds)
+    return 0.0 if isinstance(found, str) else found / images
+
+
+def images_in_time(trial: Trial, images: int, ways: int, image_seconds: float, share: float) -> int:
+    """`images`, or as many as let every way of a race run in a share of the trial's time."""
+    fixed = trial.budget.fixed
+    if fixed is None or image_seconds == 0.0:
+        return images
+    most = int(share * fixed / (PASSES * ways * image_seconds))
+    return min(images, max(LEAST_IMAGES, most))

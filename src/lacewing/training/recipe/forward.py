@@ -1,0 +1,90 @@
+"""In which precision the feature pass runs fastest on this machine: timed, as the trial times.
+
+Before there is any training step to be timed, since the features come first and may be all.
+"""
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from lacewing.config import TrainConfig
+from lacewing.engine.losses import make_loss
+from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
+from lacewing.hardware.backend import Backend
+from lacewing.hardware.machine import Device
+from lacewing.planning.plan import Plan
+from lacewing.planning.trial.bench import Bench, left_as_it_was
+from lacewing.planning.trial.findings import of_lanes
+from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.race import race, winner
+from lacewing.planning.trial.refine import chosen
+from lacewing.planning.trial.ways import Way, forward_ways
+from lacewing.training.recipe.size import Speed
+from lacewing.training.recipe.speed import noise
+
+CPU_IMAGES = 8
+"""Of a timed pass on a CPU, where the rate hardly depends on them; elsewhere the plan's."""
+ROUNDS = 2
+
+
+def fastest_forward(
+    model: nn.Module,
+    plan: Plan,
+    config: TrainConfig,
+    device: Device,
+    backend: Backend,
+    index: int,
+    size: int,
+) -> tuple[Plan, Speed | None]:
+    """The plan with the fastest precision of forward-only passes, and their speed.
+
+    The speed is None where no pass could be timed; the plan is then as it was.
+    """
+    with left_as_it_was(backend, index):
+        bench = bench_of(model, plan, config, backend, index, size)
+        images = len(bench.labels)
+        ways = forward_ways(plan, config, device, backend.capabilities)
+        keys = [replace(way, images=images) for way in ways if is_laid_out(way, plan)]
+        lanes = race(keys, lambda way: seconds_of(bench, way, plan), rounds=ROUNDS)
+    best = winner(lanes)
+    if best is None or best.median is None:
+        return plan, None
+    timed = of_lanes(lanes)
+    fastest = timed[lanes.index(best)]
+    precision = chosen(plan.eval_precision, best.key.precision, fastest, timed)
+    return replace(plan, eval_precision=precision), Speed(size, images / best.median)
+
+
+def is_laid_out(way: Way, plan: Plan) -> bool:
+    """Whether the way's images lie in memory as the plan has them: the weights do so too."""
+    return way.memory_format == plan.eval_memory_format.value
+
+
+def seconds_of(bench: Bench, way: Way, plan: Plan) -> float | str:
+    """Of one pass, or why it failed."""
+    found = guarded(bench, lambda: bench.forward(way, plan.memory_format.value))
+    return found if isinstance(found, str) else found.seconds
+
+
+def bench_of(
+    model: nn.Module, plan: Plan, config: TrainConfig, backend: Backend, index: int, size: int
+) -> Bench:
+    """The network before images of noise."""
+    usual = plan.eval_batch.value
+    images = min(CPU_IMAGES, usual) if backend.kind == "cpu" else usual
+    device = backend.torch_device(index)
+    return Bench(
+        model=model,
+        make_optimizer=lambda network, kernel: make_optimizer(
+            OPTIMIZERS["sgd"], network, 0.0, 0.0, kernel=kernel
+        ),
+        loss=make_loss(),
+        images=noise(images, size, device),
+        labels=torch.zeros(images, dtype=torch.int64, device=device),
+        backend=backend,
+        index=index,
+        clock=time.perf_counter,
+        deterministic=config.deterministic,
+    )
