@@ -13,6 +13,8 @@ from PIL import Image
 
 import lacewing.api
 from lacewing.config import TrainConfig
+from lacewing.running.decide import run_plan
+from lacewing.running.train import run_training
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -100,7 +102,6 @@ def desk(tried_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "RUN").symlink_to(tried_run)
     draw(tmp_path / "leaf.jpg", 99)
-    run, plan = lacewing.api.run_training, lacewing.api.run_plan
-    monkeypatch.setattr(lacewing.api, "train", lambda **f: run(TrainConfig(**(TINY | f))))
-    monkeypatch.setattr(lacewing.api, "plan", lambda **f: plan(TrainConfig(**(TINY | f))))
+    monkeypatch.setattr(lacewing.api, "train", lambda **f: run_training(TrainConfig(**(TINY | f))))
+    monkeypatch.setattr(lacewing.api, "plan", lambda **f: run_plan(TrainConfig(**(TINY | f))))
     return tmp_path

@@ -13,7 +13,7 @@ from lacewing.fields import boolean, duration, number, path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
 
 if TYPE_CHECKING:
-    from lacewing.api import TrainedRun
+    from lacewing.running.outcome import TrainedRun
 
 INTERRUPTED = 130
 """Exit code of a run that was interrupted and can be resumed: the shell's for Ctrl-C."""
@@ -93,7 +93,7 @@ def train(given: Given) -> int:
     config = config_from(given)
     if config.train and not config.load_checkpoint:
         require_data(config)
-    from lacewing.api import run_training
+    from lacewing.running.train import run_training
 
     return exit_code(run_training(config, started))
 
@@ -102,7 +102,7 @@ def demo(given: Given) -> int:
     """Train on the sample."""
     options = options_from(DemoOptions, given)
     config = TrainConfig(**{**DEMO, **vars(options)})
-    from lacewing.api import run_training
+    from lacewing.running.train import run_training
 
     return exit_code(run_training(config))
 
@@ -134,12 +134,12 @@ def plan(given: Given) -> int:
     require_data(config)
     if options.budgets is not None:
         seconds = tuple(map(seconds_of, options.budgets.split(",")))
-        from lacewing.api import run_budgets
+        from lacewing.running.decide import run_budgets
 
         run_budgets(config, seconds)
         return 0
-    from lacewing.api import run_plan
     from lacewing.planning.document import save_plan
+    from lacewing.running.decide import run_plan
 
     save_plan(run_plan(config), options.out)
     console.say(f"The plan is in {options.out}.")

@@ -62,5 +62,5 @@ def explanation(session: Session, error: NotFiniteError) -> str:
     )
     return (
         f"{error}{tried}: use a lower --learning-rate, --clip-norm 1, or --precision fp32; if that "
-        "does not help, `lacewing audit` looks for broken images."
+        "does not help, `lacewing data check` looks for broken images."
     )

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from lacewing import api
 from lacewing.errors import RunError
+from lacewing.running import train as running
 from lacewing.store.run import Run, read_lines
 from lacewing.training.begin import run_folder
 from lacewing.training.find import clear_way, find_unfinished
@@ -62,22 +62,22 @@ def test_a_file_in_the_way_of_the_output_is_named(begun, tmp_path):
 
 def test_the_same_command_goes_on_and_then_begins_anew(small, monkeypatch):
     config = small(device="cpu", resume="auto", recipe="classic", evaluate=False, epochs=2)
-    monkeypatch.setattr(api, "finish", lambda *_: pytest.fail("killed"))
+    monkeypatch.setattr(running, "finish", lambda *_: pytest.fail("killed"))
     with pytest.raises(pytest.fail.Exception):
-        api.run_training(config)
+        running.run_training(config)
     monkeypatch.undo()
     (folder,) = config.output.iterdir()
-    assert api.run_training(config).folder == folder  # only the results were missing
+    assert running.run_training(config).folder == folder  # only the results were missing
     assert [row["epoch"] for row in read_lines(Run(folder).metrics)] == [1, 2]
-    assert api.run_training(replace(config, name="other")).folder != folder
+    assert running.run_training(replace(config, name="other")).folder != folder
 
 
 def test_a_named_run_that_is_done_is_left_alone(small):
     config = small(device="cpu", resume="auto", recipe="classic", epochs=1, name="mine")
-    first = api.run_training(config)
+    first = running.run_training(config)
     before = sorted((file, file.stat().st_mtime_ns) for file in first.folder.rglob("*"))
-    again = api.run_training(config)
+    again = running.run_training(config)
     assert (again.folder, again.accuracy) == (first.folder, first.accuracy)
     assert sorted((f, f.stat().st_mtime_ns) for f in first.folder.rglob("*")) == before
     with pytest.raises(RunError, match="exists already"):
-        api.run_training(replace(config, seed=1))
+        running.run_training(replace(config, seed=1))

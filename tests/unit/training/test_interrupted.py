@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from lacewing import api
 from lacewing.config import save_config
 from lacewing.errors import RunError
+from lacewing.running import train as running
 from lacewing.store.run import Run, read_lines
 from lacewing.training.find import begin_again, clear_way
 from lacewing.training.lock import locked
@@ -31,11 +31,11 @@ def epochs(folder):
 def test_before_the_first_checkpoint_it_begins_anew_in_its_place(config, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(carry_out, "train_loop", terminate)
-        cut = api.run_training(config)
+        cut = running.run_training(config)
     assert not cut.finished
     assert f"`lacewing resume {cut.folder}` goes on" in capsys.readouterr().err
     assert not Run(cut.folder).checkpoints.exists()
-    whole = api.resume(cut.folder)
+    whole = running.resume(cut.folder)
     assert whole.finished
     assert whole.folder == cut.folder
     assert epochs(whole.folder) == [1, 2]
@@ -45,18 +45,18 @@ def test_before_the_first_checkpoint_it_begins_anew_in_its_place(config, monkeyp
 def test_a_run_without_a_name_keeps_its_folder(config, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(carry_out, "train_loop", terminate)
-        cut = api.run_training(replace(config, name=None))
-    assert api.resume(cut.folder).folder == cut.folder
+        cut = running.run_training(replace(config, name=None))
+    assert running.resume(cut.folder).folder == cut.folder
 
 
 def test_while_it_is_judged_only_the_judging_is_done_again(config, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(api, "finish", terminate)
-        cut = api.run_training(config)
+        patch.setattr(running, "finish", terminate)
+        cut = running.run_training(config)
     assert not cut.finished
     assert not Run(cut.folder).report.exists()
     assert [e["kind"] for e in read_lines(Run(cut.folder).events)][-1] == "interrupted"
-    whole = api.resume(cut.folder)
+    whole = running.resume(cut.folder)
     assert whole.finished
     assert whole.folder == cut.folder
     assert epochs(whole.folder) == [1, 2]
