@@ -2,15 +2,20 @@
 
 The plain loop is what most people write: fp32, contiguous, no compilation, the same network,
 optimiser and batch. The planned one runs what the trial chose, micro-batch and all, through the
-step that training calls. Both take the same images, in turns; the medians are compared.
+step that training calls. Both take the same images, in turns; the medians are compared. How many
+times as fast as in fp32 the device multiplies matrices in a reduced precision is measured too: a
+network of convolutions gains about that at most.
 
     python benchmarks/plan_speed.py [--quick] [--device auto] [--batch 16] [--image-size 128]
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import exp, log
+from statistics import median
 from typing import Any
 
 import torch
@@ -33,6 +38,8 @@ from lacewing.training.trial import with_trial
 MODELS = ("resnet18", "resnet50", "densenet121", "regnety_002", "convnext_atto",
           "mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0")  # fmt: skip
 RATE = 1e-3
+SIDE = 2048
+"""Of the matrices that are multiplied."""
 
 
 class PlainLoop:
@@ -117,6 +124,20 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def product_ratios(device: torch.device, reduced: Sequence[torch.dtype]) -> dict[str, float]:
+    """How many times as fast as in fp32 large matrices are multiplied in other precisions."""
+
+    def call(one: torch.Tensor) -> None:
+        float((one @ one)[0, 0])  # waits for the device
+
+    ones = {str(dtype): torch.randn(SIDE, SIDE, device=device).to(dtype)
+            for dtype in (torch.float32, *reduced)}  # fmt: skip
+    calls = {name: partial(call, one) for name, one in ones.items()}
+    seconds = {name: median(times) for name, times in interleaved(calls, rounds=7).items()}
+    plain = seconds[str(torch.float32)]
+    return {name: plain / one for name, one in seconds.items()}
+
+
 def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--device", default=None)
@@ -131,14 +152,17 @@ def main() -> None:
         given.rounds, given.plan_budget = 2, "3s"
         given.models, given.batch, given.image_size = ["test_resnet", "test_convnext"], 8, 64
     facts = machine_facts(given.device or "cpu")
+    products = product_ratios(torch.device(given.device or "cpu"), (torch.bfloat16,))
     rows = [compare(name, given) for name in given.models]
     mean = exp(sum(log(row["ratio"]) for row in rows) / len(rows))
     worst = min(row["ratio"] for row in rows)
     columns = ("model", "plain", "planned", "ratio", "way")
     print_table(columns, [[row[column] for column in columns] for row in rows])
+    print("matrix products, times as fast as in fp32:", products)
     print(f"images per second; geometric mean of the ratios {mean:.2f}, worst {worst:.2f}")
     content = {"geometric_mean": mean, "worst": worst, "batch": given.batch,
-               "image_size": given.image_size, "rows": rows}  # fmt: skip
+               "image_size": given.image_size, "matrix_products": products,
+               "rows": rows}  # fmt: skip
     print(f"written to {write_result('plan_speed', facts, content, given.results)}")
 
 
