@@ -180,6 +180,9 @@ measured in a short search."""
     """Side of the network's square input, in pixels."""
     eval_size: Annotated[int | None, whole(at_least=16, at_most=4096, optional=True)] = None
     """Side of the input in validation, test and prediction; as in training if not given."""
+    progressive_resizing: Annotated[bool, boolean()] = False
+    """Train on smaller images at first, which costs less, and at the full size from two thirds
+of the epochs on."""
     precision: Annotated[str | None, one_of("fp32", "tf32", "bf16", "fp16", optional=True)] = None
     """Precision of the forward pass."""
     memory_format: Annotated[str | None, one_of("contiguous", "channels_last", optional=True)] = (

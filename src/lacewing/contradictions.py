@@ -59,6 +59,11 @@ def check_together(config: Any) -> None:
         f"{' and '.join(asked)} vary the training images, but --augment is False: leave that out.",
     )
     refuse(
+        config.progressive_resizing and config.compile not in (None, "off"),
+        f"--compile {config.compile} makes kernels for one image size, but --progressive-resizing "
+        "trains at several: leave one of them out.",
+    )
+    refuse(
         config.batch_size == "auto" and not config.trial,
         "--batch-size auto is measured, but --trial is False: leave that out, or name a size.",
     )

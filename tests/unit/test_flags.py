@@ -57,6 +57,7 @@ VALUES = {
     "device": "cuda:1",
     "image_size": "96",
     "eval_size": "128",
+    "progressive_resizing": "yes",
     "precision": "bf16",
     "memory_format": "channels_last",
     "compile": "default",

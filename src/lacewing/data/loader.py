@@ -55,6 +55,8 @@ class Prepared:
     those of the rows that are not yet there."""
     parameters: Parameters
     mixture: Mixture | None
+    size: int
+    """Side of the varied images, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,9 @@ class TrainLoader:
         loading: Loading,
         ranks: Ranks = ALONE,
         balance: float = 0.0,
+        sides: tuple[int, ...] = (),
     ) -> None:
+        """sides: of the images in each epoch, in pixels, where they are not the store's own."""
         self.batch_size = min(batch_size, len(index))
         """Images of a step, in all processes."""
         self.steps_per_epoch = len(index) // self.batch_size
@@ -99,6 +103,7 @@ class TrainLoader:
         self._augment = augment
         self._seed = seed
         self._balance = balance
+        self._sides = sides
         self.loading = loading
         """Replaced by `use_workers`: epochs that are under way stay as they are."""
         self._ranks = ranks
@@ -123,6 +128,12 @@ class TrainLoader:
         for batch in self._timed(prepared):
             yield self._finish(batch)
 
+    def side(self, epoch: int) -> int:
+        """Pixels of a side of the epoch's images; beyond the last epoch as in the last."""
+        if not self._sides:
+            return self._store.preprocessing.image_size
+        return self._sides[min(epoch, len(self._sides) - 1)]
+
     def use_workers(self, workers: int) -> int:
         """Decode in another number of threads in epochs asked for from now on; the old number."""
         old = self.loading.workers
@@ -142,7 +153,7 @@ class TrainLoader:
 
     def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
         pixels, heights, widths = self._pixels(rows)
-        size = self._store.preprocessing.image_size
+        size = self.side(epoch)
         augment, seed = self._augment, self._seed
         parameters = draw(
             augment,
@@ -158,7 +169,7 @@ class TrainLoader:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
             )
-        return Prepared(rows, pixels, parameters, mixture)
+        return Prepared(rows, pixels, parameters, mixture, size)
 
     def _pixels(
         self, rows: np.ndarray
@@ -178,8 +189,7 @@ class TrainLoader:
 
     def _finish(self, batch: Prepared) -> Batch:
         device, there = self.loading.device, self.loading.augment_device
-        size = self._store.preprocessing.image_size
-        images = apply(self._source(batch), batch.parameters, size)
+        images = apply(self._source(batch), batch.parameters, batch.size)
         images = _normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)

@@ -29,8 +29,12 @@ def train_loader(
     batch_size: int,
     loading: Loading,
     ranks: Ranks = ALONE,
+    sides: tuple[int, ...] = (),
 ) -> TrainLoader:
-    """An index's images, varied as the configuration says, in the order of its seed."""
+    """An index's images, varied as the configuration says, in the order of its seed.
+
+    sides: of the images in each epoch, where they grow.
+    """
     return TrainLoader(
         index,
         store,
@@ -40,6 +44,7 @@ def train_loader(
         loading=loading,
         ranks=ranks,
         balance=config.balance,
+        sides=sides,
     )
 
 

@@ -54,7 +54,9 @@ def make_plan(
         threads=loading.choose_threads(config.threads, machine),
         precision=training_precision,
         memory_format=training_format,
-        compile=compile.choose(config.compile, tier, capabilities, this, steps),
+        compile=compile.choose(
+            config.compile, tier, capabilities, this, steps, grows=config.progressive_resizing
+        ),
         image_size=size,
         micro_batch=batches.micro_batch,
         accumulation=batches.accumulation,

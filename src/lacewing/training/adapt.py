@@ -29,6 +29,12 @@ class Monitor:
     waited: float = 0.0
     step: int = 0
 
+    def forget_speeds(self) -> None:
+        """Steps to come are of another kind, and so are their times."""
+        self.loader.forget_speeds()
+        if self.cliff is not None:
+            self.cliff.forget_speeds()
+
     def restart(self, session: "Session") -> None:
         """Begin a window here: what came before was no training, or is seen already."""
         self.started = time.perf_counter()

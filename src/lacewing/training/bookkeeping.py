@@ -189,7 +189,7 @@ def all_finite(model: torch.nn.Module) -> bool:
 
 def show_epoch(session: Session, row: dict[str, Any]) -> None:
     """One line per epoch."""
-    left = (session.config.limit_epochs or session.config.epochs) - row["epoch"]
+    left = seconds_left(session, row)
     memory = f"  {format_bytes(row['peak_bytes'])}" if row["peak_bytes"] else ""
     validation = (
         ""
@@ -201,6 +201,18 @@ def show_epoch(session: Session, row: dict[str, Any]) -> None:
         f"accuracy {row['train_accuracy']:6.1%}  {validation}"
         f"{row['images_per_second']:.0f} images/s{memory}"
         f"  lr {row['learning_rate']:.2g}  {format_seconds(row['seconds'])}"
-        + (f", {format_seconds(left * row['seconds'])} left" if left > 0 else "")
+        + (f", {format_seconds(left)} left" if left > 0 else "")
         + ("  best" if row["best"] else "")
+    )
+
+
+def seconds_left(session: Session, row: dict[str, Any]) -> float:
+    """For the epochs that follow, as long as this one or longer by as much as images grow."""
+    last = session.config.limit_epochs or session.config.epochs
+    growth = [
+        (session.train_loader.side(epoch) / row["image_size"]) ** 2
+        for epoch in range(row["epoch"], last)
+    ]
+    return sum(growth) * row["train_seconds"] + len(growth) * (
+        row["seconds"] - row["train_seconds"]
     )

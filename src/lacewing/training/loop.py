@@ -94,6 +94,7 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     clock, meter = Clock(progress), Meter(progress)
     first_step = progress.step_in_epoch
     session.backend.reset_peak(session.device_index)
+    tell_growth(session, monitor)
     training_mode(session.model, bool(session.config.freeze_norms))
     train_steps(session, stop, clock, meter, monitor)
     session.backend.synchronize(session.device_index)
@@ -105,6 +106,7 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     row = {
         "epoch": progress.epoch + 1,
         "step": progress.step,
+        "image_size": loader.side(progress.epoch),
         "train_loss": progress.loss_sum / max(1, progress.images),
         "train_accuracy": progress.correct / max(1, progress.images),
         "learning_rate": session.optimizer.param_groups[0]["lr"],
@@ -115,6 +117,24 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     row |= validate(session, stop)
     clock.settle()
     return row | {"seconds": time.perf_counter() - started}
+
+
+def tell_growth(session: Session, monitor: Monitor) -> None:
+    """Say that images are of another side from this epoch on; speeds before are another's."""
+    epoch, side = session.progress.epoch, session.train_loader.side
+    old, new = side(max(0, epoch - 1)), side(epoch)
+    if old == new:
+        return
+    monitor.forget_speeds()
+    if session.team.leads and not session.progress.step_in_epoch:
+        session.events.add(
+            "image-size",
+            f"training images grow from {old} to {new} pixels",
+            step=session.progress.step,
+            field="image_size",
+            old=old,
+            new=new,
+        )
 
 
 def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monitor: Monitor) -> None:

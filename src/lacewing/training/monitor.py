@@ -70,6 +70,10 @@ class LoaderWatch:
         self.rate_before = None
         return self._one_more(windows, rate)
 
+    def forget_speeds(self) -> None:
+        """Compare with nothing that was seen before; one more thread on trial stays."""
+        self.recent, self.rate_before = [], None
+
     def _back(self, rate: float) -> tuple[int, str]:
         before, self.rate_before, self.settled = self.rate_before, None, True
         self.workers -= 1
@@ -105,8 +109,12 @@ class CliffWatch:
             f"steps take {seconds / self.fastest:.1f} times as long as they did: "
             "the device's memory has run over into the system's"
         )
-        self.slow, self.fastest = 0, float("inf")
+        self.forget_speeds()
         return reason
+
+    def forget_speeds(self) -> None:
+        """Compare with no step that was seen before."""
+        self.slow, self.fastest = 0, float("inf")
 
 
 @dataclass

@@ -32,6 +32,7 @@ from lacewing.models.build import (
 )
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
+from lacewing.planning.growth import sides_of
 from lacewing.planning.loaders import keep_for_evaluation, loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import synchronises
@@ -117,8 +118,9 @@ def open_session(
     model = prepare_model(model, execution, device)
     preprocessing = preprocessing_for(info, size, weights)
     train_loader, val_loader = open_loaders(
-        config, plan, index, preprocessing, device, events, team.ranks
-    )
+        config, plan, index, preprocessing, device, events, team.ranks,
+        sides_of(config, info, plan.image_size.value),
+    )  # fmt: skip
     return Session(
         run=run,
         config=config,
@@ -180,10 +182,12 @@ def open_loaders(
     device: torch.device,
     events: EventLog,
     ranks: Ranks,
+    sides: tuple[int, ...],
 ) -> tuple[TrainLoader, EvalLoader]:
     """The training and the validation split on their way to the device.
 
-    `preprocessing` is that of validation; training may see smaller images (`eval_size`).
+    `preprocessing` is that of validation; training may see smaller images (`eval_size`), in
+    each epoch of the side in `sides` if there are any. They are kept at the largest.
     """
     loading = loading_of(plan, device)
 
@@ -205,6 +209,7 @@ def open_loaders(
             plan.batch.value,
             loading,
             ranks,
+            sides,
         ),
         EvalLoader(
             validation,

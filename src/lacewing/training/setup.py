@@ -24,6 +24,7 @@ from lacewing.models.weights import Weights, fetch_weights, read_weights_file
 from lacewing.performance_config import Tier, load_tiers
 from lacewing.planning.check import check_plan
 from lacewing.planning.document import load_plan
+from lacewing.planning.growth import check_network, check_plan_file
 from lacewing.planning.job import Job
 from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
@@ -66,6 +67,7 @@ def prepare(
     """
     tiers = check_words(config)
     info = find_model(config.model)
+    check_network(config, info)
     weights = starting_weights(config, info)
     seen = seen or look(config, tiers, backends)
     job = job_of(config, info, weights, seen.index)
@@ -172,6 +174,7 @@ def decide(
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
     plan = load_plan(config.plan)
+    check_plan_file(config, plan)
     for note in check_plan(plan, machine, backends):
         console.note(note)
     return plan

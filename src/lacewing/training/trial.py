@@ -8,6 +8,7 @@ from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
+from lacewing.planning.growth import sides_of, work_shares
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import is_possible
 from lacewing.planning.rules.device import find_device
@@ -65,7 +66,9 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
 
 
 def can_compile(prepared: Prepared, backends: BackendTable) -> bool:
-    """Whether torch.compile can make kernels for the plan's device."""
+    """Whether torch.compile can make kernels for the plan's device, and for one image size."""
+    if prepared.config.progressive_resizing:
+        return False
     device = find_device(prepared.machine, prepared.plan.device.value)
     return is_possible(capabilities_of(prepared, backends), device)
 
@@ -79,11 +82,14 @@ def capabilities_of(prepared: Prepared, backends: BackendTable) -> Capabilities:
 def amounts_of(prepared: Prepared) -> Amounts:
     """One process's images of each split, and epochs."""
     index, config, processes = prepared.index, prepared.config, prepared.processes
+    epochs = min(config.epochs, config.limit_epochs or config.epochs)
+    sides = sides_of(config, prepared.info, prepared.plan.image_size.value)
     return Amounts(
         training=len(index.split("train")) // processes,
         validation=len(index.split("val")) // processes,
         test=len(index.split("test")) // processes,
-        epochs=min(config.epochs, config.limit_epochs or config.epochs),
+        epochs=epochs,
+        work_shares=work_shares(sides)[:epochs],
     )
 
 

@@ -36,6 +36,7 @@ def loader(
     keep="ram",
     augment=True,
     ranks=ALONE,
+    sides=(),
     **varied,
 ):
     return TrainLoader(
@@ -46,6 +47,7 @@ def loader(
         seed=seed,
         loading=Loading(device=CPU, augment_device=CPU, workers=workers, prefetch=prefetch),
         ranks=ranks,
+        sides=sides,
     )
 
 
@@ -61,6 +63,36 @@ def test_batches_do_not_depend_on_how_they_are_loaded(index, workers, keep):
     for one, two in zip(plain, other, strict=True):
         assert torch.equal(one.images, two.images)
         assert torch.equal(one.labels, two.labels)
+
+
+@pytest.mark.parametrize("keep", ["ram", "device", "none"])
+def test_images_of_an_epoch_have_its_side_however_they_are_loaded(index, keep):
+    sides = (16, 20, 28)
+    growing = loader(index, sides=sides, **ALL)
+    other = loader(index, sides=sides, workers=2, keep=keep, **ALL)
+    for number, side in enumerate((*sides, 28)):
+        whole, rest = epoch(growing, number), epoch(other, number, 1)
+        assert growing.side(number) == side
+        assert all(batch.images.shape[2:] == (side, side) for batch in whole)
+        for one, two in zip(whole[1:], rest, strict=True):
+            assert torch.equal(one.images, two.images)
+            assert torch.equal(one.labels, two.labels)
+    full = zip(epoch(growing, 2), epoch(loader(index, **ALL), 2), strict=True)
+    assert all(torch.equal(one.images, two.images) for one, two in full)
+
+
+def test_a_smaller_image_shows_the_same_crop(index):
+    (small,) = epoch(loader(index, sides=(14,), batch_size=len(index)))
+    (large,) = epoch(loader(index, batch_size=len(index)))
+    assert small.rows.tolist() == large.rows.tolist()
+    halved = torch.nn.functional.avg_pool2d(large.images, 2)
+    # of noise, whose samples differ: the same crops are alike, others are not at all
+    like = torch.nn.functional.cosine_similarity(small.images.flatten(1), halved.flatten(1))
+    other = torch.nn.functional.cosine_similarity(
+        small.images.flatten(1), halved.roll(1, 0).flatten(1)
+    )
+    assert like.min() > 0.7
+    assert other.max() < like.min()
 
 
 def test_pixels_on_the_device_are_decoded_once(index, monkeypatch):

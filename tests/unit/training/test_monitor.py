@@ -66,6 +66,19 @@ def test_a_lasting_fall_of_speed_is_a_full_memory_and_a_short_one_is_not():
     assert told(watch, slow, 6) == [None] * 6
 
 
+def test_speeds_of_another_image_size_are_forgotten():
+    cliff, threads = CliffWatch(), LoaderWatch(workers=1, most=4)
+    slow = replace(CALM, seconds=4.0)
+    told(cliff, CALM)
+    told(cliff, slow, WINDOWS - 1)
+    told(threads, WAITING)
+    cliff.forget_speeds()
+    threads.forget_speeds()
+    assert told(cliff, slow, 6) == [None] * 6
+    # slower than before and waiting: one more thread, not one fewer
+    assert told(threads, replace(slow, waited=1.0))[-1][0] == 3
+
+
 def test_waiting_for_images_is_no_cliff():
     watch = CliffWatch()
     told(watch, CALM)

@@ -51,6 +51,24 @@ def test_the_result_is_the_same_to_the_bit(begun, optimizer, lost_at):
     assert all(torch.equal(v, best[n]) for n, v in load_model(resumed.run.model).state.items())
 
 
+@pytest.mark.parametrize("lost_at", [7, 11])
+def test_growing_images_are_resumed_to_the_bit(begun, lost_at):
+    fields = {"progressive_resizing": True, "image_size": 96}
+    whole = begun(FakeBackend(), **SETTINGS, **fields, name="whole")
+    train(whole)
+    broken = cut_off(begun, lost_at, **fields, name="broken")
+    resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
+    train(resumed)
+    expected = final(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in final(resumed).items())
+    assert kept(resumed) == kept(whole)
+    for session in (whole, resumed):
+        sides = [row["image_size"] for row in read_lines(session.run.metrics)]
+        assert sides == [64, 64, 96]
+        grown = [e for e in read_lines(session.run.events) if e["kind"] == "image-size"]
+        assert {(e["old"], e["new"]) for e in grown} == {(64, 96)}
+
+
 def test_an_average_of_the_weights_is_resumed_to_the_bit(begun):
     fields = {"ema": 0.9, "balance": 0.5, "focal": 1.0, "logit_adjustment": 1.0}
     whole = begun(FakeBackend(), **SETTINGS, **fields, name="whole")

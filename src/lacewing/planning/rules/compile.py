@@ -15,9 +15,17 @@ TRITON_FROM = (7, 0)
 
 
 def choose(
-    asked: str | None, tier: Tier, capabilities: Capabilities, device: Device, total_steps: int
+    asked: str | None,
+    tier: Tier,
+    capabilities: Capabilities,
+    device: Device,
+    total_steps: int,
+    *,
+    grows: bool = False,
 ) -> Choice[str]:
     """On the tiers that allow it, if the run is long enough to earn its cost back.
+
+    Never where training images grow (`grows`): each of their sizes would be compiled anew.
 
     Raises DeviceError where it is asked for and the device can't have it.
     """
@@ -31,6 +39,8 @@ def choose(
         return Choice(asked, "asked for", "user")
     if not possible:
         return Choice("off", "torch.compile does not work on this device", "rule")
+    if grows:
+        return Choice("off", "each size that training images grow through would cost it", "rule")
     if not tier.compile:
         return Choice("off", "it seldom pays on this tier", "rule")
     saving = total_steps * SAVING_SECONDS_PER_STEP

@@ -1,6 +1,7 @@
 """How long the run will take: steps, augmentation, decoding, validation, the final judging."""
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.findings import Findings
@@ -15,23 +16,31 @@ class Amounts:
     validation: int
     test: int
     epochs: int
+    work_shares: tuple[float, ...] = ()
+    """What each epoch's steps take of those at the full image size; () where all take that."""
 
 
 def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> dict[str, float]:
     """Seconds of the first epoch, of each later one, of the judging, and of the run.
 
     Decoding runs beside the network: on a GPU it costs only where it is the slower of the
-    two, on the CPU both share the cores.
+    two, on the CPU both share the cores. Where images grow, a later epoch is the mean of all.
     """
     batch = plan.batch.value
     images = amounts.training // batch * batch
-    per_image = pass_seconds_per_image(plan, findings) + findings.augment_seconds
-    computing = images * per_image
+    shares = amounts.work_shares or (1.0,)
     validating = amounts.validation / (findings.best_forward.rate or 1.0)
-    decoding = first_reading(plan, findings, images, computing, cores)
     reading = first_reading(plan, findings, amounts.validation, validating, cores)
-    again = 0.0 if plan.pixels.value != "none" else decoding + reading
+
+    def computing_and_decoding(share: float) -> tuple[float, float]:
+        per_image = share * pass_seconds_per_image(plan, findings) + findings.augment_seconds
+        computing = images * per_image
+        return computing, first_reading(plan, findings, images, computing, cores)
+
+    computing, decoding = computing_and_decoding(shares[0])
     first = computing + validating + decoding + reading
+    computing, decoding = computing_and_decoding(fmean(shares[1:] or shares))
+    again = 0.0 if plan.pixels.value != "none" else decoding + reading
     later = computing + validating + again
     judged = amounts.validation + amounts.test
     judging = judged * findings.plain_seconds

@@ -36,7 +36,8 @@ def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: st
     decided = ("image_size", "batch", "micro_batch", "accumulation", "eval_batch", "threads",
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
-             "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers")  # fmt: skip
+             "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
+             "progressive_resizing")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

@@ -102,6 +102,7 @@ def try_compile(trial: Trial, best: Timed) -> CompileTime | None:
     device, plan = trial.device, trial.plan
     capabilities = trial.bench.backend.capabilities
     is_open = plan.compile.source != "user" and is_possible(capabilities, device)
+    is_open = is_open and not trial.config.progressive_resizing
     if not is_open or best.seconds is None:
         return None
     known = history.compile_seconds(trial.job.model, plan.device.value)

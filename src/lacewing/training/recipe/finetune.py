@@ -12,6 +12,7 @@ from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Machine
 from lacewing.planning.document import save_plan
+from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
@@ -98,6 +99,7 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         validation_seconds,
         seconds,
         asked_epochs(session.config),
+        grows=session.config.progressive_resizing,
     )
 
 
@@ -133,12 +135,18 @@ def open_finetuning(
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
     opened.events.add(
         "finetune",
-        f"fine-tuning: {length.epochs} epochs at {length.size} pixels, "
+        f"fine-tuning: {length.epochs} epochs at {sizes_in_words(opened, length)} pixels, "
         f"about {format_seconds(length.seconds)}",
     )
     search_if_asked(opened)
     hurry(opened, time.perf_counter(), deadline)
     return opened
+
+
+def sizes_in_words(session: Session, length: Length) -> str:
+    """`"160"`; `"96 to 160"` where images grow."""
+    first = session.train_loader.side(0)
+    return str(length.size) if first == length.size else f"{first} to {length.size}"
 
 
 def write_down(session: Session, length: Length) -> tuple[TrainConfig, Plan]:
@@ -183,8 +191,11 @@ def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
         f"for training: {length.epochs} epochs fit the time; judged at {config.eval_size}",
         "measured",
     )
-    return replace(
-        plan, image_size=size, learning_rate=rate, pixels=place_of_pixels(session, length.size)
+    return with_growth_said(
+        replace(
+            plan, image_size=size, learning_rate=rate, pixels=place_of_pixels(session, length.size)
+        ),
+        sides_of(config, session.info, length.size),
     )
 
 

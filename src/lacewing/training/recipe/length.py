@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lacewing.models.catalog import ModelInfo
+from lacewing.planning.growth import growing_sides, work_shares
 from lacewing.training.recipe.size import Speed, sizes_for
 
 ENOUGH_EPOCHS = 3
@@ -40,31 +41,47 @@ def choose_length(
     validation_seconds: float,
     seconds: float,
     asked_epochs: int | None = None,
+    *,
+    grows: bool = False,
 ) -> Length | None:
     """The best stretch that fits into `seconds`; None if too few epochs fit at every size.
 
     Of the sizes with room for enough epochs it is the largest. Epochs that were asked for stand,
-    and the size gives way as far as it goes.
+    and the size gives way as far as it goes. Where images grow to their size, more epochs fit.
     """
     most, enough = (MOST_EPOCHS, ENOUGH_EPOCHS) if asked_epochs is None else (asked_epochs,) * 2
     for size in training_sizes(info, eval_size):
-        epoch = SLACK * speed.seconds(images, size) + validation_seconds
-        epochs = int(min(most, seconds / epoch))
-        if epochs >= enough:
-            break
-    if asked_epochs is None and epochs < enough:
+        epoch = SLACK * speed.seconds(images, size)
+        lengths = (
+            Length(size, n, epochs_of_work(info, size, n, grows) * epoch + n * validation_seconds)
+            for n in range(most, enough - 1, -1)
+        )
+        length = next((one for one in lengths if one.seconds <= seconds), None)
+        if length is not None:
+            return length
+    if asked_epochs is None:
         return None
-    epochs = epochs if asked_epochs is None else asked_epochs
-    return Length(size, epochs, epochs * epoch)
+    work = epochs_of_work(info, size, asked_epochs, grows)
+    return Length(size, asked_epochs, work * epoch + asked_epochs * validation_seconds)
 
 
-def least_seconds(info: ModelInfo, eval_size: int, images: int, forward: Speed) -> float:
+def epochs_of_work(info: ModelInfo, size: int, epochs: int, grows: bool) -> float:
+    """What so many epochs take, in epochs at `size`: fewer where images grow to it."""
+    if not grows:
+        return float(epochs)
+    return sum(work_shares(growing_sides(size, epochs, info.min_size, info.size_multiple)))
+
+
+def least_seconds(
+    info: ModelInfo, eval_size: int, images: int, forward: Speed, *, grows: bool = False
+) -> float:
     """Of fine-tuning at the smallest size for the fewest epochs; it will take longer.
 
     `forward` is the speed of forward-only passes, `images` those of an epoch.
     """
     smallest = training_sizes(info, eval_size)[-1]
-    return ENOUGH_EPOCHS * STEP_TO_FORWARD * forward.seconds(images, smallest)
+    work = epochs_of_work(info, smallest, ENOUGH_EPOCHS, grows)
+    return work * STEP_TO_FORWARD * forward.seconds(images, smallest)
 
 
 def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:

@@ -94,7 +94,8 @@ def loader_of(session: Session, rows: ImageIndex) -> EvalLoader:
 def row_of(session: Session, linear: Linear, seconds: float) -> dict[str, Any]:
     """The stage's row in metrics.jsonl: epoch 0, before any weight but the head's was moved."""
     train, head = linear.train, linear.chosen.head
-    row: dict[str, Any] = {"epoch": 0, "stage": "features", "step": 0}
+    row: dict[str, Any] = {"epoch": 0, "stage": "features", "step": 0,
+                           "image_size": session.preprocessing.image_size}  # fmt: skip
     row |= judged("train", head(train.values[0]), train.labels)
     if linear.val is None:
         row |= {"val_loss": None, "val_accuracy": None}

@@ -29,6 +29,8 @@ class Amounts:
     val: int
     test: int
     classes: int
+    grows: bool = False
+    """Whether fine-tuning begins on smaller images."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,15 @@ def look_ahead(
     closing += validating + DECODE_SECONDS * amounts.val  # for the calibration
     rest = left - passing - closing
     length = (
-        choose_length(info, features.size, amounts.train, speeds.training, validating, rest)
+        choose_length(
+            info,
+            features.size,
+            amounts.train,
+            speeds.training,
+            validating,
+            rest,
+            grows=amounts.grows,
+        )
         if rest > 0
         else None
     )
@@ -101,7 +111,8 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
 def amounts_of(prepared: Prepared) -> Amounts:
     """Images of each split, and classes."""
     train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
-    return Amounts(train, val, test, len(prepared.index.classes))
+    grows = prepared.config.progressive_resizing
+    return Amounts(train, val, test, len(prepared.index.classes), grows)
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:

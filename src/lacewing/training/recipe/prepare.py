@@ -9,6 +9,7 @@ from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, linear_head
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
+from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.rules.device import find_device
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.finetune import asked_epochs
@@ -36,13 +37,22 @@ def with_recipe_decided(
     """
     config = decided(prepared.config, prepared.info, prepared.weights)
     prepared = with_norms_decided(replace(prepared, config=config))
-    if config.recipe == "classic" or config.plan is not None:
+    if config.plan is not None:
         return prepared
+    if config.recipe == "classic":
+        return with_growth(prepared)
     prepared, speed = with_forward_timed(prepared, backends)
     if speed is None:
         return prepared
     seconds = max(0.0, config.budget - spent) if config.budget else LEAST_SECONDS
     return with_reach(with_pass(prepared, speed, seconds), speed, seconds)
+
+
+def with_growth(prepared: Prepared) -> Prepared:
+    """The sides of growing images in the plan, if there are any."""
+    plan = prepared.plan
+    sides = sides_of(prepared.config, prepared.info, plan.image_size.value)
+    return replace(prepared, plan=with_growth_said(plan, sides))
 
 
 def with_norms_decided(prepared: Prepared) -> Prepared:
@@ -133,7 +143,8 @@ def with_reach(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
         return prepared
     training = len(prepared.index.split("train"))
     first = speed.seconds(training + len(prepared.index.split("val")), size)
-    least = least_seconds(prepared.info, size, training // prepared.processes, speed)
+    images, grows = training // prepared.processes, config.progressive_resizing
+    least = least_seconds(prepared.info, size, images, speed, grows=grows)
     there = seconds if config.budget else usual_seconds(first)
     if first + least <= there:
         return prepared

@@ -32,6 +32,13 @@ def test_a_short_run_is_counted_by_the_epochs_that_are_run(plan_on, make_job):
     assert plan_on("h100_80gb", job, limit_epochs=1, **words).compile.value == "off"
 
 
+def test_growing_images_are_not_compiled_for(plan_on, make_job):
+    words = {"epochs": 200, "batch_size": 16, "progressive_resizing": True}
+    compiled = plan_on("h100_80gb", make_job(training_images=1000), **words).compile
+    assert (compiled.value, compiled.source) == ("off", "rule")
+    assert "each size" in compiled.reason
+
+
 def test_an_asked_mode_wins(plan_on):
     assert plan_on("cpu_2core_24gb", compile="default").compile.value == "default"
     assert plan_on("h100_80gb", compile="off").compile.source == "user"

@@ -43,6 +43,32 @@ def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
     assert slow["first_epoch_seconds"] == pytest.approx(slow["epoch_seconds"] + waiting)
 
 
+@pytest.mark.parametrize("pixels", ["ram", "none"])
+def test_growing_images_take_what_their_epochs_take_in_sum(plan_on, found, pixels):
+    plan = planned(plan_on("cpu_2core_24gb"), batch=10, pixels=pixels, workers=1)
+    shares = (0.25, 0.5, 1.0)
+    growing = replace(AMOUNTS, work_shares=shares)
+    findings = found(decode_seconds=0.01, augment_seconds=0.002)
+    figures = forecast(plan, findings, growing, cores=2)
+    full = forecast(plan, findings, AMOUNTS, cores=2)
+    saved = 1000 * 0.05 * (3 - sum(shares))
+    assert figures["run_seconds"] == pytest.approx(full["run_seconds"] - saved)
+    assert expected_seconds(figures, 3) + figures["judge_seconds"] == pytest.approx(
+        figures["run_seconds"]
+    )
+    assert figures["first_epoch_seconds"] == pytest.approx(
+        full["first_epoch_seconds"] - 1000 * 0.05 * 0.75
+    )
+
+
+def test_one_epoch_of_growing_images_is_whole(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"))
+    one = replace(AMOUNTS, epochs=1)
+    assert forecast(plan, found(), replace(one, work_shares=(1.0,)), 2) == forecast(
+        plan, found(), one, 2
+    )
+
+
 def test_without_threads_decoding_adds_up(plan_on, found):
     plan = planned(plan_on("cpu_2core_24gb"), batch=10, workers=0, pixels="ram")
     figures = forecast(plan, found(decode_seconds=0.01), AMOUNTS, cores=2)

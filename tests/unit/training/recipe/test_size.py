@@ -88,5 +88,23 @@ def test_asked_epochs_stand_and_the_size_gives_way():
     assert [found.size for found in (few, many, endless)] == [128, 192, 192]
 
 
+@pytest.mark.parametrize("seconds", [180, 300, 500, 1000])
+def test_more_epochs_or_larger_images_fit_where_they_grow(seconds):
+    grown = choose_length(LITE, 256, 1200, Speed(128, 25.0), 2.0, seconds, grows=True)
+    plain = length(seconds)
+    assert 0 < grown.seconds <= seconds
+    assert (grown.size, grown.epochs) > (plain.size, plain.epochs)
+
+
+def test_growing_epochs_are_counted_by_their_pixels():
+    plain, grown = (
+        choose_length(LITE, 160, 1000, Speed(128, 100.0), 2.0, 1e9, 3, grows=grows)
+        for grows in (False, True)
+    )
+    assert (plain.size, grown.size) == (128, 128)
+    assert plain.seconds == pytest.approx(3 * (1.1 * 10 + 2))
+    assert grown.seconds == pytest.approx((0.5625 * 2 + 1) * 1.1 * 10 + 3 * 2)
+
+
 def test_training_images_are_smaller_than_judged_ones():
     assert length(3000, eval_size=224).size <= 0.8 * 224
