@@ -134,7 +134,7 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
         backend=backend,
         device_index=index,
         threads=cores,
-        batch=planned_batch(path),
+        batch=max(1, planned_batch(path) // (2 if bundle.mirror else 1)),
         none_below=none_below(bundle),
     )
 

@@ -13,6 +13,7 @@ from lacewing.errors import RunError, WeightsError
 from lacewing.models.build import build_model
 from lacewing.models.bundle_fields import KEY, VERSION, Bundle, fields_in, parse_bundle
 from lacewing.models.catalog import find_model
+from lacewing.models.mirrored import Mirrored
 from lacewing.models.tensors import load_safe
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run
@@ -30,7 +31,7 @@ __all__ = [
 def save_model(
     path: Path, state_dict: dict[str, Tensor], fields: dict[str, Any], framework: str | None = None
 ) -> None:
-    """Write weights and fields: model, classes, class_ids, dropout, preprocessing, figures.
+    """Write weights and fields: model, classes, class_ids, dropout, preprocessing, mirror, figures.
 
     `preprocessing` is what `Preprocessing.as_dict` gives; every field is plain JSON. With a
     `framework` ("pt") transformers reads the file too; but of two entries beside the tensors
@@ -86,7 +87,10 @@ def read_bundle_fields(path: Path) -> Bundle:
 
 
 def restore_model(bundle: Bundle) -> nn.Module:
-    """The trained network, on the CPU, in evaluation mode. Raises RunError, ModelError."""
+    """The trained network, on the CPU, in evaluation mode; `Mirrored` where that was chosen.
+
+    Raises RunError, ModelError.
+    """
     size = bundle.preprocessing.image_size
     with torch.random.fork_rng(devices=[]):  # its random start must not move the caller's chance
         model = build_model(
@@ -99,4 +103,4 @@ def restore_model(bundle: Bundle) -> nn.Module:
             f"The tensors in {bundle.path} are not those of {bundle.model} as this version of "
             f"its library builds it: use the versions it was trained with."
         ) from error
-    return model.eval()
+    return (Mirrored(model) if bundle.mirror else model).eval()

@@ -34,6 +34,9 @@ class Bundle:
     """Confidence below which the picture may show none of the classes; None: not known."""
     state: dict[str, Tensor]
     """Weights on the CPU; empty where only the fields were read."""
+    mirror: bool = False
+    """Whether the mean with the mirror image's logits is its answer; the weights are of one pass.
+    Files from before there was a choice say nothing of it."""
 
 
 def fields_in(file: Path) -> dict[str, Any] | None:
@@ -79,6 +82,7 @@ def parse_bundle(file: Path, fields: dict[str, Any]) -> Bundle:
             figures=fields["figures"],
             none_below=fields.get("none_below"),
             state={},
+            mirror=bool(fields.get("mirror", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file} lacks a field that every model file has: {error}.") from error

@@ -61,7 +61,8 @@ class Camera:
             pixels = load_pixels(self.index.path(row), self.judge.preprocessing)
         except (OSError, ValueError):  # told in the report: the row stands there without picture
             return None
-        return np.ascontiguousarray(central_square(pixels, side))
+        # a copy: what the decoder gives can't be written to, of which torch warns
+        return central_square(pixels, side).copy()
 
     def _keep(self, name: str, square: np.ndarray) -> str:
         small = Image.fromarray(square).resize((SIDE, SIDE))

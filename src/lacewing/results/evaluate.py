@@ -14,6 +14,7 @@ from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
 from lacewing.engine.inference import predict_logits
 from lacewing.hardware.backend import Backend
+from lacewing.models.mirrored import Mirrored
 from lacewing.results.figures import confusion_png
 from lacewing.results.metrics import Figures, figures
 from lacewing.results.tables import write_predictions
@@ -30,6 +31,12 @@ class Judge:
     execution: Execution
     loading: Loading
 
+    @property
+    def batch(self) -> int:
+        """Images at once: a mirrored model makes two of each, in the memory of the plan."""
+        images = self.execution.micro_batch
+        return max(1, images // 2) if isinstance(self.model, Mirrored) else images
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -44,8 +51,7 @@ class Judged:
 def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     """Figures of the network on every image of an index, in its order."""
     store = PixelStore(index, judge.preprocessing, keep="none")
-    batch = judge.execution.micro_batch
-    loader = EvalLoader(index, store, batch_size=batch, loading=judge.loading)
+    loader = EvalLoader(index, store, batch_size=judge.batch, loading=judge.loading)
     with console.progress(title) as update:
         logits, labels = predict_logits(
             judge.model,

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from lacewing.models.mirrored import Mirrored
+
 OPACITY = 0.7
 """Of the hottest place in the overlay; the coldest is clear."""
 RAMP = np.array(
@@ -30,7 +32,10 @@ def heat_map(model: nn.Module, image: Tensor, label: int | None = None) -> np.nd
 
     image: float32 [1, 3, S, S], normalised, on the model's device. `label` is the class, by
     default the most probable. The model should be in eval mode; its weights get no gradient.
+    Of a mirrored model the pass over the image as it is gets explained.
     """
+    if isinstance(model, Mirrored):
+        return heat_map(model.network, image, best_class(model, image) if label is None else label)
     size = image.shape[-1]
     with torch.enable_grad(), watched(model) as maps:
         logits = model(image.detach().requires_grad_())
@@ -44,6 +49,12 @@ def heat_map(model: nn.Module, image: Tensor, label: int | None = None) -> np.nd
         if weights.any():
             return enlarged(weighed(places, weights), size)
     return np.zeros((size, size), np.float32)
+
+
+@torch.no_grad()
+def best_class(model: nn.Module, image: Tensor) -> int:
+    """The most probable class of one image, float32 [1, 3, S, S]."""
+    return int(model(image).argmax(1))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from lacewing.deploy.export.pictures import (
 from lacewing.deploy.predict import load_predictor, read_square
 from lacewing.errors import ConfigError, DataError, LacewingError, MissingExtraError, UserError
 from lacewing.hardware.machine import Limit
+from lacewing.models.bundle import add_to_model
 
 SQUARES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 RULE = Preprocessing(image_size=8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.2))
@@ -270,6 +271,25 @@ def test_every_format_gives_the_models_answers(format, finished_run, tmp_path):
     assert result.comparison.agreement == 1
     assert found.dtype == np.float32
     assert found == pytest.approx(expected, abs=CLOSE)
+
+
+@pytest.fixture
+def mirrored_run(copied_run):
+    add_to_model(copied_run.model, {"mirror": True})
+    return copied_run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=NEEDS_ONNX), "torchscript", "pt2"])
+def test_a_mirrored_model_is_exported_with_both_passes_inside(format, mirrored_run, tmp_path):
+    result, expected, found = exported(mirrored_run, format, tmp_path / "out")
+    assert result.comparison.largest_difference <= CLOSE
+    assert found == pytest.approx(expected, abs=CLOSE)
+    runner = EXPORTERS[format]().open(result.file)
+    turned = np.ascontiguousarray(made_up(64, count=3)[:, :, ::-1])
+    assert runner(turned) == pytest.approx(found, abs=CLOSE)
+    # the layers are in it once
+    assert result.comparison.exported_bytes < 1.5 * result.comparison.original_bytes
 
 
 @writes_onnx

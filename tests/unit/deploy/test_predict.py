@@ -20,7 +20,7 @@ from lacewing.deploy.predict import (
 )
 from lacewing.errors import ConfigError, DeviceError
 from lacewing.models.build import build_model
-from lacewing.models.bundle import save_model
+from lacewing.models.bundle import add_to_model, save_model
 from lacewing.models.catalog import find_model
 
 
@@ -173,6 +173,13 @@ def test_a_saved_model_predicts_alone_and_in_its_run_folder(tmp_path, photo):
     paths = [photo("red"), photo("green")]
     in_folder = load_predictor(tmp_path / "run", "cpu")
     assert in_folder.predict(paths) == alone.predict(paths)
+
+
+def test_of_a_mirrored_model_half_as_many_images_go_at_once(tmp_path):
+    file = saved(tmp_path / "model.safetensors")
+    assert load_predictor(file, "cpu").batch == BATCH
+    add_to_model(file, {"mirror": True})
+    assert load_predictor(file, "cpu").batch == BATCH // 2
 
 
 def test_the_device_is_the_best_or_the_one_asked_for():

@@ -7,6 +7,7 @@ from torch import nn
 
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
+from lacewing.models.mirrored import Mirrored
 from lacewing.results.explain import RAMP, heat_map, overlay
 
 
@@ -48,6 +49,25 @@ def test_the_best_class_is_explained_unless_another_is_named():
     image[0, 1] *= 2
     assert np.array_equal(heat_map(Spots(), image), heat_map(Spots(), image, 1))
     assert not np.array_equal(heat_map(Spots(), image), heat_map(Spots(), image, 0))
+
+
+class RedAtTheLeft(nn.Module):
+    """Sees red at the left only, and green everywhere."""
+
+    def forward(self, images):
+        seen = images * torch.tensor([1.5, 0.8, 1.0])[:, None, None]
+        hidden = torch.ones(1, 3, 32, 32)
+        hidden[:, 0, :, 16:] = 0
+        return Spots()(seen * hidden)
+
+
+def test_a_mirrored_network_is_explained_on_the_image_as_it_is():
+    network, image = RedAtTheLeft(), spots()
+    mirrored = Mirrored(network)
+    assert np.array_equal(heat_map(mirrored, image, 0), heat_map(network, image, 0))
+    # alone it says red; the mirror image, whose red is at the right, makes the answer green
+    assert (int(network(image).argmax(1)), int(mirrored(image).argmax(1))) == (0, 1)
+    assert np.array_equal(heat_map(mirrored, image), heat_map(network, image, 1))
 
 
 def test_where_nothing_speaks_for_a_class_all_is_cold():

@@ -9,6 +9,7 @@ from lacewing.deploy.export.exporter import Exporter
 from lacewing.models.bundle import Bundle
 
 NAME = "model.json"
+MIRRORED = ", of the mean of these and of the mirror image's, which is the model's answer"
 
 
 def sidecar(
@@ -64,7 +65,7 @@ def bare_network(bundle: Bundle) -> dict[str, Any]:
             "type": "float32",
             "shape": ["N", len(bundle.classes)],
             "meaning": "one for each of `classes`, in their order; softmax makes them "
-            "probabilities",
+            "probabilities" + (MIRRORED if bundle.mirror else ""),
         },
         "preprocessing": resize_rule(bundle) | {"normalise": normalisation(bundle)},
     }

@@ -48,6 +48,7 @@ def content(pieces: Pieces, bundle: Bundle, run: Run) -> dict[str, Any]:
         "of_timm": info.library == "timm",
         "classes": bundle.classes,
         "size": bundle.preprocessing.image_size,
+        "mirror": bundle.mirror,
         "data": pieces.dataset.get("name") or "unnamed images",
         "images": pieces.dataset.get("images") or {},
         "figures": figures,

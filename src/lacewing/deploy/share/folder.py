@@ -14,6 +14,7 @@ from lacewing.deploy.share.card import model_card
 from lacewing.deploy.share.timm_config import hub_config, timm_network
 from lacewing.models.bundle import load_model, read_bundle_fields, save_model
 from lacewing.models.bundle_fields import fields_in
+from lacewing.models.mirrored import Mirrored
 from lacewing.store.atomic import write_text
 from lacewing.store.run import write_json
 
@@ -38,13 +39,16 @@ def write(source: Source, folder: Path) -> None:
 def open_runner(weights: Path) -> Runner:
     """Run the folder as its readers will: by timm, or by lacewing where timm has no such network.
 
-    Squares uint8 [N, S, S, 3] to probabilities float32 [N, classes].
+    Squares uint8 [N, S, S, 3] to probabilities float32 [N, classes]. Of a mirrored model the
+    weights are of one pass; its reader takes the mean of two, as the card says.
     """
     config = json.loads((weights.parent / CONFIG).read_text(encoding="utf-8"))
     if "architecture" not in config:
         return load_predictor(weights, "cpu").probabilities
-    rule = read_bundle_fields(weights).preprocessing
-    whole = Deployable(timm_network(config, str(weights)), rule).eval()
+    bundle = read_bundle_fields(weights)
+    network = timm_network(config, str(weights))
+    seeing = Mirrored(network) if bundle.mirror else network
+    whole = Deployable(seeing, bundle.preprocessing).eval()
 
     def run(squares: np.ndarray) -> np.ndarray:
         with torch.no_grad():

@@ -21,6 +21,7 @@ from lacewing.deploy.share.push import push
 from lacewing.deploy.share.timm_config import crop_share
 from lacewing.errors import ConfigError, RunError, UserError
 from lacewing.hardware.machine import Limit
+from lacewing.models.bundle import add_to_model
 from lacewing.results.metrics import figures
 from lacewing.store.run import write_json
 
@@ -78,6 +79,21 @@ def test_timm_builds_the_same_network(name, make_finished_run):
     # and a new head can be put on it, as on timm's own
     other = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=5)
     assert other.eval()(images).shape == (3, 5)
+
+
+def test_of_a_mirrored_model_the_card_shows_the_mean_and_the_check_takes_it(copied_run):
+    plain = model_card(copied_run)
+    assert "mirror" not in plain
+    add_to_model(copied_run.model, {"mirror": True})
+    exported = export_run(copied_run.folder, "hub")
+    assert exported.comparison.largest_difference < 1e-6
+    card = (exported.folder / "README.md").read_text()
+    assert "(network(images) + network(images.flip(3))) / 2" in card
+    beside = json.loads((exported.folder / "model.json").read_text())
+    assert "mirror image's" in beside["output"]["meaning"]
+    squares = made_up(64, count=2)
+    expected = load_predictor(copied_run.folder, "cpu").probabilities(squares)
+    assert lacewing.load(exported.folder).probabilities(squares) == pytest.approx(expected)
 
 
 def test_a_network_that_is_not_timms_is_read_by_lacewing(make_finished_run):
