@@ -43,6 +43,7 @@ SECTIONS = {
 }
 """Titles of the groups of fields, by the first field of each."""
 
+VIEWS = ("auto", "off", "whole", "mirror", "both")
 RECIPES = ("auto", "classic", "features", "finetune")
 CLASSIC = frozenset(
     (
@@ -122,6 +123,9 @@ then all weights; classic: just what the flags say, the default where one of the
     """Time for the whole run, as in 90s, 10m or 2h; the recipe spends it and no more."""
     optimize: Annotated[str, one_of("accuracy", "macro-f1")] = "accuracy"
     """What the recipe makes best: the share of right answers, or the mean over the classes."""
+    tta: Annotated[str | None, one_of(*VIEWS, optional=True, unset=())] = None
+    """How the finished model looks at an image: off, as in training's validation; the whole frame;
+mirrored too, at twice the time; both; auto: the best on validation images. Recipes do auto."""
 
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""

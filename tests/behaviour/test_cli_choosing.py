@@ -1,10 +1,12 @@
 """The commands that help to choose between runs."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 TINY = ("--model", "test_resnet", "--pretrained", "False", "--image-size", "32", "-ep", "1",
         "--device", "cpu", "--tensorboard", "False", "-bz", "4")  # fmt: skip
@@ -62,6 +64,37 @@ def test_folds_are_judged_apart_and_the_last_run_alone_sees_the_test_split(run, 
     assert first.stat().st_mtime_ns == before
     assert Path("runs/both/all/report.html").is_file()
     assert "holds the runs of several folds" in run("evaluate", "runs/both").error
+
+
+@pytest.mark.slow
+def test_a_run_with_a_view_is_judged_predicted_and_reported_in_it(run, photos):
+    ended = run("train", "--data", photos, *TINY, "--name", "seen", "--tta", "both")
+    assert ended.code == 0, ended.text
+    assert "view of the finished model: the whole frame, mirrored too (--tta)" in ended.out
+    folder = Path("runs/seen")
+    before = json.loads((folder / "results.json").read_text())
+    assert before["recipe"]["views"]["chosen"] == "both"
+    assert 'id="views"' in (folder / "report.html").read_text()
+    ended = run("evaluate", "runs/seen")
+    assert ended.code == 0, ended.text
+    after = json.loads((folder / "results.json").read_text())
+    assert after["splits"]["test"]["loss"] == pytest.approx(before["splits"]["test"]["loss"])
+    mirrored = Path("mirrored")
+    mirrored.mkdir()
+    for file in sorted(photos.glob("*/*.jpg"))[:3]:
+        with Image.open(file) as opened:
+            opened.save(mirrored / f"{file.stem}.png")
+            opened.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored / f"{file.stem}-m.png")
+    ended = run("predict", "runs/seen", "mirrored", "-o", "found.csv", "--device", "cpu")
+    assert ended.code == 0, ended.text
+    rows = {row["path"]: row for row in csv.DictReader(Path("found.csv").read_text().splitlines())}
+    for path, row in rows.items():
+        other = rows[path.replace(".png", "-m.png")] if "-m" not in path else row
+        assert float(row["confidence"]) == pytest.approx(float(other["confidence"]), abs=0.01)
+    ended = run("train", "--data", photos, *TINY, "--load-model", "runs/seen", "--name", "next")
+    assert ended.code == 0, ended.text
+    assert not json.loads((Path("runs/next") / "results.json").read_text()).get("recipe")
+    assert "--tta must be one of auto, off" in run("train", "--data", photos, "--tta", "x").error
 
 
 def test_budgets_are_shown_and_no_plan_is_written(run, photos):

@@ -31,6 +31,7 @@ VALUES = {
     "recipe": "features",
     "budget": "10m",
     "optimize": "macro-f1",
+    "tta": "both",
     "optimizer": "SGD",
     "scheduler": "steplr",
     "learning_rate": "1e-3",

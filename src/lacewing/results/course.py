@@ -17,6 +17,14 @@ KINDS = {
 }
 """Kinds of events that a reader should know of, in words: one, and several."""
 
+VIEWS = {
+    "off": "the central crop",
+    "whole": "the whole frame",
+    "mirror": "the central crop, mirrored too",
+    "both": "the whole frame, mirrored too",
+}
+"""The words of --tta, spelled out; the central crop is what validation sees during training."""
+
 
 def forecast_rows(pieces: Pieces) -> list[tuple[str, str, str, str]]:
     """What, expected, taken, and their ratio: time and memory of the epochs."""
@@ -53,6 +61,17 @@ def incidents(pieces: Pieces) -> str:
     if said:
         return ", ".join(said)
     return "None: no memory ran out, nothing was resumed" if pieces.events else ""
+
+
+def views(pieces: Pieces) -> dict[str, Any]:
+    """How the finished model looks at an image, and what each way did; {} where none is told."""
+    found = pieces.results.get("recipe", {}).get("views", {})
+    if not found:
+        return {}
+    tried = [{**one, "words": VIEWS[one["view"]], "chosen": one["view"] == found["chosen"]}
+             for one in found["tried"]]  # fmt: skip
+    mirrored = found["chosen"] in ("mirror", "both")
+    return {**found, "words": VIEWS[found["chosen"]], "mirrored": mirrored, "tried": tried}
 
 
 def head_fit(pieces: Pieces) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def best_model(session: Session) -> Judge:
         session.model.load_state_dict(load_model(session.run.model).state)
     device = session.backend.torch_device(session.device_index)
     return Judge(
-        session.model,
+        session.finished,
         session.preprocessing,
         session.backend,
         # as `predict` computes, so that both give the same probabilities

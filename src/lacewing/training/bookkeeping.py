@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from lacewing import console
 from lacewing.errors import TrainingError
-from lacewing.models.bundle import save_model
+from lacewing.models.bundle import load_model, save_model
 from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
 from lacewing.training.meter import NotFiniteError
@@ -83,6 +83,12 @@ def is_better(row: dict[str, Any], progress: Progress) -> bool:
     return (row["val_accuracy"], -row["val_loss"]) > (progress.best_accuracy, -progress.best_loss)
 
 
+def load_best(session: Session) -> None:
+    """Put the best weights so far into the session's network."""
+    best = session.best_weights
+    session.model.load_state_dict(load_model(session.run.model).state if best is None else best)
+
+
 def save_best(session: Session, state: dict[str, torch.Tensor] | None = None) -> None:
     """Write model.safetensors: the weights, or others, with everything needed to use them.
 
@@ -132,6 +138,7 @@ def bundle_fields(session: Session) -> dict[str, Any]:
         "class_ids": list(session.index.class_ids),
         "dropout": session.config.dropout,
         "preprocessing": session.preprocessing.as_dict(),
+        "mirror": session.mirror,
         "figures": {
             "epoch": session.progress.best_epoch,
             "val_accuracy": max(session.progress.best_accuracy, 0.0),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import median, mode
 from typing import Any
 
 from lacewing.config import TrainConfig, load_config, save_config
@@ -66,10 +66,11 @@ def fold_config(config: TrainConfig, folder: Path, fold: int) -> TrainConfig:
 def last_config(config: TrainConfig, folder: Path, folds: list[dict[str, Any]]) -> TrainConfig:
     """The configuration of the last run, which has no validation images to choose by.
 
-    What the folds chose stands in for it: only the head where fine-tuning was worse in most of
-    them, and the middle one of their best epochs where most were stopped early.
+    What the folds chose stands in for it: the view of most of them, only the head where
+    fine-tuning was worse in most of them, and the middle one of their best epochs where most were
+    stopped early.
     """
-    last = fold_config(config, folder, ALL)
+    last = replace(fold_config(config, folder, ALL), tta=mode(fold["view"] for fold in folds))
     best = int(median(fold["best_epoch"] for fold in folds))
     if folds[0]["recipe"] == "finetune" and best == 0:
         return replace(last, recipe="features")
@@ -90,6 +91,7 @@ def fold_row(folder: Path, fold: int) -> dict[str, Any]:
     return {
         "run": run.folder.name,
         "recipe": load_config(run.config).get("recipe") or "classic",
+        "view": results.get("recipe", {}).get("views", {}).get("chosen", "off"),
         "best_epoch": training.get("best_epoch", 0),
         "epochs": training.get("epochs", 0),
         **{name: judged[name] for name in ("images", "top1", "f1", "loss", "confusion")},

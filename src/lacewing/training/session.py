@@ -31,6 +31,7 @@ from lacewing.models.build import (
     preprocessing_for,
 )
 from lacewing.models.catalog import ModelInfo
+from lacewing.models.mirrored import Mirrored
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of
 from lacewing.planning.loaders import keep_for_evaluation, loading_of, train_loader
@@ -76,6 +77,8 @@ class Session:
     """What is judged and kept in the place of the weights, where it is asked for."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
+    mirror: bool = False
+    """Whether the finished model sees mirror images too; settled at the end of the run."""
     deadline: float = math.inf
     """When training must have ended, on the clock of `time.perf_counter`."""
     waiting_rows: list[dict[str, Any]] = field(default_factory=list)
@@ -87,6 +90,11 @@ class Session:
         config = self.config
         every = config.checkpoint_seconds if self.team.leads else math.inf
         self.keeper = Keeper(self.run, self.events, every, config.save_checkpoints)
+
+    @property
+    def finished(self) -> nn.Module:
+        """The network as it is judged and handed over in the end."""
+        return Mirrored(self.model) if self.mirror else self.model
 
 
 def open_session(

@@ -343,3 +343,22 @@ def test_a_run_on_a_sample_says_so_and_what_all_images_would_take(make_run):
     text = read(run)
     assert "45,095 of 450,950 training images were used" in text
     assert "would take about 3 h 53 min, and the judging 30 s" in text
+
+
+def test_the_view_and_what_each_did_are_told(make_run):
+    run = make_run(CLASSES)
+    assert "views" not in ids(read(run))
+    known = read_json(run.results)
+    usual = {"view": "off", "loss": 0.5, "accuracy": 0.8, "gain": 0.0, "error": 0.0}
+    both = {"view": "both", "loss": 0.4, "accuracy": 0.9, "gain": 0.1, "error": 0.02}
+    found = {"chosen": "both", "images": 1200, "tried": [usual, both]}
+    write_json(run.results, known | {"recipe": {"views": found}})
+    text = read(run)
+    assert "views" in ids(text)
+    assert "sees the whole frame, mirrored too: its answer is the mean of both." in text
+    assert "chosen on 1,200 validation images" in text
+    row = next(line for line in text.splitlines() if "0.1000 ± 0.0200" in line)
+    assert 'class="chosen"' in row
+    asked = {"chosen": "whole", "images": 0, "tried": []}
+    write_json(run.results, known | {"recipe": {"views": asked}})
+    assert "sees the whole frame. This was asked for (--tta)." in read(run)

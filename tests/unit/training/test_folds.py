@@ -22,7 +22,11 @@ def config(tmp_path) -> TrainConfig:
 
 
 def rows(recipe, best, epochs=10):
-    return [{"recipe": recipe, "best_epoch": one, "epochs": epochs} for one in best]
+    views = ("off", "whole", "whole")
+    return [
+        {"recipe": recipe, "best_epoch": one, "epochs": epochs, "view": view}
+        for one, view in zip(best, views, strict=True)
+    ]
 
 
 def test_each_run_has_its_name_its_share_of_the_time_and_goes_on_where_it_stands(config, tmp_path):
@@ -68,6 +72,7 @@ def test_the_last_run_takes_what_the_folds_chose(config, tmp_path):
 
     assert last("finetune", (0, 0, 2), recipe="auto").recipe == "features"
     assert last("finetune", (1, 0, 2), recipe="auto").recipe == "auto"
+    assert last("finetune", (1, 0, 2), recipe="auto").tta == "whole"
     assert last("classic", (3, 4, 9), 9).epochs == 4
     assert last("classic", (0, 0, 0), 9, warmup_epochs=3).epochs == 1
     assert last("classic", (3, 4, 9)).epochs == 10

@@ -2,10 +2,9 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from lacewing.engine.execution import Execution
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import write_json
@@ -14,21 +13,15 @@ from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.budget import Budget, usual_seconds
+from lacewing.training.recipe.closing import closing_seconds, views_to_try
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
 from lacewing.training.recipe.polish import Polish, polish
 from lacewing.training.recipe.size import PASS_SHARE
-from lacewing.training.recipe.speed import forward_speed
+from lacewing.training.recipe.views import Looked, settle_view
 from lacewing.training.session import Session
 from lacewing.values import format_seconds
-
-REPORT_SECONDS = 6.0
-"""For pictures, heat maps, report and files at the end."""
-DECODE_SECONDS = 0.004
-"""Of one image that is judged: its pixels are not kept."""
-PROBE_BATCH = 8
-"""Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
 
 
 def train(
@@ -38,15 +31,15 @@ def train(
 
     `started` is when the budget began to run, on the clock of `time.perf_counter`.
     """
-    recipe, seconds = session.config.recipe, session.config.budget
-    budget = None if seconds is None else Budget(started, seconds)
-    if recipe in (None, "classic"):
-        if budget:
-            session.deadline = classic_deadline(session, budget)
-        if session.progress.step == 0:
-            search_if_asked(session)
-        return session, train_loop(session)
-    linear, team = None, session.team
+    seconds, linear, team = session.config.budget, None, session.team
+    # a resumed run has the seconds that it has not used yet
+    began = started - session.progress.elapsed_seconds
+    budget = None if seconds is None else Budget(began, seconds)
+    if is_classic(session):
+        ending = train_classic(session, budget)
+        if ending.finished:
+            team.only_first(lambda: settle(session, None, budget))
+        return session, ending
     if session.progress.step == 0:
         linear = team.only_first(lambda: first_stage(session, budget))
         session.progress = team.first(lambda: session.progress)
@@ -57,26 +50,48 @@ def train(
         resume_clock(session, budget)
         ending = train_loop(session)
     if ending.finished:
-        team.only_first(lambda: note_stages(session, linear, polish(session)))
+        team.only_first(lambda: settle(session, linear, budget))
     return session, ending
 
 
-def classic_deadline(session: Session, budget: Budget) -> float:
-    """When the last step must be done, so that there is time to validate, judge and report.
+def is_classic(session: Session) -> bool:
+    """Whether the flags say how to train, and no recipe."""
+    return session.config.recipe in (None, "classic")
 
-    A resumed run has the seconds that it has not used yet.
+
+def train_classic(session: Session, budget: Budget | None) -> Ending:
+    """The loop that the flags describe."""
+    if budget:
+        session.deadline = classic_deadline(session, budget)
+    if session.progress.step == 0:
+        search_if_asked(session)
+    return train_loop(session)
+
+
+def settle(session: Session, linear: Linear | None, budget: Budget | None) -> None:
+    """The finished model: its view, its calibration, and what is written down of both.
+
+    A classic training is left as the flags made it, but for a view that was asked for.
     """
-    left = replace(budget, started=budget.started - session.progress.elapsed_seconds)
-    closing = closing_seconds(session)
-    warn_of_overrun(session, closing - left.left())
-    return left.end - closing
+    looked = settle_view(session, views_to_try(session, budget))
+    if not is_classic(session):
+        note_stages(session, linear, looked, polish(session))
+    elif looked is not None:
+        write_json(session.run.results, {"recipe": {"views": looked.as_dict()}})
+
+
+def classic_deadline(session: Session, budget: Budget) -> float:
+    """When the last step must be done, so that there is time to validate, judge and report."""
+    closing = closing_seconds(session, budget)
+    warn_of_overrun(session, closing - budget.left())
+    return budget.end - closing
 
 
 def first_stage(session: Session, budget: Budget | None) -> Linear:
     """The head on frozen features."""
     end = math.inf
     if budget is not None:
-        closing = closing_seconds(session)
+        closing = closing_seconds(session, budget)
         warn_of_overrun(session, closing - budget.left())
         end = time.perf_counter() + (budget.left() - closing) * 2 * PASS_SHARE
     with locked(session.run):
@@ -113,7 +128,7 @@ class Room:
 def room_for(session: Session, linear: Linear | None, budget: Budget) -> Room:
     """Measured by rank 0, which fitted the head, for all processes."""
     assert linear is not None
-    closing = closing_seconds(session)
+    closing = closing_seconds(session, budget)
     validation = validation_seconds(session, linear) / session.team.ranks.world
     return Room(stretch(session, validation, budget.left() - closing), closing, validation)
 
@@ -134,13 +149,11 @@ def unasked_seconds(session: Session, linear: Linear | None) -> float:
 
 
 def resume_clock(session: Session, budget: Budget | None) -> None:
-    """A resumed run has the seconds that it has not used yet."""
+    """End a resumed fine-tuning in the time that is left, one second at the least."""
     if budget is None:
         return
-    spent = session.progress.elapsed_seconds
-    now = time.perf_counter()
-    end = replace(budget, started=now - spent).end - closing_seconds(session)
-    hurry(session, now - spent, max(end, now + 1.0))
+    end = budget.end - closing_seconds(session, budget)
+    hurry(session, budget.started, max(end, time.perf_counter() + 1.0))
 
 
 def validation_seconds(session: Session, linear: Linear) -> float:
@@ -150,26 +163,9 @@ def validation_seconds(session: Session, linear: Linear) -> float:
     return session.val_loader.images * linear.pass_seconds / done
 
 
-def closing_seconds(session: Session) -> float:
-    """For what comes after the last step: the validation images once more, to choose the last
-    epoch or to calibrate, the judging in full precision, and the report."""
-    validation, test = (len(session.index.split(name)) for name in ("val", "test"))
-    usual = session.plan.eval_execution
-    seconds = REPORT_SECONDS + judging_seconds(session, validation, usual)
-    if not session.config.evaluate:
-        return seconds
-    full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
-    return seconds + judging_seconds(session, validation + test, full)
-
-
-def judging_seconds(session: Session, images: int, execution: Execution) -> float:
-    """Of a forward-only pass over so many images, which are decoded for it."""
-    size = session.preprocessing.image_size
-    speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
-    return speed.seconds(images, size) + DECODE_SECONDS * images
-
-
-def note_stages(session: Session, linear: Linear | None, polished: Polish | None) -> None:
+def note_stages(
+    session: Session, linear: Linear | None, looked: Looked | None, polished: Polish | None
+) -> None:
     """Write what the stages chose into results.json, to which the figures are added."""
     found: dict[str, Any] = {"optimize": session.config.optimize}
     if linear is not None:
@@ -182,6 +178,8 @@ def note_stages(session: Session, linear: Linear | None, polished: Polish | None
             "chosen_on": linear.chosen.chosen_on,
             "pass_seconds": linear.pass_seconds,
         }
+    if looked is not None:
+        found["views"] = looked.as_dict()
     if polished is not None:
         found["polish"] = polished.as_dict()
     write_json(session.run.results, {"recipe": found})

@@ -12,6 +12,7 @@ from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
 from lacewing.data.loader import EvalLoader
 from lacewing.data.pixels import PixelStore
+from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.heads import write_head
 from lacewing.models.build import linear_head
 from lacewing.planning.loaders import loading_of
@@ -59,7 +60,7 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
     with console.progress(f"features of the {split} images") as update:
         found = feature_pass(
             session.model,
-            loader_of(session, rows),
+            loader_of(session, rows, session.preprocessing),
             session.backend,
             session.plan.eval_execution,
             views,
@@ -74,11 +75,11 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
     return found
 
 
-def loader_of(session: Session, rows: ImageIndex) -> EvalLoader:
+def loader_of(session: Session, rows: ImageIndex, preprocessing: Preprocessing) -> EvalLoader:
     """Images in the given order; each is used once, so none is kept."""
     store = PixelStore(
         rows,
-        session.preprocessing,
+        preprocessing,
         keep="none",
         on_lost=lambda sentence: session.events.add("image", sentence),
     )

@@ -11,7 +11,7 @@ from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model
 from lacewing.models.catalog import ModelInfo
 from lacewing.training.recipe.budget import RESERVE
-from lacewing.training.recipe.carry_out import DECODE_SECONDS, PROBE_BATCH, REPORT_SECONDS
+from lacewing.training.recipe.closing import DECODE_SECONDS, PROBE_BATCH, closing_of
 from lacewing.training.recipe.length import Length, choose_length
 from lacewing.training.recipe.size import PASS_SHARE, Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import forward_speed, training_speed
@@ -23,7 +23,7 @@ COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
 
 @dataclass(frozen=True)
 class Amounts:
-    """Images of each split, and classes."""
+    """Images of each split, and classes; how the finished model may look at them."""
 
     train: int
     val: int
@@ -31,6 +31,8 @@ class Amounts:
     classes: int
     grows: bool = False
     """Whether fine-tuning begins on smaller images."""
+    tta: str | None = None
+    """As in TrainConfig, decided."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ def look_ahead(
     seen = features.views * amounts.train + amounts.val
     passing = speeds.forward.seconds(seen, features.size) + DECODE_SECONDS * images
     judged = amounts.val + amounts.test
-    closing = REPORT_SECONDS + DECODE_SECONDS * judged
-    closing += speeds.judging.seconds(judged, features.size)
+    judging = DECODE_SECONDS * judged + speeds.judging.seconds(judged, features.size)
     validating = speeds.forward.seconds(amounts.val, features.size)
-    closing += validating + DECODE_SECONDS * amounts.val  # for the calibration
+    again = validating + DECODE_SECONDS * amounts.val
+    closing = closing_of(amounts.tta, amounts.val, again, judging).reserved(seconds)
     rest = left - passing - closing
     length = (
         choose_length(
@@ -109,10 +111,11 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
 
 
 def amounts_of(prepared: Prepared) -> Amounts:
-    """Images of each split, and classes."""
+    """Images of each split, classes, whether images grow, and views."""
     train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
     grows = prepared.config.progressive_resizing
-    return Amounts(train, val, test, len(prepared.index.classes), grows)
+    tta = prepared.config.tta or "auto"  # as recipes do, of which these are
+    return Amounts(train, val, test, len(prepared.index.classes), grows, tta)
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:

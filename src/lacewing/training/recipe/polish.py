@@ -20,8 +20,8 @@ from lacewing.engine.calibration import (
 from lacewing.engine.heads import read_head, write_head
 from lacewing.engine.inference import predict_logits
 from lacewing.models.build import linear_head
-from lacewing.models.bundle import load_model
-from lacewing.training.bookkeeping import save_best
+from lacewing.training.bookkeeping import load_best, save_best
+from lacewing.training.recipe.views import validation_images
 from lacewing.training.session import Session
 
 LEAST_IMAGES = 50
@@ -55,7 +55,10 @@ def polish(session: Session) -> Polish | None:
         return None
     load_best(session)
     logits, labels = predict_logits(
-        session.model, session.val_loader.whole(), session.backend, session.plan.eval_execution
+        session.finished,
+        validation_images(session),
+        session.backend,
+        session.plan.eval_execution,
     )
     tau, shift = adjustment(session, logits, labels)
     adjusted = logits + shift
@@ -72,12 +75,6 @@ def adjustment(session: Session, logits: Tensor, labels: Tensor) -> tuple[float,
     aim = session.config.optimize
     tau = choose_tau(logits, labels, counts) if aim == "macro-f1" else 0.0
     return tau, prior_shift(counts, tau)
-
-
-def load_best(session: Session) -> None:
-    """Put the best weights so far into the session's network."""
-    best = session.best_weights
-    session.model.load_state_dict(load_model(session.run.model).state if best is None else best)
 
 
 def judged(before: Tensor, after: Tensor, labels: Tensor, tau: float, temperature: float) -> Polish:

@@ -84,6 +84,7 @@ def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> Tr
     return replace(
         config,
         recipe=recipe,
+        tta=config.tta or ("off" if recipe == "classic" else "auto"),
         head_rate=config.head_rate or head_rate(config, weights),
         plan_budget=config.plan_budget if recipe == "classic" else trial_seconds(config),
     )

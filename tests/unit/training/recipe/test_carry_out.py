@@ -9,10 +9,12 @@ import torch
 from lacewing.config import TrainConfig, load_config
 from lacewing.engine.schedules import make_schedule
 from lacewing.models.bundle import load_model
+from lacewing.results.finish import evaluate_run, finish
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.distributed import Team
-from lacewing.training.recipe import carry_out, polish
+from lacewing.training.loop import Ending
+from lacewing.training.recipe import carry_out, closing, polish, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.finetune import RATE, Hurried, open_finetuning
@@ -20,6 +22,7 @@ from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import fit_linear
 
 FOREVER = float("inf")
+STOP = Ending("asked to stop", finished=False)
 
 
 def rows(session):
@@ -157,24 +160,54 @@ def test_a_budget_leaves_a_little_over():
 
 
 def test_a_classic_run_leaves_time_to_validate_and_to_judge(recipe_session, monkeypatch):
-    monkeypatch.setattr(carry_out, "closing_seconds", lambda session: 20.0)
+    monkeypatch.setattr(carry_out, "closing_seconds", lambda *_: 20.0)
     session = recipe_session(recipe="classic")
     now = time.perf_counter()
     assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 79.0)
+
+
+def test_a_resumed_run_has_the_seconds_that_it_has_not_used(recipe_session, monkeypatch):
+    given = []
+    monkeypatch.setattr(carry_out, "train_classic", lambda _, budget: given.append(budget) or STOP)
+    session = recipe_session(recipe="classic", budget=100)
     session.progress.elapsed_seconds = 30.0
-    assert carry_out.classic_deadline(session, Budget(now, 100.0)) == pytest.approx(now + 49.0)
+    train(session, 1000.0)
+    assert given == [Budget(970.0, 100.0)]
 
 
-def test_what_comes_after_the_last_step_is_counted_in_full(recipe_session, monkeypatch):
-    monkeypatch.setattr(carry_out, "judging_seconds", lambda session, images, way: float(images))
+def test_the_view_is_chosen_before_the_calibration_which_is_of_it(recipe_session, monkeypatch):
+    for room in (closing, polish):
+        monkeypatch.setattr(room, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(views, "choose_view", lambda losses: "both")
     session = recipe_session(recipe="features", image_size=48)
-    validation, test = (len(session.index.split(name)) for name in ("val", "test"))
-    whole = carry_out.REPORT_SECONDS + 2 * validation + test
-    assert carry_out.closing_seconds(session) == pytest.approx(whole)
-    session.config.evaluate = False
-    assert carry_out.closing_seconds(session) == pytest.approx(
-        carry_out.REPORT_SECONDS + validation
-    )
+    train(session, time.perf_counter())
+    bundle = load_model(session.run.model)
+    assert (bundle.mirror, bundle.preprocessing.crop_fraction) == (True, 1.0)
+    found = read_json(session.run.results)["recipe"]
+    assert found["views"]["chosen"] == "both"
+    by_view = {one["view"]: one["loss"] for one in found["views"]["tried"]}
+    assert list(by_view) == ["off", "whole", "mirror", "both"]
+    assert found["polish"]["loss_after"] == pytest.approx(by_view["both"], abs=2e-3)
+    judged = finish(session, Ending("done", finished=True))
+    assert judged is not None
+    again = evaluate_run(session.run, None, "test")
+    assert again.probabilities == pytest.approx(judged.probabilities, abs=1e-5)
+
+
+def test_a_classic_training_gets_the_view_that_was_asked_for_and_nothing_else(recipe_session):
+    session = recipe_session(recipe="classic", epochs=1, tta="mirror")
+    train(session, time.perf_counter())
+    assert load_model(session.run.model).mirror
+    expected = {"chosen": "mirror", "images": 0, "tried": []}
+    assert read_json(session.run.results) == {"recipe": {"views": expected}}
+
+
+def test_a_classic_training_is_left_alone_otherwise(recipe_session):
+    session = recipe_session(recipe="classic", epochs=1)
+    assert session.config.tta == "off"
+    train(session, time.perf_counter())
+    assert not load_model(session.run.model).mirror
+    assert not session.run.results.exists()
 
 
 def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
@@ -182,7 +215,7 @@ def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
 ):
     given = []
     monkeypatch.setattr(carry_out, "fit_linear", lambda session, end: given.append(end))
-    monkeypatch.setattr(carry_out, "closing_seconds", lambda session: 20.0)
+    monkeypatch.setattr(carry_out, "closing_seconds", lambda *_: 20.0)
     session = recipe_session(recipe="features", image_size=48)
     now = time.perf_counter()
     carry_out.first_stage(session, Budget(now, 100.0))

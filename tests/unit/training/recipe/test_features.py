@@ -51,7 +51,7 @@ def test_training_images_come_shuffled_by_the_seed(session):
 
 def test_the_deadline_ends_the_pass_after_a_batch(session):
     rows = session.index.split("train")
-    loader = loader_of(session, rows)
+    loader = loader_of(session, rows, session.preprocessing)
     found = feature_pass(
         session.model, loader, session.backend, session.plan.eval_execution, 1,
         time.perf_counter() - 1,

@@ -1,0 +1,102 @@
+"""What comes after the last step, and how long it takes: views, calibration, judging, report."""
+
+import math
+from dataclasses import dataclass, replace
+
+from lacewing.engine.execution import Execution
+from lacewing.training.recipe.budget import Budget
+from lacewing.training.recipe.speed import forward_speed
+from lacewing.training.recipe.views import LEAST_IMAGES, MOST_IMAGES, VIEWS
+from lacewing.training.session import Session
+
+REPORT_SECONDS = 6.0
+"""For pictures, heat maps, report and files at the end."""
+DECODE_SECONDS = 0.004
+"""Of one image that is judged: its pixels are not kept."""
+PROBE_BATCH = 8
+"""Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
+VIEW_SHARE = 0.05
+"""Of the budget, what is set aside for comparing frames, and again for a mirrored view: where
+they take more, the time goes to training, and they are tried only if some is left over."""
+LEEWAY = 1.2
+"""Times what they are expected to take: what was set aside should be enough in the end."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Seconds of what comes after the last step."""
+
+    usual: float
+    """Of what is done in any case."""
+    frames: float = 0.0
+    """To compare the whole frame with the usual one."""
+    mirror: float = 0.0
+    """To compare mirrored views too, and to judge by one."""
+
+    def reserved(self, seconds: float) -> float:
+        """What to set aside of a budget of so many seconds."""
+        if self.frames > VIEW_SHARE * seconds:
+            return self.usual
+        mirror = self.mirror if self.mirror <= VIEW_SHARE * seconds else 0.0
+        return self.usual + LEEWAY * (self.frames + mirror)
+
+    def affordable(self, left: float) -> tuple[str, ...]:
+        """The views that so many seconds are enough for."""
+        names = list(VIEWS)
+        if left < self.usual + self.frames:
+            names = names[:1]
+        elif left < self.usual + self.frames + self.mirror:
+            names = names[:2]
+        return tuple(names)
+
+
+def closing_of(tta: str | None, images: int, validating: float, judging: float) -> Closing:
+    """By the seconds of a pass over `images` validation images as in training, and of judging
+    them and the test images in full precision, each image once; `tta` as in TrainConfig."""
+    usual = REPORT_SECONDS + validating + judging  # validated to calibrate, or as the last epoch
+    if tta == "auto" and images >= LEAST_IMAGES:
+        one = validating * min(1.0, MOST_IMAGES / images)
+        return Closing(usual, 2 * one, 2 * one + validating + judging)
+    if tta in VIEWS and VIEWS[tta].mirror:
+        return Closing(usual + validating + judging)
+    return Closing(usual)
+
+
+def measured_closing(session: Session) -> Closing:
+    """By the speed of this machine."""
+    validation, test = (len(session.index.split(name)) for name in ("val", "test"))
+    usual = session.plan.eval_execution
+    judging = 0.0
+    if session.config.evaluate:
+        full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
+        judging = judging_seconds(session, validation + test, full)
+    validating = judging_seconds(session, validation, usual)
+    return closing_of(session.config.tta, validation, validating, judging)
+
+
+def closing_seconds(session: Session, budget: Budget) -> float:
+    """What to set aside of a budget."""
+    return measured_closing(session).reserved(budget.seconds)
+
+
+def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:
+    """The views that the finished model may get, in the time that is left; asked for, one."""
+    asked = session.config.tta or "off"
+    if asked != "auto":
+        return (asked,)
+    if len(session.index.split("val")) < LEAST_IMAGES:
+        return ("off",)
+    left = math.inf if budget is None else budget.left()
+    names = measured_closing(session).affordable(left)
+    if len(names) == 1:
+        session.events.add("views", "no time is left to compare views: the usual one stays")
+    if session.preprocessing.crop_fraction >= 1.0:  # the usual view is the whole frame
+        names = tuple(name for name in names if not VIEWS[name].whole)
+    return names
+
+
+def judging_seconds(session: Session, images: int, execution: Execution) -> float:
+    """Of a forward-only pass over so many images, which are decoded for it."""
+    size = session.preprocessing.image_size
+    speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
+    return speed.seconds(images, size) + DECODE_SECONDS * images
