@@ -5,7 +5,8 @@ a strong Wolfe line search. The standardisation is folded into the head, so that
 network like any other.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from torch.nn.functional import cross_entropy
 ITERATIONS = 60
 """Of L-BFGS for one strength; from the solution of the strength before, fewer are needed."""
 HISTORY = 10
+LEAST_EVALUATIONS = 20
+"""Of the first strength's objective, however late it is: then the head tells classes apart."""
 TOLERANCE = 1e-4
 """Largest gradient entry of a solution: the mean loss is then right to about 1e-4."""
 FLAT = 1e-6
@@ -67,10 +70,21 @@ def standard_of(features: Tensor) -> Standard:
     return Standard(features.mean(0), torch.where(scale < FLAT, torch.ones_like(scale), scale))
 
 
+class LateError(Exception):
+    """The time for a fit is up."""
+
+
 def fit_path(
-    features: Tensor, labels: Tensor, classes: int, strengths: Sequence[float]
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    strengths: Sequence[float],
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Iterator[Head]:
     """A head per L2 strength, each started from the one before: give the strongest first.
+
+    Once `is_late`, the fit that is under way ends with the best weights it has seen, and no
+    other begins. There is always one head.
 
     features: float32 [n, D], labels: int64 [n]. The objective is the mean cross-entropy plus
     strength / 2 times the squared weights of the standardised features; the bias is free.
@@ -78,14 +92,28 @@ def fit_path(
     standard = standard_of(features)
     inputs = standard(features)
     weights = torch.zeros(classes, features.shape[1] + 1)
-    for strength in strengths:
-        weights = minimise(inputs, labels, weights, strength)
+    for number, strength in enumerate(strengths):
+        if number and is_late():
+            return
+        least = 0 if number else LEAST_EVALUATIONS
+        weights = minimise(inputs, labels, weights, strength, is_late, least)
         yield standard.fold(Head(weights[:, :-1], weights[:, -1]))
 
 
-def minimise(inputs: Tensor, labels: Tensor, start: Tensor, strength: float) -> Tensor:
-    """The weights float32 [C, D + 1], the bias last, at which the objective is least."""
+def minimise(
+    inputs: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    strength: float,
+    is_late: Callable[[], bool] = lambda: False,
+    least_evaluations: int = 0,
+) -> Tensor:
+    """The weights float32 [C, D + 1], the bias last, at which the objective is least.
+
+    Once `is_late`, after so many evaluations of the objective, the best that were seen.
+    """
     weights = start.clone().requires_grad_()
+    best, best_loss, evaluations = start, math.inf, 0
     solver = torch.optim.LBFGS(
         [weights],
         max_iter=ITERATIONS,
@@ -95,13 +123,23 @@ def minimise(inputs: Tensor, labels: Tensor, start: Tensor, strength: float) -> 
     )
 
     def objective() -> Tensor:
+        nonlocal best, best_loss, evaluations
+        if evaluations >= least_evaluations and is_late():
+            raise LateError
+        evaluations += 1
         solver.zero_grad()
         logits = inputs @ weights[:, :-1].T + weights[:, -1]
         loss = cross_entropy(logits, labels) + strength / 2 * weights[:, :-1].square().sum()
         loss.backward()
+        value = float(loss.detach())
+        if value < best_loss:
+            best, best_loss = weights.detach().clone(), value
         return loss
 
-    solver.step(objective)
+    try:
+        solver.step(objective)
+    except LateError:
+        return best
     return weights.detach()
 
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from lacewing.engine.heads import Head, fit_path, read_head, standard_of, write_head
+from lacewing.engine.heads import Head, fit_path, minimise, read_head, standard_of, write_head
 
 CLASSES = 3
 
@@ -47,11 +47,39 @@ def test_a_path_is_fitted_only_as_far_as_it_is_asked_for(monkeypatch):
     fitted = []
     monkeypatch.setattr(
         "lacewing.engine.heads.minimise",
-        lambda inputs, labels, start, strength: fitted.append(strength) or start,
+        lambda inputs, labels, start, strength, *late: fitted.append(strength) or start,
     )
     path = fit_path(*cloud(), CLASSES, (1.0, 0.1, 0.01))
     next(path), next(path)
     assert fitted == [1.0, 0.1]
+
+
+def test_a_late_fit_ends_with_a_head_that_tells_classes_apart():
+    features, labels = cloud()
+    (head,) = fit_path(features, labels, CLASSES, (1.0, 0.1), lambda: True)
+    (whole,) = fit_path(features, labels, CLASSES, (1.0,))
+    torch.testing.assert_close(
+        head(features).softmax(1), whole(features).softmax(1), atol=0.02, rtol=0
+    )
+
+
+def test_a_fit_that_is_cut_short_keeps_the_best_weights_it_has_seen():
+    features, labels = cloud()
+    inputs = standard_of(features)(features)
+    start = torch.zeros(CLASSES, 6)
+
+    def loss(weights):
+        logits = inputs @ weights[:, :-1].T + weights[:, -1]
+        return float(nn.functional.cross_entropy(logits, labels))
+
+    losses = []
+    for evaluations in range(8):
+        calls = iter(range(100))
+        late = lambda calls=calls, most=evaluations: next(calls) >= most  # noqa: E731
+        losses.append(loss(minimise(inputs, labels, start, 0.0, late)))
+    assert losses[0] == loss(start)
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_a_constant_feature_does_no_harm():

@@ -24,6 +24,10 @@ class Features:
     labels: Tensor
     """int64 [n]."""
 
+    def first(self, images: int) -> "Features":
+        """Those of the first so many images."""
+        return Features(self.values[:, :images], self.labels[:images])
+
     @property
     def rows(self) -> Tensor:
         """All views below each other, [views * n, D]."""

@@ -1,7 +1,9 @@
 """Which head: its L2 strength is chosen on images that it was not fitted to."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import torch
@@ -17,6 +19,15 @@ loss on the other images rises again."""
 LEAST_FOR_CHOICE = 50
 """Validation images below which the strength is chosen by cross-validation instead."""
 FOLDS = 5
+FOLDS_SHARE = 0.8
+"""Of the time for fitting: each of five folds is fitted to four fifths of the images, and in the
+end all images are."""
+FIRST_IMAGES = 2048
+"""Whose fit is timed, where the time is limited."""
+MARGIN = 0.8
+"""Of the time that is left may be planned for: more images may take more iterations."""
+WORTH_REFITTING = 2
+"""Times as many images must fit the time for a second fit."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +50,65 @@ class Chosen:
     strength: float
     chosen_on: str
     """In words: validation images, or folds."""
+    images: int
+    """Training images that it was fitted to."""
 
 
-def choose_head(train: Features, val: Features | None, classes: int) -> Chosen:
-    """A head fitted to the training features, at the strength with the least validation loss."""
+@dataclass(frozen=True)
+class Limit:
+    """When fitting must have ended, on a clock."""
+
+    deadline: float = math.inf
+    clock: Callable[[], float] = time.perf_counter
+
+    def left(self) -> float:
+        """Seconds until then."""
+        return self.deadline - self.clock()
+
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return self.left() <= 0
+
+    def part(self, share: float) -> "Limit":
+        """The end of a share of the time that is left."""
+        return replace(self, deadline=self.clock() + share * max(0.0, self.left()))
+
+
+def choose_head(
+    train: Features, val: Features | None, classes: int, limit: Limit | None = None
+) -> Chosen:
+    """A head fitted to the training features, at the strength with the least validation loss.
+
+    Under a limit it is fitted to a first part of the images, whose time tells how many more the
+    rest of the time allows: to all of them, where it is enough, the head is that without a limit.
+    `train` must be in a random order.
+    """
+    limit = limit or Limit()
+    if limit.deadline == math.inf or len(train.labels) <= FIRST_IMAGES:
+        return fitted(train, val, classes, limit)
+    started = limit.clock()
+    first = fitted(train.first(FIRST_IMAGES), val, classes, limit)
+    took = max(limit.clock() - started, 1e-9)
+    images = int(FIRST_IMAGES * min(1e6, MARGIN * max(0.0, limit.left()) / took))
+    if images < WORTH_REFITTING * FIRST_IMAGES:
+        return first
+    later = fitted(train.first(images), val, classes, limit)
+    return min(later, first, key=lambda one: min((t.loss for t in one.tried), default=0.0))
+
+
+def fitted(train: Features, val: Features | None, classes: int, limit: Limit) -> Chosen:
+    """A head fitted to these features; one that the limit cuts short is still a head."""
+    images = len(train.labels)
     if val is not None and len(val.labels) >= LEAST_FOR_CHOICE:
-        fitted = fit_path(train.rows, train.row_labels, classes, STRENGTHS)
-        head, tried = best_of(fitted, val)
-        return Chosen(head, tried, least_loss(tried), f"{len(val.labels)} validation images")
-    tried = tried_by_folds(train, classes)
-    strength = least_loss(tried)
-    path = STRENGTHS[: STRENGTHS.index(strength) + 1]
-    *_, head = fit_path(train.rows, train.row_labels, classes, path)
-    return Chosen(head, tried, strength, f"{FOLDS} folds of the training images")
+        path = fit_path(train.rows, train.row_labels, classes, STRENGTHS, limit.is_over)
+        head, tried = best_of(path, val)
+        words = f"{len(val.labels)} validation images"
+        return Chosen(head, tried, least_loss(tried), words, images)
+    tried = tried_by_folds(train, classes, limit.part(FOLDS_SHARE))
+    wanted = STRENGTHS[: STRENGTHS.index(least_loss(tried)) + 1]
+    path = fit_path(train.rows, train.row_labels, classes, wanted, limit.is_over)
+    *_, (head, strength) = zip(path, wanted, strict=False)
+    return Chosen(head, tried, strength, f"{FOLDS} folds of the training images", images)
 
 
 def best_of(heads: Iterator[Head], val: Features) -> tuple[Head, tuple[Tried, ...]]:
@@ -79,18 +136,21 @@ def least_loss(tried: tuple[Tried, ...]) -> float:
     return min(tried, key=lambda one: one.loss).strength if tried else STRENGTHS[0]
 
 
-def tried_by_folds(train: Features, classes: int) -> tuple[Tried, ...]:
-    """The mean outcome of every strength on the folds left out; views stay together."""
+def tried_by_folds(train: Features, classes: int, limit: Limit) -> tuple[Tried, ...]:
+    """The mean outcome of every strength on the folds left out; views stay together.
+
+    Once the limit is over, of those that all folds have come to; one fold is always begun.
+    """
     fold = fold_of(train.labels)
     outcomes: list[list[Tried]] = []
     for number in range(FOLDS):
         out = fold == number
-        if not out.any() or out.all():
+        if not out.any() or out.all() or (outcomes and limit.is_over()):
             continue
         kept = Features(train.values[:, ~out], train.labels[~out])
         others = Features(train.values[:, out], train.labels[out])
-        heads = fit_path(kept.rows, kept.row_labels, classes, STRENGTHS)
-        pairs = zip(heads, STRENGTHS, strict=True)
+        heads = fit_path(kept.rows, kept.row_labels, classes, STRENGTHS, limit.is_over)
+        pairs = zip(heads, STRENGTHS, strict=False)
         outcomes.append([outcome(head, strength, others) for head, strength in pairs])
     if not outcomes:  # one image of each class: nothing can be left out
         return ()
@@ -100,7 +160,7 @@ def tried_by_folds(train: Features, classes: int) -> tuple[Tried, ...]:
             fmean(fold[place].loss for fold in outcomes),
             fmean(fold[place].accuracy for fold in outcomes),
         )
-        for place, strength in enumerate(STRENGTHS)
+        for place, strength in enumerate(STRENGTHS[: min(map(len, outcomes))])
     )
 
 

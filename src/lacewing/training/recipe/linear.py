@@ -19,9 +19,14 @@ from lacewing.planning.loaders import loading_of
 from lacewing.store.run import append_line
 from lacewing.training.bookkeeping import save_best
 from lacewing.training.recipe.features import Features, feature_pass
-from lacewing.training.recipe.head import Chosen, choose_head
+from lacewing.training.recipe.head import Chosen, Limit, choose_head
 from lacewing.training.recipe.size import views_for
 from lacewing.training.session import Session
+
+FIT_SHARE = 0.5
+"""Of the time to the deadline, for fitting the head where fine-tuning is to follow."""
+FIT_TO_PASS = 0.25
+"""Times the feature pass's seconds that fitting may always take: deadlines are set for that."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +42,36 @@ class Linear:
 
 
 def fit_linear(session: Session, deadline: float) -> Linear:
-    """Fit, write down and save the head; the feature pass ends at the deadline at the latest."""
+    """Fit, write down and save the head.
+
+    The feature pass ends at the deadline at the latest, and the fit as `limit_of` says.
+    """
     started = time.perf_counter()
     session.backend.reset_peak(session.device_index)
     views = views_for(len(session.index.split("train")), len(session.index.classes))
     val = collect(session, "val", 1, deadline) if session.val_loader.images else None
     train = collect(session, "train", views, deadline)
     pass_seconds = time.perf_counter() - started
-    chosen = choose_head(train, val, len(session.index.classes))
+    limit = limit_of(session.config.recipe, deadline, pass_seconds)
+    chosen = choose_head(train, val, len(session.index.classes), limit)
+    if chosen.images < len(train.labels):
+        fitted = f"the head is fitted to {chosen.images} of {len(train.labels)} training images"
+        session.events.add("features", f"{fitted}: the time allowed no more")
     write_head(linear_head(session.model), chosen.head)
     linear = Linear(train, val, chosen, pass_seconds)
     row = row_of(session, linear, time.perf_counter() - started)
     keep(session, row)
     return linear
+
+
+def limit_of(recipe: str | None, deadline: float, pass_seconds: float) -> Limit:
+    """How long the head may be fitted: until the deadline, and a part of that before fine-tuning.
+
+    A pass that was late leaves it a part of its own time.
+    """
+    now = time.perf_counter()
+    share = 1.0 if recipe == "features" else FIT_SHARE
+    return Limit(now + max(share * (deadline - now), FIT_TO_PASS * pass_seconds))
 
 
 def collect(session: Session, split: str, views: int, deadline: float) -> Features:

@@ -12,7 +12,7 @@ from lacewing.models.build import apply_head, features, linear_head
 from lacewing.models.bundle import load_model, restore_model
 from lacewing.store.run import read_lines
 from lacewing.training.recipe.features import feature_pass
-from lacewing.training.recipe.linear import collect, fit_linear, loader_of
+from lacewing.training.recipe.linear import collect, fit_linear, limit_of, loader_of
 
 FOREVER = float("inf")
 
@@ -72,3 +72,13 @@ def test_the_fitted_head_is_in_the_saved_network(session):
     assert row["epoch"] == 0
     assert row["val_accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert row["val_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("recipe", "deadline", "seconds"),
+    [("features", 100.0, 40.0), ("finetune", 100.0, 20.0), ("features", 61.0, 10.0),
+     ("finetune", 50.0, 10.0), ("features", FOREVER, FOREVER)],
+)  # fmt: skip
+def test_time_for_fitting_is_what_the_deadline_leaves(monkeypatch, recipe, deadline, seconds):
+    monkeypatch.setattr("lacewing.training.recipe.linear.time.perf_counter", lambda: 60.0)
+    assert limit_of(recipe, deadline, pass_seconds=40.0).deadline == 60.0 + seconds
