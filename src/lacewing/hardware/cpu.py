@@ -4,15 +4,16 @@
 
 import errno
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
 from lacewing.hardware import switches
 from lacewing.hardware.backend import Capabilities, Memory
+from lacewing.hardware.depthwise import DepthwiseInFull
 from lacewing.hardware.limits import free_memory, usable_memory
 from lacewing.hardware.processor import cpu_features, cpu_name
 
@@ -82,9 +83,12 @@ class CpuBackend:
             return True
         return switches.is_torch_out_of_memory(error, OUT_OF_MEMORY_PHRASES)
 
-    def autocast(self, precision: str) -> AbstractContextManager[Any]:
-        """Autocast for bf16 and fp16."""
-        return switches.autocast("cpu", precision)
+    @contextmanager
+    def autocast(self, precision: str) -> Iterator[None]:
+        """Autocast for bf16 and fp16; in bf16 some depthwise convolutions stay in fp32."""
+        apart = DepthwiseInFull() if precision == "bf16" else nullcontext()
+        with switches.autocast("cpu", precision), apart:
+            yield
 
     def grad_scaler(self, precision: str) -> torch.amp.GradScaler | None:
         """A scaler for fp16."""
