@@ -15,6 +15,7 @@ from lacewing.commands.command import Command
 from lacewing.errors import ConfigError, LacewingError, ToldError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
+from lacewing.hardware.ranks import Ranks, ranks_here
 from lacewing.hardware.waiting import let_threads_sleep
 from lacewing.values import nearest
 
@@ -74,7 +75,20 @@ def run(words: list[str]) -> int:
     flagged = rest[: rest.index("--")] if "--" in rest else rest
     if HELP.intersection(flagged):
         show_help(command.flags(), f"lacewing {name}", command.about)
+    if not command.together:
+        refuse_several(name, ranks_here(os.environ))
     return command.run(read_words(command.flags(), rest))
+
+
+def refuse_several(name: str, ranks: Ranks) -> None:
+    """Raise ConfigError, and ToldError in all processes but the first, where there are several."""
+    if ranks.world == 1:
+        return
+    text = (
+        f"`lacewing {name}` is work for one process, and {ranks.world} were started: run it "
+        "without torchrun or srun, or unset WORLD_SIZE."
+    )
+    raise ConfigError(text) if ranks.rank == 0 else ToldError(text, ConfigError.exit_code)
 
 
 def overview() -> None:

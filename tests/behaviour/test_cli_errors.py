@@ -97,6 +97,20 @@ def test_ctrl_c_exits_with_130_and_one_line(run, ending_with):
     assert ended.text == "warning: Interrupted.\n"
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_process_does_is_refused_to_several(run, monkeypatch, rank):
+    for name, value in (("RANK", rank), ("WORLD_SIZE", 2), ("LOCAL_RANK", rank),
+                        ("LOCAL_WORLD_SIZE", 2), ("MASTER_ADDR", "here")):  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    ended = run("evaluate", "runs/RUN")
+    assert ended.code == 2
+    if rank:
+        assert ended.text == "", "the first process has said it"
+    else:
+        assert ended.error.startswith("`lacewing evaluate` is work for one process, and 2 were")
+    assert run("models", "squeezenet").code == 0
+
+
 def test_a_reader_that_has_gone_is_no_error():
     code = "import sys; from lacewing.cli import main; sys.exit(main(['train', '--help']))"
     process = subprocess.Popen(

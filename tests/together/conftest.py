@@ -25,6 +25,8 @@ class Ended:
     codes: list[int]
     run: Run
     logs: list[str]
+    order: dict[int, list[int]]
+    """The images of each step, over all processes."""
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -77,11 +79,19 @@ def launch(tmp_path_factory) -> Callable[..., list[Ended]]:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return [
-            Ended(codes, Run(Path(case["run"])), logs_of(case))
+            Ended(codes, Run(Path(case["run"])), logs_of(case), order_of(case))
             for codes, case in zip(json.loads(done.stdout.splitlines()[-1]), cases, strict=True)
         ]
 
     return start
+
+
+def order_of(case: dict[str, Any]) -> dict[int, list[int]]:
+    order: dict[int, list[int]] = {}
+    for rank in range(case["processes"]):
+        for step in read_lines(Path(f"{case['log']}.{rank}.rows")):
+            order.setdefault(step["step"], []).extend(step["rows"])
+    return order
 
 
 def logs_of(case: dict[str, Any]) -> list[str]:

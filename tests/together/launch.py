@@ -3,17 +3,21 @@
 torch is imported once and then forked, which a launcher of its own would do for each process.
 A case is {"processes", "words", "log"} and what is to happen to one of its processes:
 "out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens.
+With "cut", all get SIGTERM while the first is in the feature pass and the others wait for it.
 With "ray", settings for the function of examples/ray_train.py, it is called instead, in a process
 group that is there already and outside the main thread, as Ray Train's workers call it.
-Prints each case's exit codes by rank, as JSON.
+Each process writes the images of its steps into <log>.<rank>.rows. Prints each case's exit codes
+by rank, as JSON.
 """
 
+import gc
 import json
 import os
 import runpy
 import signal
 import socket
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +27,8 @@ import torch
 
 from lacewing import api  # noqa: F401 (before the processes part)
 from lacewing.cli import main
-from lacewing.training import session
+from lacewing.training import loop, session
+from lacewing.training.recipe import linear
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_train.py"
 
@@ -46,6 +51,30 @@ def hurt(case: dict[str, Any], rank: int) -> None:
         return counted
 
     session.loss_of = watched
+
+
+def watch_rows(file: Path) -> None:
+    """Write down which images each step of this process takes: step and rows, a line per step."""
+    train_batch = loop.train_batch
+
+    def watched(session: Any, batch: Any, stop: Any) -> Any:
+        result = train_batch(session, batch, stop)
+        with file.open("a", encoding="utf-8") as lines:
+            taken = {"step": session.progress.step, "rows": batch.rows.tolist()}
+            lines.write(json.dumps(taken) + "\n")
+        return result
+
+    loop.train_batch = watched
+
+
+def linger(there: Path) -> None:
+    """Make a feature pass that does not end, and say when it has begun."""
+
+    def waiting(*_: Any) -> None:
+        there.touch()
+        time.sleep(600)
+
+    linear.feature_pass = waiting
 
 
 def exhausted() -> None:
@@ -73,6 +102,9 @@ def child(case: dict[str, Any], rank: int, port: int) -> int:
     for stream in (1, 2):
         os.dup2(log, stream)
     hurt(case, rank)
+    watch_rows(Path(f"{case['log']}.{rank}.rows"))
+    if "cut" in case:
+        linger(Path(f"{case['log']}.begun"))
     return as_ray(case["ray"]) if "ray" in case else main(case["words"])
 
 
@@ -100,10 +132,21 @@ def run(case: dict[str, Any]) -> list[int]:
                 sys.stderr.flush()
                 os._exit(code)
         pids.append(pid)
+    if "cut" in case:
+        terminate(pids, Path(f"{case['log']}.begun"))
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def terminate(pids: list[int], begun: Path) -> None:
+    """SIGTERM to all once the file is there."""
+    while not begun.exists():
+        time.sleep(0.02)
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         cases = json.load(file)
+    gc.freeze()  # each process would go through all that torch has made, and so copy it
     print(json.dumps([run(case) for case in cases]))  # noqa: T201

@@ -25,6 +25,7 @@ def ended(launch, words, tmp_path_factory):
         "split": case("split", *plain),
         "wild": case("wild", "--learning-rate", "1e30"),
         "few": case("few", "--batch-size", "1"),
+        "folds": case("folds", "--folds", "3"),
         "stopped": stopped,
         "resumed": going_on,
     }  # fmt: skip
@@ -55,6 +56,14 @@ def test_a_batch_too_small_for_all_is_refused_in_one_sentence(ended):
     assert few.codes == [2, 2], few.logs
     assert "A batch of 1 images can't be shared by 2 processes" in few.logs[0]
     assert not few.logs[1].strip()
+
+
+def test_folds_are_refused_in_one_sentence(ended):
+    folds = ended["folds"]
+    assert folds.codes == [2, 2], folds.logs
+    assert "--folds trains one run after another in one process" in folds.logs[0]
+    assert not folds.logs[1].strip()
+    assert not folds.run.folder.exists()
 
 
 def test_a_signal_to_one_stops_all_and_another_number_goes_on(ended):

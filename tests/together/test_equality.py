@@ -4,8 +4,9 @@ import pytest
 import torch
 
 pytestmark = pytest.mark.slow
-MIXED = ("--mixup", "0.2", "--cutmix", "1.0")
-"""Of a step's six images, two of four processes have one and two have two."""
+MIXED = ("--mixup", "0.2", "--cutmix", "1.0", "--ema", "0.9")
+"""Of a step's six images, two of four processes have one and two have two. What is kept is an
+average of the weights."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def test_weights_and_figures_are_those_of_one_process(ended, alone, others):
             assert same[figure] == pytest.approx(row[figure], abs=1e-3)
         assert same["learning_rate"] == row["learning_rate"]
         assert same["step"] == row["step"]
+    assert one.order == several.order
 
 
 def test_rays_function_trains_the_same_in_the_group_that_is_there(ended):

@@ -17,6 +17,8 @@ class Command:
     flags: Callable[[], tuple[Flag, ...]]
     run: Callable[[Given], int]
     """Does it, and returns the exit code. Raises LacewingError."""
+    together: bool = False
+    """Whether several processes may be started with it, as torchrun and srun do."""
 
 
 def check_target(file: Path) -> None:

@@ -183,9 +183,9 @@ COMMANDS = {
     "predict": Command("Name the classes of images with a trained model.",
                        lambda: flags_of(PredictOptions), predict),
     "models": Command("List the networks, and whether their weights are at hand.",
-                      lambda: flags_of(ModelsOptions), models),
+                      lambda: flags_of(ModelsOptions), models, together=True),
     "doctor": Command("Show this machine and what it is good for.",
-                      lambda: flags_of(DoctorOptions), doctor),
+                      lambda: flags_of(DoctorOptions), doctor, together=True),
     "sample": Command("Draw a data set of stylised insects on leaves.",
                       lambda: flags_of(SampleOptions), sample),
 }  # fmt: skip

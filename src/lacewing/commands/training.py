@@ -195,14 +195,15 @@ def watch(given: Given) -> int:
 
 COMMANDS = {
     "train": Command("Train an image classifier; what is not asked is decided.", config_flags,
-                     train),
+                     train, together=True),
     "plan": Command("Show what train would decide and why, and write it down.", plan_flags, plan),
-    "resume": Command("Go on with an interrupted run.", lambda: flags_of(ResumeOptions), resume),
+    "resume": Command("Go on with an interrupted run.", lambda: flags_of(ResumeOptions), resume,
+                      together=True),
     "evaluate": Command("Judge a run's best model on its test split, or on other images.",
                         lambda: flags_of(EvaluateOptions), evaluate),
     "watch": Command("Follow a run in the terminal, also one of another process.",
                      lambda: flags_of(WatchOptions), watch),
     "report": Command("Write a run's report.html anew.", lambda: flags_of(RunOptions), report),
     "demo": Command("Train on the built-in sample, in a few minutes on a CPU.",
-                    lambda: flags_of(DemoOptions), demo),
+                    lambda: flags_of(DemoOptions), demo, together=True),
 }  # fmt: skip

@@ -3,7 +3,6 @@
 `run_training` is the shortest way to read all of lacewing.
 """
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.hardware.backends import BACKENDS
-from lacewing.hardware.ranks import ranks_here
 from lacewing.results.finish import finish, show_answer
 from lacewing.running.decide import prepared_fully
 from lacewing.running.folds import carry_out_folds, refuse_several
@@ -82,13 +80,12 @@ def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
     Raises RunError where that can't be, also if the images are not those that it began with.
     """
     started = time.perf_counter()
-    folds = asked_folds(Path(run))
-    if folds is not None:
-        refuse_several(ranks_here(os.environ))
-        return carry_out_folds(
-            replace(folds, accept_changed_data=accept_changed_data), Path(run), run_training
-        )
     with joined() as team:
+        folds = team.first(lambda: asked_folds(Path(run)))
+        if folds is not None:
+            team.first(lambda: refuse_several(team.ranks))
+            folds = replace(folds, accept_changed_data=accept_changed_data)
+            return carry_out_folds(folds, Path(run), run_training)
         asked = team.first(lambda: begin_again(Path(run).absolute()))
         if asked is not None:
             console.note(f"{run} was cut off before its first checkpoint: it begins anew.")

@@ -20,7 +20,7 @@ from lacewing.planning.processes import with_processes
 from lacewing.planning.trial.fitting import no_room
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
-from lacewing.training.checkpoint import load_checkpoint
+from lacewing.training.checkpoint import complete, load_checkpoint
 from lacewing.training.distributed import Team, with_device_group
 from lacewing.training.events import EventLog, this_process
 from lacewing.training.history import forget_after, is_done
@@ -196,6 +196,8 @@ def held(
         config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
         check_loggers(config)
         events = EventLog(run, console.note)
+        if is_done(run) and not complete(run):  # a recipe may end with its head on frozen features
+            raise RunError(f"{run.folder} is finished: nothing is left to resume.")
         snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
         if snapshot.epoch >= config.epochs and is_done(run):
             raise RunError(

@@ -89,3 +89,10 @@ def test_the_way_is_not_cleared_of_a_run_that_goes_on(begun, small):
     with locked(run), pytest.raises(RunError, match="in use"):
         clear_way(config)
     assert run.folder.is_dir()
+
+
+def test_nothing_is_left_of_a_finished_run_without_checkpoints(config):
+    """A recipe that ends with its head on frozen features has none either."""
+    done = running.run_training(replace(config, epochs=1, save_checkpoints=False))
+    with pytest.raises(RunError, match="is finished: nothing is left to resume"):
+        running.resume(done.folder)
