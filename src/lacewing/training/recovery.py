@@ -83,10 +83,12 @@ def shrink(session: "Session") -> None:
     session.backend.empty_cache()
     old, new = progress.micro_batch, progress.micro_batch // 2
     if new == 0:
+        device = session.plan.device.value
+        last = "or close other programs" if device == "cpu" else "or --device cpu"
         raise TrainingError(
-            f"{session.plan.device.value} has too little memory for a single image of "
+            f"{device} has too little memory for a single image of "
             f"{session.plan.image_size.value} pixels: use a smaller --image-size or --model, "
-            "or --device cpu."
+            f"{last}."
         )
     progress.micro_batch = new
     session.events.add(

@@ -7,7 +7,7 @@ from typing import Any
 
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
-from lacewing.store.run import write_json
+from lacewing.store.run import read_json, write_json
 from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
@@ -31,14 +31,14 @@ def train(
 
     `started` is when the budget began to run, on the clock of `time.perf_counter`.
     """
-    seconds, linear, team = session.config.budget, None, session.team
+    seconds, team = session.config.budget, session.team
     # a resumed run has the seconds that it has not used yet
     began = started - session.progress.elapsed_seconds
     budget = None if seconds is None else Budget(began, seconds)
     if is_classic(session):
         ending = train_classic(session, budget)
         if ending.finished:
-            team.only_first(lambda: settle(session, None, budget))
+            team.only_first(lambda: settle(session, budget))
         return session, ending
     if session.progress.step == 0:
         linear = team.only_first(lambda: first_stage(session, budget))
@@ -50,7 +50,7 @@ def train(
         resume_clock(session, budget)
         ending = train_loop(session)
     if ending.finished:
-        team.only_first(lambda: settle(session, linear, budget))
+        team.only_first(lambda: settle(session, budget))
     return session, ending
 
 
@@ -68,14 +68,14 @@ def train_classic(session: Session, budget: Budget | None) -> Ending:
     return train_loop(session)
 
 
-def settle(session: Session, linear: Linear | None, budget: Budget | None) -> None:
+def settle(session: Session, budget: Budget | None) -> None:
     """The finished model: its view, its calibration, and what is written down of both.
 
     A classic training is left as the flags made it, but for a view that was asked for.
     """
     looked = settle_view(session, views_to_try(session, budget))
     if not is_classic(session):
-        note_stages(session, linear, looked, polish(session))
+        note_stages(session, looked, polish(session))
     elif looked is not None:
         write_json(session.run.results, {"recipe": {"views": looked.as_dict()}})
 
@@ -95,7 +95,9 @@ def first_stage(session: Session, budget: Budget | None) -> Linear:
         warn_of_overrun(session, closing - budget.left())
         end = time.perf_counter() + (budget.left() - closing) * 2 * PASS_SHARE
     with locked(session.run):
-        return fit_linear(session, end)
+        linear = fit_linear(session, end)
+        note_features(session, linear)
+    return linear
 
 
 def second_stage(
@@ -163,21 +165,24 @@ def validation_seconds(session: Session, linear: Linear) -> float:
     return session.val_loader.images * linear.pass_seconds / done
 
 
-def note_stages(
-    session: Session, linear: Linear | None, looked: Looked | None, polished: Polish | None
-) -> None:
-    """Write what the stages chose into results.json, to which the figures are added."""
-    found: dict[str, Any] = {"optimize": session.config.optimize}
-    if linear is not None:
-        found["features"] = {
-            "images": len(linear.train.labels),
-            "views": linear.train.values.shape[0],
-            "size": session.preprocessing.image_size,
-            "strength": linear.chosen.strength,
-            "tried": [asdict(one) for one in linear.chosen.tried],
-            "chosen_on": linear.chosen.chosen_on,
-            "pass_seconds": linear.pass_seconds,
-        }
+def note_features(session: Session, linear: Linear) -> None:
+    """Write what the first stage chose into results.json, at once: a resumed run knows no more."""
+    features = {
+        "images": len(linear.train.labels),
+        "views": linear.train.values.shape[0],
+        "size": session.preprocessing.image_size,
+        "strength": linear.chosen.strength,
+        "tried": [asdict(one) for one in linear.chosen.tried],
+        "chosen_on": linear.chosen.chosen_on,
+        "pass_seconds": linear.pass_seconds,
+    }
+    write_json(session.run.results, {"recipe": {"features": features}})
+
+
+def note_stages(session: Session, looked: Looked | None, polished: Polish | None) -> None:
+    """Add what the last stages chose to results.json, to which the figures are added."""
+    known = read_json(session.run.results) if session.run.results.is_file() else {}
+    found: dict[str, Any] = {"optimize": session.config.optimize, **known.get("recipe", {})}
     if looked is not None:
         found["views"] = looked.as_dict()
     if polished is not None:

@@ -108,6 +108,8 @@ def test_an_interrupted_recipe_is_resumed_in_its_second_stage(
     assert ending.finished
     assert resumed.progress.epoch == 2
     assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
+    # what the first stage chose was not forgotten
+    assert read_json(session.run.results)["recipe"]["features"]["size"] == 48
 
 
 def limited(session):
@@ -215,6 +217,7 @@ def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
 ):
     given = []
     monkeypatch.setattr(carry_out, "fit_linear", lambda session, end: given.append(end))
+    monkeypatch.setattr(carry_out, "note_features", lambda *_: None)
     monkeypatch.setattr(carry_out, "closing_seconds", lambda *_: 20.0)
     session = recipe_session(recipe="features", image_size=48)
     now = time.perf_counter()
