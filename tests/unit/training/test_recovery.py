@@ -64,7 +64,5 @@ def test_the_event_says_what_changed(begun):
 
 def test_a_single_image_that_does_not_fit_ends_the_run_with_advice(begun):
     session = begun(FakeBackend(out_of_memory_at=range(1, 99)), **SETTINGS)
-    with pytest.raises(
-        TrainingError, match=r"a single image .* or --device cpu\.$"
-    ):
+    with pytest.raises(TrainingError, match=r"a single image .* or --device cpu\.$"):
         train(session)
