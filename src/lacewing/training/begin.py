@@ -31,6 +31,7 @@ from lacewing.training.moved import plan_here
 from lacewing.training.same_data import check_same_images
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import Prepared, find_images
+from lacewing.training.signals import signals_wait
 from lacewing.training.state import Snapshot, restore
 from lacewing.training.together import share_weights
 from lacewing.training.trial import record_forecast
@@ -55,7 +56,12 @@ def begin(
 def write_down(prepared: Prepared) -> Run:
     """A new run folder with everything that was decided."""
     check_loggers(prepared.config)
-    run = create_run(prepared)
+    with signals_wait():  # no folder without what tells how to begin it anew
+        return write_run(create_run(prepared), prepared)
+
+
+def write_run(run: Run, prepared: Prepared) -> Run:
+    """Fill a new run folder."""
     with replacing(run.asked) as temporary:  # first and whole: `clear_way` goes by it
         save_config(prepared.asked, temporary)
     with replacing(run.config) as temporary:

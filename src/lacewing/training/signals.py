@@ -73,6 +73,16 @@ def interrupt_on_signals() -> Iterator[None]:
 
 
 @contextmanager
+def signals_wait() -> Iterator[None]:
+    """A signal that comes inside the block acts at its end: what is written there is whole."""
+    heard: list[int] = []
+    with handling(lambda number, _: heard.append(number)):
+        yield
+    if heard:
+        signal.raise_signal(heard[0])
+
+
+@contextmanager
 def handling(handle: Handler) -> Iterator[None]:
     """Call `handle` for both signals inside the block, in the main thread only."""
     if threading.current_thread() is not threading.main_thread():

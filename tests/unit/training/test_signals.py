@@ -13,7 +13,7 @@ from lacewing.training import loop, recovery, together, writer
 from lacewing.training.begin import reopen
 from lacewing.training.lock import locked
 from lacewing.training.loop import train
-from lacewing.training.signals import interrupt_on_signals, stop_on_signals
+from lacewing.training.signals import interrupt_on_signals, signals_wait, stop_on_signals
 
 SAME = ("epoch", "step", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
@@ -143,6 +143,16 @@ def test_the_handlers_are_put_back_and_the_lock_is_dropped(begun):
 def test_before_there_is_anything_to_save_a_signal_is_ctrl_c():
     with pytest.raises(KeyboardInterrupt), interrupt_on_signals():
         send()
+
+
+def test_a_signal_waits_until_what_is_being_written_is_whole():
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupt_on_signals():
+        with signals_wait():
+            send()
+            done.append("written")
+        done.append("went on")
+    assert done == ["written"]
 
 
 def test_outside_the_main_thread_nothing_is_caught():
