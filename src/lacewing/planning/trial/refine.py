@@ -123,17 +123,27 @@ def label(one: Timed) -> str:
 def with_size(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """The smallest micro-batch that is about as fast as the fastest, and what follows from it.
 
-    Where accumulation keeps the batch, the largest.
+    Where accumulation keeps the batch, the largest; also where the time was too short to try any.
     """
     tried = [one for one in findings.sizes if one.rate]
     is_kept = asked.config.accumulate and asked.config.batch_size != "auto"
-    if len(tried) < (1 if is_kept else 2):
+    if is_kept and not tried:
+        return resized(plan, whole_batch(plan, findings, asked), asked)
+    if not is_kept and len(tried) < 2:
         return plan
     best = sizes.choose_largest(tried) if is_kept else sizes.choose(tried)
     which = "largest" if is_kept else "smallest"
     reason = f"{best.rate:,.0f} images/s: the {which} of {len(tried)} that is about the fastest"
     micro = Choice(best.way.images, reason, "measured", evidence_of(tried))
     return resized(plan, micro, asked)
+
+
+def whole_batch(plan: Plan, findings: Findings, asked: Asked) -> Choice[int]:
+    """The largest pass, if it is known what memory passes take; else the rules' stays."""
+    most = sizes.largest(plan, asked.config, asked.tier, asked.job)
+    if findings.memory is None or most == plan.micro_batch.value:
+        return plan.micro_batch
+    return Choice(most, "the largest pass: there was no time to try smaller ones", "rule")
 
 
 def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:

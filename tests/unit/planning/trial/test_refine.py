@@ -74,9 +74,21 @@ def test_kernel_and_threads_are_compared_with_their_like(refined, found, way):
 
 def test_a_plan_that_fits_its_memory_is_left_alone(refined, found):
     model = MemoryModel(fixed_bytes=100 * MIB, image_bytes=10 * MIB)
-    plan = refined(found(memory=model, base_bytes=300 * MIB), batch_size=40, accumulate=True)
+    plan = refined(found(memory=model, base_bytes=300 * MIB), batch_size=40)
+    assert (plan.micro_batch.value, plan.accumulation.value) == (16, 1)
+    assert plan.measured.forecast["peak_bytes"] == 300 * MIB + 260 * MIB
+
+
+def test_a_kept_batch_without_time_to_try_parts_is_one_pass_where_memory_allows(refined, found):
+    roomy = MemoryModel(fixed_bytes=100 * MIB, image_bytes=10 * MIB)
+    plan = refined(found(memory=roomy), batch_size=40, accumulate=True)
+    assert (plan.micro_batch.value, plan.accumulation.value) == (40, 1)
+    assert plan.micro_batch.reason.startswith("the largest pass")
+    tight = MemoryModel(fixed_bytes=4 * GIB, image_bytes=GIB // 2)
+    plan = refined(found(memory=tight), batch_size=40, accumulate=True)
     assert (plan.micro_batch.value, plan.accumulation.value) == (14, 3)
-    assert plan.measured.forecast["peak_bytes"] == 300 * MIB + 240 * MIB
+    unknown = refined(found(memory=None), batch_size=40, accumulate=True)
+    assert (unknown.micro_batch.value, unknown.accumulation.value) == (14, 3)
 
 
 def test_a_plan_that_does_not_fit_takes_more_passes_and_keeps_its_batch(refined, found):
