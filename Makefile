@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# What the tests need besides: every format of export, and the server.
-EXTRAS := export,serve
+# What the tests need besides: every format of export, the server, and data on one.
+EXTRAS := export,serve,remote
 
 # The oldest torch that lacewing takes is the last one that torch-directml takes (Python <= 3.12).
 OLDEST       := .venv-oldest

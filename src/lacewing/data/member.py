@@ -1,7 +1,8 @@
 """Images inside tar files, addressed by where their bytes lie: `a.tar::1536+20480::bees/1.jpg`.
 
 Such a path stands wherever a file's path may stand: nothing is unpacked, and nothing needs to
-be remembered, so an index of members can be saved, resumed from and read by any process.
+be remembered, so an index of members can be saved, resumed from and read by any process. The tar
+file may lie on a server (`remote.py`).
 """
 
 import io
@@ -10,6 +11,8 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from lacewing.data.remote import load_stand_in, open_remote, read_part, stand_in_of
 
 MEMBER = re.compile(r"(.+?\.tar)::([0-9]+)\+([0-9]+)::(.+)", re.DOTALL)
 
@@ -45,12 +48,27 @@ def open_image(path: str | Path) -> io.BufferedReader | io.BytesIO:
     member = as_member(path)
     if member is None:
         return open_regular(Path(path))
-    with open_regular(member.archive) as file:
-        file.seek(member.start)
-        content = file.read(member.size)
+    content = content_of(member)
     if len(content) < member.size:
         raise OSError("truncated")
     return io.BytesIO(content)
+
+
+def content_of(member: Member) -> bytes:
+    """The bytes of a member, fewer where the tar file ends before. Raises OSError."""
+    try:
+        with open_regular(member.archive) as file:
+            file.seek(member.start)
+            return file.read(member.size)
+    except FileNotFoundError:
+        if not stand_in_of(member.archive).is_file():
+            raise
+    return read_part(load_stand_in(stand_in_of(member.archive)), member.start, member.size)
+
+
+def open_archive(path: Path) -> io.BufferedReader:
+    """A tar file here or on a server, open for reading. Raises OSError."""
+    return open_remote(path) if stand_in_of(path).is_file() else open_regular(path)
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -65,6 +83,9 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def stat_image(path: str | Path) -> os.stat_result:
-    """The state of a file, or of the tar file that holds it."""
+    """The state of a file, or of the tar file that holds it, or of what stands in for that."""
     member = as_member(path)
-    return (Path(path) if member is None else member.archive).stat()
+    if member is None:
+        return Path(path).stat()
+    stand_in = stand_in_of(member.archive)
+    return (stand_in if stand_in.is_file() else member.archive).stat()

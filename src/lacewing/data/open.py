@@ -29,10 +29,10 @@ def open_images(
 ) -> ImageIndex:
     """Find a data set, recognise its layout, open every image, and make missing splits.
 
-    `data` is a folder, a .csv, a .tar, or a name (IP102, D0; `sample`, if `draw_sample` can
-    draw it into a folder). `images` is where the images lie if not beside their lists.
-    `cache_dir` is `cache_folder()` by default. `progress` gets numbers done and in total,
-    first in bytes while an archive is unpacked. The rows are sorted by path.
+    `data` is a folder, a .csv, a .tar, the address of such on a server, or a name (IP102, D0;
+    `sample`, if `draw_sample` can draw it into a folder). `images` is where the images lie if not
+    beside their lists. `cache_dir` is `cache_folder()` by default. `progress` gets numbers done
+    and in total, first in bytes while an archive is unpacked. The rows are sorted by path.
     Raises DataError for anything that stands in the way.
     """
     cache = cache_folder() if cache_dir is None else cache_dir
@@ -47,7 +47,8 @@ def open_images(
         listing = replace(listing, notes=(*listing.notes, unused))
     entries, repeated = once(listing.entries)
     paths = [entry.path for entry in entries]
-    scanned = scan(listing.root, paths, cache_dir=cache, threads=threads, progress=progress)
+    readers = max(threads, place.readers)
+    scanned = scan(listing.root, paths, cache_dir=cache, threads=readers, progress=progress)
     index = build_index(listing, entries, repeated, scanned, place.name)
     check_index(index)
     index = replace(index, notes=place.notes + index.notes)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.data.listing import IMAGE_SUFFIXES, SPLIT_WORDS, Entry, is_system
-from lacewing.data.member import member_path
+from lacewing.data.member import member_path, open_archive
+from lacewing.data.remote import SUFFIX
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
 
@@ -34,10 +35,15 @@ class Sample:
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """The .tar files in a folder, and in its folders that are called like splits."""
+    """The .tar files in a folder, and in its folders that are called like splits.
+
+    Those on a server are among them, by the stand-ins that lie in their places.
+    """
     inside = [sub for sub in folder.iterdir() if sub.name.lower() in SPLIT_WORDS and sub.is_dir()]
-    found = [file for place in (folder, *inside) for file in place.glob("*.tar")]
-    return sorted(file for file in found if file.is_file() and not is_system(file.name))
+    places = (folder, *inside)
+    found = [file for place in places for file in place.glob("*.tar") if file.is_file()]
+    away = [file.with_suffix("") for place in places for file in place.glob(f"*.tar{SUFFIX}")]
+    return sorted(file for file in (*found, *away) if not is_system(file.name))
 
 
 def is_shard(archive: Path) -> bool:
@@ -60,7 +66,7 @@ def read_shard(archive: Path, root: Path) -> list[Entry]:
     split = split_of(archive.relative_to(root))
     name = archive.relative_to(root).as_posix()
     try:
-        with tarfile.open(archive, "r:") as tar:
+        with open_archive(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             samples = collect(tar, archive)
     except (tarfile.TarError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
