@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 
 from lacewing.engine.execution import Execution
 from lacewing.training.recipe.budget import Budget
-from lacewing.training.recipe.speed import forward_speed
+from lacewing.training.recipe.size import Allowance, Speed
+from lacewing.training.recipe.speed import decode_seconds, forward_speed
 from lacewing.training.recipe.views import LEAST_IMAGES, MOST_IMAGES, VIEWS
 from lacewing.training.session import Session
 
 REPORT_SECONDS = 6.0
 """For pictures, heat maps, report and files at the end."""
-DECODE_SECONDS = 0.004
-"""Of one image that is judged: its pixels are not kept."""
 PROBE_BATCH = 8
 """Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
 VIEW_SHARE = 0.05
@@ -66,17 +65,28 @@ def measured_closing(session: Session) -> Closing:
     """By the speed of this machine."""
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     usual = session.plan.eval_execution
+    decoding = decode_seconds(session.index.split("val"), session.preprocessing)
     judging = 0.0
     if session.config.evaluate:
         full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
-        judging = judging_seconds(session, validation + test, full)
-    validating = judging_seconds(session, validation, usual)
+        judging = judging_seconds(session, validation + test, full, decoding)
+    validating = judging_seconds(session, validation, usual, decoding)
     return closing_of(session.config.tta, validation, validating, judging)
 
 
 def closing_seconds(session: Session, budget: Budget) -> float:
     """What to set aside of a budget."""
     return measured_closing(session).reserved(budget.seconds)
+
+
+def allowance_of(
+    left: float, judging: Speed, images: int, judged: int, decoding: float
+) -> Allowance:
+    """What a feature pass over `images` may take, if so many are judged after it.
+
+    `decoding` is the seconds of one image.
+    """
+    return Allowance(left, judging, judged, REPORT_SECONDS + decoding * (images + judged))
 
 
 def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:
@@ -95,8 +105,8 @@ def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:
     return names
 
 
-def judging_seconds(session: Session, images: int, execution: Execution) -> float:
-    """Of a forward-only pass over so many images, which are decoded for it."""
+def judging_seconds(session: Session, images: int, execution: Execution, decoding: float) -> float:
+    """Of a forward-only pass over so many images, each decoded for it in `decoding` seconds."""
     size = session.preprocessing.image_size
     speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
-    return speed.seconds(images, size) + DECODE_SECONDS * images
+    return speed.seconds(images, size) + decoding * images

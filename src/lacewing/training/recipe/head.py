@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from lacewing.engine.heads import Head, fit_path
 from lacewing.training.recipe.features import Features
 
-STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """The strongest first: each fit starts from the one before, and the search ends where the
 loss on the other images rises again."""
 LEAST_FOR_CHOICE = 50

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
-from lacewing.models.build import build_model
+from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.training.recipe.budget import RESERVE
-from lacewing.training.recipe.closing import DECODE_SECONDS, PROBE_BATCH, closing_of
+from lacewing.training.recipe.closing import PROBE_BATCH, allowance_of, closing_of
 from lacewing.training.recipe.length import Length, choose_length
-from lacewing.training.recipe.size import PASS_SHARE, Pass, Speed, choose_pass, views_for
-from lacewing.training.recipe.speed import forward_speed, training_speed
+from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
+from lacewing.training.recipe.speed import decode_seconds, forward_speed, training_speed
 from lacewing.training.setup import Prepared
 from lacewing.values import format_seconds
 
@@ -44,6 +44,8 @@ class Speeds:
     judging: Speed
     """In full precision."""
     training: Speed
+    decoding: float
+    """Seconds of one image."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,14 @@ def look_ahead(
     left = max(0.0, seconds * (1 - RESERVE) - spent)
     images = amounts.train + amounts.val
     views = views_for(amounts.train, amounts.classes)
-    features = choose_pass(info, images, views, speeds.forward, PASS_SHARE * left).value
-    seen = features.views * amounts.train + amounts.val
-    passing = speeds.forward.seconds(seen, features.size) + DECODE_SECONDS * images
     judged = amounts.val + amounts.test
-    judging = DECODE_SECONDS * judged + speeds.judging.seconds(judged, features.size)
+    allowance = allowance_of(left, speeds.judging, images, amounts.val + judged, speeds.decoding)
+    features = choose_pass(info, images, views, speeds.forward, allowance).value
+    seen = features.views * amounts.train + amounts.val
+    passing = speeds.forward.seconds(seen, features.size) + speeds.decoding * images
+    judging = speeds.decoding * judged + speeds.judging.seconds(judged, features.size)
     validating = speeds.forward.seconds(amounts.val, features.size)
-    again = validating + DECODE_SECONDS * amounts.val
+    again = validating + speeds.decoding * amounts.val
     closing = closing_of(amounts.tta, amounts.val, again, judging).reserved(seconds)
     rest = left - passing - closing
     length = (
@@ -107,6 +110,7 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
         forward=forward_speed(model, backend, number, plan.eval_execution, size),
         judging=forward_speed(model, backend, number, full, size),
         training=training_speed(model, backend, number, plan.execution, small, plan.batch.value),
+        decoding=decode_seconds(prepared.index, preprocessing_for(info, size, prepared.weights)),
     )
 
 

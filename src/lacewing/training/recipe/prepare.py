@@ -6,16 +6,18 @@ from lacewing.config import TrainConfig
 from lacewing.errors import ConfigError, ModelError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
-from lacewing.models.build import build_model, linear_head
+from lacewing.models.build import build_model, linear_head, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.rules.device import find_device
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
+from lacewing.training.recipe.closing import allowance_of
 from lacewing.training.recipe.finetune import asked_epochs
 from lacewing.training.recipe.forward import fastest_forward
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
-from lacewing.training.recipe.size import PASS_SHARE, Speed, choose_pass, views_for
+from lacewing.training.recipe.size import Speed, choose_pass, views_for
+from lacewing.training.recipe.speed import decode_seconds
 from lacewing.training.setup import Prepared
 from lacewing.values import Choice, format_seconds
 
@@ -24,6 +26,8 @@ NEW_HEAD_RATE = 10.0
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
 LEAST_IMAGES_FOR_STATISTICS = 32
 """BatchNorm's error grows below this (Wu and He 2018, arXiv:1803.08494, figure 1)."""
+FULL_TO_FASTEST = 2.0
+"""What a pass in full precision, by which a model is judged, takes of one in the fastest."""
 TRIAL_SHARE = 0.04
 """Of the budget, for measuring how training steps are best run."""
 
@@ -125,13 +129,20 @@ def with_forward_timed(prepared: Prepared, backends: BackendTable) -> tuple[Prep
 
 def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
     """The largest image size whose feature pass the seconds of the run allow."""
-    if prepared.config.image_size is not None:
+    config, index, plan = prepared.config, prepared.index, prepared.plan
+    if config.image_size is not None:
         return prepared
-    training, classes = len(prepared.index.split("train")), len(prepared.index.classes)
-    images, views = training + len(prepared.index.split("val")), views_for(training, classes)
-    chosen = choose_pass(prepared.info, images, views, speed, PASS_SHARE * seconds)
+    train, val, test = (len(index.split(name)) for name in ("train", "val", "test"))
+    views = views_for(train, len(index.classes))
+    full = 1.0 if plan.eval_precision.value == "fp32" else FULL_TO_FASTEST
+    judging = replace(speed, images_per_second=speed.images_per_second / full)
+    judged = 2 * val + test if config.evaluate else val
+    rule = preprocessing_for(prepared.info, speed.size, prepared.weights)
+    decoding = decode_seconds(index, rule)
+    allowance = allowance_of(seconds, judging, train + val, judged, decoding)
+    chosen = choose_pass(prepared.info, train + val, views, speed, allowance)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
-    return replace(prepared, plan=replace(prepared.plan, image_size=size))
+    return replace(prepared, plan=replace(plan, image_size=size))
 
 
 def with_reach(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:

@@ -20,7 +20,9 @@ STEP = 32
 FEW_PER_CLASS = 10
 """Training images per class, in the mean, below which a mirrored view is worth its time."""
 PASS_SHARE = 0.4
-"""Of the budget, for the feature pass: the rest goes to decoding, fitting and judging."""
+"""Of the budget, for the feature pass: the rest goes to decoding, fitting, judging, fine-tuning."""
+WHOLE_SHARE = 0.85
+"""Of a budget that is too short for fine-tuning: what the pass and all that follows may take."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,33 @@ class Speed:
         return images / self.images_per_second * (size / self.size) ** 2
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """What a feature pass may take of the seconds that a run has left."""
+
+    left: float
+    judging: Speed
+    """Of passes in full precision."""
+    judged: int
+    """Images that are judged after it."""
+    beside: float
+    """Seconds of all else, whatever the size."""
+
+    def at(self, size: int) -> float:
+        """Seconds: its share, or all that judging leaves. A size that has only the latter is far
+        from leaving any for fine-tuning, whose epochs cost more than a pass each."""
+        judging = self.judging.seconds(self.judged, size)
+        return max(PASS_SHARE * self.left, WHOLE_SHARE * self.left - self.beside - judging)
+
+
 def choose_pass(
-    info: ModelInfo, images: int, views: int, speed: Speed, seconds: float
+    info: ModelInfo, images: int, views: int, speed: Speed, allowance: Allowance
 ) -> Choice[Pass]:
-    """The largest pass over `images` that takes at most `seconds`; the smallest if none does."""
+    """The largest pass over `images` that is allowed; the smallest if none is."""
     for size in sizes_of_pass(info):
         option = Pass(size, views)
         needed = speed.seconds(images * option.views, option.size)
-        if needed <= seconds:
+        if needed <= allowance.at(size):
             break
     times = "once" if option.views == 1 else "twice (also mirrored)"
     reason = f"each image {times} through the network takes about {needed:.0f} s"

@@ -1,12 +1,18 @@
-"""How fast this machine is: a forward pass and a training step, timed on noise."""
+"""How fast this machine is: a forward pass and a training step on noise, and decoding."""
 
 import copy
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from lacewing.data.index import ImageIndex
+from lacewing.data.pixels import load_pixels
+from lacewing.data.preprocess import Preprocessing
+from lacewing.data.rgb import UnreadableImageError
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
@@ -17,6 +23,9 @@ from lacewing.training.recipe.size import Speed
 
 REPEATS = 3
 """Timed passes, after one that is not: the median counts."""
+DECODED = 12
+"""Images that are decoded to see how long that takes."""
+USUAL_DECODE_SECONDS = 0.004
 
 
 def forward_speed(
@@ -62,6 +71,20 @@ def training_speed(
     with torch.random.fork_rng(devices=[]):
         seconds = timed(step, lambda: backend.synchronize(index))
     return Speed(size, batch / seconds)
+
+
+def decode_seconds(index: ImageIndex, preprocessing: Preprocessing) -> float:
+    """Median seconds in which an image is read and decoded, by some from all over the index.
+
+    Those that can't be read are passed over; of none, `USUAL_DECODE_SECONDS`.
+    """
+    seconds = []
+    for row in range(0, len(index), max(1, len(index) // DECODED)):
+        started = time.perf_counter()
+        with suppress(OSError, UnreadableImageError):
+            load_pixels(index.path(row), preprocessing)
+            seconds.append(time.perf_counter() - started)
+    return median(seconds) if seconds else USUAL_DECODE_SECONDS
 
 
 def timed(work: Callable[[], object], wait: Callable[[], None]) -> float:

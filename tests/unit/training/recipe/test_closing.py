@@ -68,7 +68,7 @@ def test_what_was_asked_for_is_not_compared(recipe_session):
 
 
 def test_what_comes_after_the_last_step_is_counted_in_full(recipe_session, monkeypatch):
-    monkeypatch.setattr(closing, "judging_seconds", lambda session, images, way: float(images))
+    monkeypatch.setattr(closing, "judging_seconds", lambda _session, images, *_: float(images))
     session = recipe_session(recipe="features", image_size=48, tta="off")
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     budget = Budget(0.0, 1000.0)

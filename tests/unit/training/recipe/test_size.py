@@ -1,12 +1,20 @@
 """Image size of the feature pass, and length of fine-tuning: pure choices."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from lacewing.models.catalog import find_model
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, MOST_EPOCHS, choose_length
-from lacewing.training.recipe.size import Pass, Speed, choose_pass, sizes_for, views_for
+from lacewing.training.recipe.size import (
+    Allowance,
+    Pass,
+    Speed,
+    choose_pass,
+    sizes_for,
+    views_for,
+)
 
 LITE = find_model("efficientnet_lite0")
 SPEED = Speed(224, 160.0)
@@ -21,27 +29,41 @@ def test_a_multiple_that_the_network_wants_is_kept():
     assert all(size % 14 == 0 for size in sizes_for(info))
 
 
+def allowed(left, judged=0, beside=1000.0):
+    return Allowance(left, Speed(224, 80.0), judged, beside)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(1000, Pass(256, 1)), (12, Pass(256, 1)), (10, Pass(224, 1)), (4, Pass(128, 1)),
-     (0.1, Pass(128, 1))],
+    ("left", "expected"),
+    [(2500, Pass(256, 1)), (30, Pass(256, 1)), (25, Pass(224, 1)), (10, Pass(128, 1)),
+     (0.25, Pass(128, 1))],
 )  # fmt: skip
-def test_the_largest_pass_that_the_time_allows(seconds, expected):
-    chosen = choose_pass(LITE, 1440, 1, SPEED, seconds)
+def test_the_largest_pass_that_its_share_of_the_time_allows(left, expected):
+    chosen = choose_pass(LITE, 1440, 1, SPEED, allowed(left))
     assert chosen.value == expected
     assert chosen.source == "measured"
 
 
+def test_a_short_run_gives_the_pass_all_that_judging_leaves():
+    # at 224 pixels: 9 s of 1,440 images, 5 s of the 400 that are judged, and 3 s beside
+    run = partial(choose_pass, LITE, 1440, 1, SPEED)
+    assert run(allowed(20.1)).value.size == 192
+    assert run(allowed(20.1, judged=400, beside=3.0)).value.size == 224
+    assert run(allowed(19.9, judged=400, beside=3.0)).value.size == 192
+
+
 @pytest.mark.parametrize("views", [1, 2])
-@pytest.mark.parametrize("seconds", [6, 10, 20, 40])
-def test_a_chosen_pass_fits_the_time(seconds, views):
-    chosen = choose_pass(LITE, 1440, views, SPEED, seconds).value
-    assert SPEED.seconds(1440 * chosen.views, chosen.size) <= seconds
+@pytest.mark.parametrize("left", [15, 25, 50, 100])
+def test_a_chosen_pass_is_allowed(left, views):
+    allowance = allowed(left, judged=500, beside=3.0)
+    chosen = choose_pass(LITE, 1440, views, SPEED, allowance).value
+    assert SPEED.seconds(1440 * chosen.views, chosen.size) <= allowance.at(chosen.size)
 
 
 def test_a_network_of_one_size_keeps_it():
-    assert choose_pass(replace(LITE, fixed_size=True), 9, 1, SPEED, 0.1).value.size == 224
-    assert choose_pass(replace(LITE, built_for_size=True), 9, 1, SPEED, 99).value.size == 224
+    short, long = allowed(0.25), allowed(99)
+    assert choose_pass(replace(LITE, fixed_size=True), 9, 1, SPEED, short).value.size == 224
+    assert choose_pass(replace(LITE, built_for_size=True), 9, 1, SPEED, long).value.size == 224
 
 
 def test_time_goes_with_the_pixels():

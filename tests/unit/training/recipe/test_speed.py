@@ -1,0 +1,36 @@
+"""What is measured before a recipe begins."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lacewing.data.open import open_images
+from lacewing.data.preprocess import Preprocessing
+from lacewing.training.recipe import speed
+from lacewing.training.recipe.speed import DECODED, USUAL_DECODE_SECONDS, decode_seconds
+
+RULE = Preprocessing(image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+@pytest.fixture
+def index(tint_index, tmp_path):
+    shutil.copytree(tint_index.root, tmp_path / "photos")
+    return open_images(tmp_path / "photos", val_share=0.0, test_share=0.0)
+
+
+def test_some_images_from_all_over_are_decoded(index, monkeypatch):
+    read = []
+    monkeypatch.setattr(speed, "load_pixels", lambda path, _: read.append(path))
+    assert 0 <= decode_seconds(index, RULE) < 1
+    assert DECODED <= len(read) <= 2 * DECODED
+    assert {Path(path).parent.name for path in read} == {"aphid", "beetle", "moth"}
+
+
+def test_what_can_not_be_read_is_passed_over(index):
+    victim, *others = index.paths()
+    Path(victim).unlink()
+    assert decode_seconds(index, RULE) != USUAL_DECODE_SECONDS
+    for path in others:
+        Path(path).write_bytes(b"no image")
+    assert decode_seconds(index, RULE) == USUAL_DECODE_SECONDS
