@@ -21,6 +21,8 @@ class ShardServer:
     """Path and number of bytes of each answer with a part."""
     failures: list[int] = field(default_factory=list)
     """Statuses of the next answers."""
+    good: int = 10**9
+    """Answers after which all are refused."""
     parts: bool = True
     """Whether it can send parts."""
 
@@ -38,7 +40,10 @@ def serving(folder: Path) -> Iterator[ShardServer]:
 
         def do_GET(self) -> None:
             file = folder / self.path.lstrip("/")
-            if state.failures:
+            state.good -= 1
+            if state.good < 0:
+                self.answer(403, b"")
+            elif state.failures:
                 self.answer(state.failures.pop(0), b"")
             elif not file.is_file():
                 self.answer(404, b"")

@@ -108,7 +108,7 @@ def test_the_cache_is_told_and_cleared(run, split_photos, tmp_path):
     told = json.loads(run("cache", "info", "--json").out)
     assert told["folder"] == str(tmp_path / ".cache")
     assert {one["kind"]: one["files"] for one in told["contents"]} == {
-        "scans": 1, "pixels": 0, "unpacked": 0, "remote": 0, "sample": 0,
+        "scans": 1, "pixels": 0, "unpacked": 0, "sample": 0,
     }  # fmt: skip
     assert "decoded images, so that they are decoded once" in run("cache", "info").out
     assert run("cache", "clear", "pixels").out.startswith("Cleared pixels in ")
@@ -121,4 +121,4 @@ def test_the_cache_is_told_and_cleared(run, split_photos, tmp_path):
 def test_a_kind_that_is_not_kept(run):
     ended = run("cache", "clear", "models")
     assert ended.code == 2
-    assert "must be one of scans, pixels, unpacked, remote, sample" in ended.error
+    assert "must be one of scans, pixels, unpacked, sample" in ended.error

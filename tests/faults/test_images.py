@@ -69,7 +69,7 @@ def test_one_is_replaced_and_told_of(session, monkeypatch, harm):
 
 def test_more_than_a_hundredth_ends_the_run(session, monkeypatch):
     harm_after(session, monkeypatch, 1, lambda: [file.unlink() for file in files(session)[:3]])
-    with pytest.raises(DataError, match="is their disk or server still there"):
+    with pytest.raises(DataError, match="is the disk still there"):
         train(session)
 
 

@@ -64,7 +64,7 @@ def test_resume_gives_what_a_run_from_the_disk_gives(started, server, monkeypatc
         return real(number, start_step)
 
     monkeypatch.setattr(there.train_loader, "epoch", epoch)
-    with pytest.raises(DataError, match="is their disk or server still there"):
+    with pytest.raises(DataError, match=r"127\.0\.0\.1 answers 404"):
         train(there)
     assert [row["epoch"] for row in read_lines(there.run.metrics)] == [1, 2]
     server.failures.clear()

@@ -50,9 +50,9 @@ class CacheOptions:
     action: Annotated[str, one_of("info", "clear"), Word()]
     """info: what is kept to save time, and how large it is; clear: delete it."""
     kind: Annotated[
-        str | None, one_of("scans", "pixels", "unpacked", "remote", "sample", optional=True), Word()
+        str | None, one_of("scans", "pixels", "unpacked", "sample", optional=True), Word()
     ] = None
-    """Clear only this kind: scans, pixels, unpacked, remote or sample."""
+    """Clear only this kind: scans, pixels, unpacked or sample."""
     json: Annotated[bool, boolean()] = False
     """Print JSON."""
 

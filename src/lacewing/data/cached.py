@@ -12,7 +12,6 @@ KINDS = {
     "scans": "sizes and hashes of images, so that they are read once",
     "pixels": "decoded images, so that they are decoded once",
     "unpacked": "the content of parquet files, and of archives where nothing can be written",
-    "remote": "addresses, sizes and versions of shards on servers",
     "sample": "the data set called sample",
 }
 """The folders in the cache, and what they are for. Nothing else there is ever deleted."""

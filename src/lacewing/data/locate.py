@@ -6,21 +6,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from lacewing.data.archive import Progress, is_archive, unpack
 from lacewing.data.hub import PREFIX, parquet_files, shards_of_hub, shards_of_parquet
-from lacewing.data.remote import (
-    READERS,
-    is_address,
-    load_stand_in,
-    remote_name,
-    stand_in_of,
-    stand_ins,
-)
-from lacewing.data.shards import find_shards, is_shard
+from lacewing.data.remote.address import is_address, remote_name
+from lacewing.data.remote.server import READERS
+from lacewing.data.remote.stand_in import describe_place, stand_ins
+from lacewing.data.shards import is_shard
 from lacewing.errors import DataError
-from lacewing.values import format_bytes
 
 IP102 = re.compile(r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?(\.unpacked)?", re.IGNORECASE)
 D0 = re.compile(r"(unzip_)?d0(\.tar)?", re.IGNORECASE)
@@ -73,7 +66,8 @@ def locate(
     if data.startswith(PREFIX):
         return _copied(shards_of_hub(data, cache, progress), data.rpartition("/")[2], data)
     if is_address(data):
-        return _away(stand_ins(data, cache), data)
+        folder = stand_ins(data)
+        return Place(folder, remote_name(data), (describe_place(folder),), READERS)
     path = _given(data) or _named(data, data_root)
     if path is None:
         raise DataError(_not_found(data, data_root))
@@ -95,14 +89,6 @@ def locate(
 
 def _copied(folder: Path, name: str, source: str) -> Place:
     return Place(folder, name, (f"The images of {source} were copied into {folder}.",))
-
-
-def _away(folder: Path, address: str) -> Place:
-    shards = [load_stand_in(stand_in_of(shard)) for shard in find_shards(folder)]
-    host = urlsplit(shards[0].url).hostname
-    size = format_bytes(sum(shard.size for shard in shards))
-    note = f"The images stay on {host}: {len(shards)} shards of {size}, read in parts."
-    return Place(folder, remote_name(address), (note,), READERS)
 
 
 def _given(data: str) -> Path | None:

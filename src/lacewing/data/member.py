@@ -2,7 +2,7 @@
 
 Such a path stands wherever a file's path may stand: nothing is unpacked, and nothing needs to
 be remembered, so an index of members can be saved, resumed from and read by any process. The tar
-file may lie on a server (`remote.py`).
+file may lie on a server (see `remote`).
 """
 
 import io
@@ -12,7 +12,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from lacewing.data.remote import load_stand_in, open_remote, read_part, stand_in_of
+from lacewing.data.remote.server import RemoteFile, read_part
+from lacewing.data.remote.stand_in import open_remote, remote_shard, stand_in_of
 
 MEMBER = re.compile(r"(.+?\.tar)::([0-9]+)\+([0-9]+)::(.+)", re.DOTALL)
 
@@ -43,32 +44,53 @@ def as_member(path: str | Path) -> Member | None:
 def open_image(path: str | Path) -> io.BufferedReader | io.BytesIO:
     """A file, or a member of a tar file, open for reading.
 
-    Raises OSError if it isn't whole, or is none: a pipe would be waited for without end.
+    Raises DataError where a server fails, and OSError if it isn't whole, or is none: a pipe would
+    be waited for without end.
     """
     member = as_member(path)
     if member is None:
         return open_regular(Path(path))
-    content = content_of(member)
+    content = content_of(member, member.size)
     if len(content) < member.size:
         raise OSError("truncated")
     return io.BytesIO(content)
 
 
-def content_of(member: Member) -> bytes:
-    """The bytes of a member, fewer where the tar file ends before. Raises OSError."""
+def read_head(path: str | Path, size: int) -> bytes:
+    """The first bytes of a file or member; no more is asked of a server. Raises as `open_image`."""
+    member = as_member(path)
+    if member is not None:
+        return content_of(member, min(size, member.size))
+    with open_regular(Path(path)) as file:
+        return file.read(size)
+
+
+def content_of(member: Member, size: int) -> bytes:
+    """The first bytes of a member, fewer where the tar file ends before.
+
+    Raises OSError, and DataError where the server that has it fails.
+    """
     try:
         with open_regular(member.archive) as file:
             file.seek(member.start)
-            return file.read(member.size)
+            return file.read(size)
     except FileNotFoundError:
-        if not stand_in_of(member.archive).is_file():
+        remote = remote_shard(member.archive)
+        if remote is None:
             raise
-    return read_part(load_stand_in(stand_in_of(member.archive)), member.start, member.size)
+    return read_part(remote, member.start, size)
+
+
+def remote_of(path: str | Path) -> RemoteFile | None:
+    """The file on a server that holds an image; None for those here."""
+    member = as_member(path)
+    return None if member is None else remote_shard(member.archive)
 
 
 def open_archive(path: Path) -> io.BufferedReader:
     """A tar file here or on a server, open for reading. Raises OSError."""
-    return open_remote(path) if stand_in_of(path).is_file() else open_regular(path)
+    remote = None if path.exists() else remote_shard(path)
+    return open_regular(path) if remote is None else open_remote(remote)
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -87,5 +109,7 @@ def stat_image(path: str | Path) -> os.stat_result:
     member = as_member(path)
     if member is None:
         return Path(path).stat()
-    stand_in = stand_in_of(member.archive)
-    return (stand_in if stand_in.is_file() else member.archive).stat()
+    try:
+        return member.archive.stat()
+    except FileNotFoundError:
+        return stand_in_of(member.archive).stat()

@@ -192,7 +192,7 @@ class PixelStore:
         if len(self.lost) > max(1, MAX_LOST_SHARE * len(self)):
             raise DataError(
                 f"{len(self.lost)} of {len(self)} images can't be read any more, the last one "
-                f"{self._index.path(row)} ({reason}): is their disk or server still there?"
+                f"{self._index.path(row)} ({reason}): is the disk still there?"
             )
         same = np.flatnonzero(self._labels == self._labels[row])
         following = same[(np.searchsorted(same, row) + 1) % len(same)]

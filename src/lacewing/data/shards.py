@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lacewing.data.listing import IMAGE_SUFFIXES, SPLIT_WORDS, Entry, is_system
 from lacewing.data.member import member_path, open_archive
-from lacewing.data.remote import SUFFIX
+from lacewing.data.remote.stand_in import find_stand_ins, listed, remote_shard
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
 
@@ -40,10 +40,9 @@ def find_shards(folder: Path) -> list[Path]:
     Those on a server are among them, by the stand-ins that lie in their places.
     """
     inside = [sub for sub in folder.iterdir() if sub.name.lower() in SPLIT_WORDS and sub.is_dir()]
-    places = (folder, *inside)
-    found = [file for place in places for file in place.glob("*.tar") if file.is_file()]
-    away = [file.with_suffix("") for place in places for file in place.glob(f"*.tar{SUFFIX}")]
-    return sorted(file for file in (*found, *away) if not is_system(file.name))
+    found = [file for place in (folder, *inside) for file in place.glob("*.tar")]
+    here = [file for file in found if file.is_file()]
+    return sorted(file for file in (*here, *find_stand_ins(folder)) if not is_system(file.name))
 
 
 def is_shard(archive: Path) -> bool:
@@ -61,8 +60,16 @@ def is_shard(archive: Path) -> bool:
 def read_shard(archive: Path, root: Path) -> list[Entry]:
     """The images of a shard, with paths below `root`. Raises DataError if it is damaged.
 
-    Images without a class, and members that are no images, are passed over.
+    Images without a class, and members that are no images, are passed over. A shard on a server
+    is read through for it once.
     """
+    if remote_shard(archive) is not None and not archive.exists():
+        return listed(archive, lambda: read_members(archive, root))
+    return read_members(archive, root)
+
+
+def read_members(archive: Path, root: Path) -> list[Entry]:
+    """`read_shard` by reading the shard."""
     split = split_of(archive.relative_to(root))
     name = archive.relative_to(root).as_posix()
     try:

@@ -30,6 +30,8 @@ class Job:
     """What all decoded images would take at an image size."""
     disk_bytes: int = 0
     """Room for decoded images on the disk."""
+    readers: int = 0
+    """Threads that reading the images takes at least: a server lets each of them wait."""
 
 
 REFERENCE_BATCH = 32

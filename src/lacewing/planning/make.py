@@ -46,7 +46,7 @@ def make_plan(
         config.memory_format, this, capabilities, training_precision.value
     )
     share = memory.choose_share(config.memory_share, tier)
-    loader = loading.choose(config.workers, tier, this, machine, capabilities)
+    loader = loading.choose(config.workers, tier, this, machine, capabilities, job.readers)
     steps = total_steps(config, batches.batch.value, job)
     return Plan(
         device=chosen,

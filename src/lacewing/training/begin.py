@@ -1,7 +1,7 @@
 """Begin a run folder, and put a run back to where it stood."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -210,8 +210,9 @@ def held(
                 f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to "
                 "resume."
             )
-        index = ImageIndex.load(run.index)
-        check_same_images(index, find_images(config, machine), events, accept_changed_data)
+        index, now = ImageIndex.load(run.index), find_images(config, machine)
+        if check_same_images(index, now, events, accept_changed_data):
+            index = replace(index, root=now.root)  # the same images, perhaps in another place
         plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
         forget_after(run, snapshot.epoch)
     plan = with_processes(with_threads(plan, machine, team), config, team.ranks)

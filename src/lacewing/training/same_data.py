@@ -11,14 +11,14 @@ EXAMPLES = 3
 
 def check_same_images(
     before: ImageIndex, now: ImageIndex, events: EventLog, accept_changed: bool
-) -> None:
-    """Raise RunError saying what changed; if that is accepted, warn instead.
+) -> bool:
+    """Whether they are the same. Raises RunError saying what changed; accepted, it is a warning.
 
     What is accepted is not taken over: the run goes on with its own list, and images that are
     gone are replaced by others of their class.
     """
     if before.fingerprint() == now.fingerprint():
-        return
+        return True
     what = f"The images in {before.root} are not those that the run began with: "
     what += changes(before, now)
     if not accept_changed:
@@ -27,6 +27,7 @@ def check_same_images(
             "own list by --accept-changed-data."
         )
     events.warn("data", f"{what}. The run goes on with its own list.")
+    return False
 
 
 def changes(before: ImageIndex, now: ImageIndex) -> str:

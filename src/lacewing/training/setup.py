@@ -8,9 +8,11 @@ from lacewing.config import TrainConfig, require_data
 from lacewing.data.cache import cache_folder
 from lacewing.data.folds import fold_of
 from lacewing.data.index import ImageIndex
+from lacewing.data.member import remote_of
 from lacewing.data.open import open_images
 from lacewing.data.pixel_place import pixel_limit
 from lacewing.data.pixels import kept_bytes
+from lacewing.data.remote.server import READERS
 from lacewing.data.sample import draw_sample
 from lacewing.data.subset import MIN_PER_CLASS, draw_subset
 from lacewing.engine.optimizers import find_optimizer, optimizer_advice
@@ -151,6 +153,7 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
         optimizer_kernels=optimizer.kernels,
         optimizer_advice=optimizer_advice(config.optimizer, config.weight_decay),
         disk_bytes=room_on_disk(),
+        readers=READERS if len(index) and remote_of(index.path(0)) is not None else 0,
         cache_bytes=lambda size: kept_bytes(kept, preprocessing_for(info, size, None).resize_size),
     )
 

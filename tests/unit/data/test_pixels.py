@@ -104,7 +104,7 @@ def test_too_many_lost_images_end_the_run(index):
     for path in index.paths()[:3]:
         Path(path).write_bytes(b"")
     store = PixelStore(index, SETTINGS, keep="none")
-    with pytest.raises(DataError, match="is their disk or server still there"):
+    with pytest.raises(DataError, match="is the disk still there"):
         for row in range(3):
             store.get(row)
 

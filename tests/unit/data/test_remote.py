@@ -2,17 +2,18 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lacewing.data import remote
-from lacewing.data.cached import cache_contents
-from lacewing.data.member import open_image
+from lacewing.data.audit.formats import wrong_extension
+from lacewing.data.member import open_image, read_head
 from lacewing.data.open import open_images
-from lacewing.data.pixels import load_pixels
+from lacewing.data.pixels import PixelStore, load_pixels
 from lacewing.data.preprocess import Preprocessing
-from lacewing.data.remote import expanded, is_address, remote_name
+from lacewing.data.remote import server as asking
+from lacewing.data.remote.stand_in import SUFFIX, remote_folder, remote_shard
 from lacewing.data.shard_writer import ShardWriter
 from lacewing.errors import DataError, MissingExtraError
 from shard_server import serving
@@ -32,59 +33,32 @@ def folder(jpeg, tmp_path):
     for split in ("train", "val"):
         found = next(root.glob(f"*{split}*.tar"))
         found.rename(root / f"pests-{split}-00000.tar")
-    (root / "classes.txt").write_text("ants\nbees\n")
+    (root / "classes.txt").write_bytes("ants\nKäfer\n".encode())
     return root
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch, tmp_path):
+    monkeypatch.setattr(asking, "WAITS", (0.0, 0.0))
+    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
-def server(folder, monkeypatch):
-    monkeypatch.setattr(remote, "WAITS", (0.0, 0.0))
+def server(folder):
     with serving(folder) as running:
         yield running
 
 
 @pytest.fixture
-def opened(server, tmp_path):
+def opened(server):
     """`opened()` is the index of what the server has."""
-
-    def call(pattern=PATTERN):
-        address = f"{server.address}/{pattern}"
-        return open_images(address, test_share=0, cache_dir=tmp_path / "cache")
-
-    return call
-
-
-@pytest.mark.parametrize(
-    ("address", "shards"),
-    [
-        ("http://h/a.tar", ["http://h/a.tar"]),
-        (
-            "http://h/a-{08..10}.tar",
-            ["http://h/a-08.tar", "http://h/a-09.tar", "http://h/a-10.tar"],
-        ),
-        ("http://h/{a,b}-{0..1}.tar", [f"http://h/{x}.tar" for x in ("a-0", "a-1", "b-0", "b-1")]),
-    ],
-)
-def test_braces_stand_for_several_shards(address, shards):
-    assert expanded(address) == shards
-
-
-def test_what_is_an_address_and_what_it_is_called():
-    assert is_address("https://host/a.tar") and not is_address("data/a.tar")
-    assert not is_address("hub:owner/name")
-    assert remote_name("https://host/x/pests-{train,val}-{0..3}.tar") == "pests"
-    assert remote_name("https://host/{0..3}.tar?token=1") == "data"
-
-
-def test_too_many_shards_are_refused_before_they_are_counted():
-    for address in ("http://h/{0..99999999999}.tar", "http://h/{0..9999}{0..9999}.tar"):
-        with pytest.raises(DataError, match="more than 100,000 shards"):
-            expanded(address)
+    return lambda pattern=PATTERN: open_images(f"{server.address}/{pattern}", test_share=0)
 
 
 def test_the_index_is_that_of_the_same_shards_here(opened, folder):
     there, here = opened(), open_images(folder, test_share=0)
-    assert there.classes == here.classes == ("ants", "bees")
+    assert there.classes == here.classes == ("ants", "Käfer")
+    assert there.name == "pests"
     for column in ("label", "split", "width", "height", "bytes", "hash"):
         assert there.table[column].to_pylist() == here.table[column].to_pylist()
     for row in range(len(here)):
@@ -94,31 +68,46 @@ def test_the_index_is_that_of_the_same_shards_here(opened, folder):
     assert any("The images stay on 127.0.0.1: 2 shards of" in note for note in there.notes)
 
 
-def test_only_parts_are_read_and_nothing_is_copied(opened, server, tmp_path):
+def test_only_parts_are_read_and_nothing_is_copied(opened, server):
     index = opened()
     server.asked.clear()
     open_image(index.path(0)).read()
-    assert server.asked == [("/pests-train-00000.tar", index.column("bytes")[0])]
-    kept = {kind.kind: kind for kind in cache_contents(tmp_path / "cache")}
-    assert kept["remote"].files == 3
-    assert not kept["unpacked"].files
+    assert read_head(index.path(0), 16)[:2] == b"\xff\xd8"
+    assert wrong_extension(Path(index.path(0))) is None
+    shard, size = "/pests-train-00000.tar", index.column("bytes")[0]
+    assert server.asked == [(shard, size), (shard, 16), (shard, 32)]
+    kept = sum(file.stat().st_size for file in remote_folder().rglob("*") if file.is_file())
+    assert kept < 4096
 
 
-def test_a_second_look_reads_no_image(opened, server):
-    images = set(opened().column("bytes").tolist())
-    assert images <= {size for _, size in server.asked}
+def test_pixels_on_the_disk_ask_for_each_image_once(opened, server, tmp_path):
+    index = opened()
+    server.asked.clear()
+    store = PixelStore(index, SETTINGS, keep="disk", cache_dir=tmp_path / "pixels")
+    first = [store.get(row).copy() for row in range(len(index))]
+    again = [store.get(row) for row in range(len(index))]
+    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+    assert sorted(size for _, size in server.asked) == sorted(index.column("bytes"))
+
+
+def test_a_second_look_reads_neither_images_nor_the_list_of_them(opened, server):
+    opened()
     server.asked.clear()
     opened()
-    assert server.asked
-    assert not images & {size for _, size in server.asked}
+    assert {size for path, size in server.asked if path.endswith(".tar")} == {1}
 
 
 def test_a_shard_that_changed_is_not_read_as_if_it_had_not(opened, folder):
     index = opened()
     shutil.copy(folder / "pests-val-00000.tar", folder / "pests-train-00000.tar")
-    with pytest.raises(OSError, match="has changed on the server"):
+    with pytest.raises(DataError, match="has changed on the server"):
         open_image(index.path(0))
-    assert open_image(opened().path(0)).read()
+    # nor after another command has looked at what is there now
+    other = opened()
+    assert open_image(other.path(0)).read()
+    remote_shard.cache_clear()
+    with pytest.raises(DataError, match="has changed on the server"):
+        open_image(index.path(0))
 
 
 @pytest.mark.parametrize("failures", [[503], [500, 429]])
@@ -131,21 +120,37 @@ def test_a_busy_server_is_asked_again(opened, server, failures):
 def test_after_some_attempts_it_is_an_error(opened, server):
     index = opened()
     server.failures.extend([503] * 3)
-    with pytest.raises(OSError, match=r"127\.0\.0\.1 answers 503"):
+    with pytest.raises(DataError, match=r"127\.0\.0\.1 answers 503, but the images lie there"):
         open_image(index.path(0))
 
 
-def test_a_server_that_is_gone_is_an_error(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "WAITS", (0.0,))
+def test_a_server_that_is_gone_is_an_error_and_no_lost_image(folder):
     with serving(folder) as server:
-        index = open_images(f"{server.address}/{PATTERN}", cache_dir=tmp_path / "cache")
-    remote.session.cache_clear()  # its connections would still be answered
-    with pytest.raises(OSError, match=r"127\.0\.0\.1 can't be reached"):
-        open_image(index.path(0))
+        index = open_images(f"{server.address}/{PATTERN}")
+        store = PixelStore(index, SETTINGS, keep="none")
+    asking.session.cache_clear()  # its connections would still be answered
+    with pytest.raises(DataError, match=r"127\.0\.0\.1 can't be reached"):
+        store.get(0)
+    assert not store.lost
+
+
+def test_a_server_that_fails_while_all_is_looked_at_leaves_no_half_data_set(opened, server):
+    server.good = 2 + 1 + 2 + 5  # sizes, names, lists of members, and five of the twelve images
+    with pytest.raises(DataError, match=r"127\.0\.0\.1 answers 403"):
+        opened()
+    server.good = 1000
+    assert len(opened()) == 12
+
+
+def test_a_cleared_cache_does_not_end_what_runs(opened):
+    index = opened()
+    assert open_image(index.path(0)).read()
+    shutil.rmtree(remote_folder())
+    assert open_image(index.path(1)).read()
 
 
 def test_what_is_not_there_is_named(opened):
-    with pytest.raises(DataError, match=r"The shard .*/none\.tar can't be read: .* answers 404"):
+    with pytest.raises(DataError, match=r"/none\.tar can't be read: 127\.0\.0\.1 answers 404"):
         opened("none.tar")
 
 
@@ -155,29 +160,32 @@ def test_a_server_without_parts_is_refused(opened, server):
         opened()
 
 
-def test_only_shards_are_taken(opened):
-    with pytest.raises(DataError, match=r"pests\.zip is no tar shard"):
-        opened("pests.zip")
-
-
 def test_what_is_no_tar_file_is_refused(opened, folder):
     (folder / "pests-val-00000.tar").write_bytes(b"<html>" * 1000)
     with pytest.raises(DataError, match="can't be read"):
         opened()
 
 
-def test_a_damaged_stand_in_is_named(opened, tmp_path):
+def test_a_page_in_the_place_of_the_names_is_none(opened, folder):
+    (folder / "classes.txt").write_text("<!doctype html>no such file")
+    assert opened().classes == ("0", "1")
+
+
+def test_a_stand_in_outside_of_the_cache_is_not_obeyed(opened, server, tmp_path):
     index = opened()
-    stand_in = next((tmp_path / "cache" / "remote").rglob("pests-train*.url"))
-    stand_in.write_text("{")
-    with pytest.raises(OSError, match="is damaged: remove it"):
-        open_image(index.path(0))
-    assert open_image(opened().path(0)).read()
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    for stand_in in remote_folder().rglob(f"*{SUFFIX}"):
+        shutil.copy(stand_in, stranger)
+    server.asked.clear()
+    with pytest.raises(DataError, match="no images"):
+        open_images(stranger)
+    with pytest.raises(FileNotFoundError):
+        open_image(stranger / index.path(0).rpartition("/")[2])
+    assert not server.asked
 
 
-def test_without_the_library_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "requests", None)
-    remote.session.cache_clear()
     with pytest.raises(MissingExtraError, match=r"lacewing\[remote\]"):
-        open_images("https://127.0.0.1:1/a.tar", cache_dir=tmp_path)
-    remote.session.cache_clear()
+        open_images("https://127.0.0.1:1/a.tar")

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lacewing.data.member import open_image
+from lacewing.data.member import read_head
 
 HEAD = 32
 """Bytes that tell a format."""
@@ -55,8 +55,7 @@ def wrong_extension(path: Path) -> str | None:
     if not suffix:
         return None
     try:
-        with open_image(path) as file:
-            found = format_of(file.read(HEAD))
+        found = format_of(read_head(path, HEAD))
     except OSError:
         return None
     return found if found is not None and suffix not in SUFFIXES[found] else None

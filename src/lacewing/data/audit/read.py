@@ -54,7 +54,8 @@ def read_images(
     paths = [entry.path for entry in entries]
     if not paths:
         raise DataError(f"{place.path} names no images: there is nothing to check.")
-    scanned = scan(listing.root, paths, cache_dir=cache, threads=threads, progress=progress)
+    readers = max(threads, place.readers)
+    scanned = scan(listing.root, paths, cache_dir=cache, threads=readers, progress=progress)
     index = build_index(listing, entries, (), scanned, place.name)
     return Images(index, _repeated(listing.entries))
 

@@ -33,9 +33,10 @@ def choose(
     device: Device,
     machine: Machine,
     capabilities: Capabilities,
+    readers: int = 0,
 ) -> LoadingChoices:
     """Decoding threads, what they prepare ahead, pinned memory, and where to augment."""
-    workers = choose_workers(asked_workers, tier, device, machine)
+    workers = choose_workers(asked_workers, tier, device, machine, readers)
     return LoadingChoices(
         workers,
         choose_prefetch(workers.value, tier),
@@ -44,11 +45,19 @@ def choose(
     )
 
 
-def choose_workers(asked: int | None, tier: Tier, device: Device, machine: Machine) -> Choice[int]:
-    """Decoding threads of the training process: Pillow lets others run while it decodes."""
+def choose_workers(
+    asked: int | None, tier: Tier, device: Device, machine: Machine, readers: int = 0
+) -> Choice[int]:
+    """Decoding threads of the training process: Pillow lets others run while it decodes.
+
+    `readers` is how many the images need at least because a server lets them wait.
+    """
     if asked is not None:
         return Choice(asked, "asked for", "user")
     cores = machine.cores.value
+    if readers > min(tier.workers, cores):
+        reason = "threads read from the server, which lets each of them wait"
+        return Choice(readers, reason, "rule", {"cores": cores})
     evidence = {"cores": cores, "most": tier.workers}
     if device.kind != "cpu":
         count = min(tier.workers, cores)

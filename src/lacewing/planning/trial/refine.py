@@ -127,9 +127,9 @@ def with_size(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """
     tried = [one for one in findings.sizes if one.rate]
     is_kept = asked.config.accumulate and asked.config.batch_size != "auto"
-    if is_kept and not tried:
+    if is_kept and not findings.sizes:
         return resized(plan, whole_batch(plan, findings, asked), asked)
-    if not is_kept and len(tried) < 2:
+    if len(tried) < (1 if is_kept else 2):
         return plan
     best = sizes.choose_largest(tried) if is_kept else sizes.choose(tried)
     which = "largest" if is_kept else "smallest"

@@ -58,3 +58,11 @@ def test_what_limits_the_cores_is_said(plan_on):
 def test_what_the_device_can_do(plan_on, machine, pinned, augment_on):
     plan = plan_on(machine)
     assert (plan.pin_memory.value, plan.augment_on.value) == (pinned, augment_on)
+
+
+def test_a_server_gets_more_threads_than_there_are_cores(recorded):
+    machine = recorded("cpu_2core_24gb")
+    device, tier = machine.devices[0], TIERS["cpu"]
+    chosen = choose_workers(None, tier, device, machine, readers=16)
+    assert (chosen.value, "server" in chosen.reason) == (16, True)
+    assert choose_workers(3, tier, device, machine, readers=16).value == 3
