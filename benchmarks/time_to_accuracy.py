@@ -143,7 +143,9 @@ def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
         axes.plot([p.seconds for p in points], [p.accuracy for p in points], label=name, **style)
     axes.set(xlabel="seconds of training (lacewing: the whole command)",
              ylabel="accuracy on the test images", xscale="log", title=title)  # fmt: skip
-    axes.grid(alpha=0.3, which="both")
+    axes.minorticks_off()
+    axes.set_xticks(MARKS, [f"{mark}" for mark in MARKS])
+    axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(file, dpi=130)
 

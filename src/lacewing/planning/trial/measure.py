@@ -29,7 +29,7 @@ from lacewing.planning.trial.images import (
 )
 from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
 from lacewing.planning.trial.passes import forward_pass, training_pass
-from lacewing.planning.trial.race import Lane, race, winner
+from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Sample, Work, set_up
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import try_compile, try_sizes, weigh_memory
@@ -98,7 +98,7 @@ def carry_out(trial: Trial) -> Findings:
     image_seconds = time_image(trial, fitting)
     training = race_training(trial, fitting, image_seconds)
     details = race_details(trial, best_of(training).key)
-    best = as_timed(best_of(details or training))
+    best = as_timed(best_of(details, WORTH_OF_DETAILS) if details else best_of(training))
     forward = race_forward(trial, best.way, image_seconds)
     trial.bench.keep_only(best.way)
     model, is_measured = weigh_memory(trial, best)
@@ -156,9 +156,9 @@ def race_forward(trial: Trial, trained: Way, image_seconds: float) -> list[Lane[
     return race(keys, forward_pass(trial, trained), trial.budget.until(0.7), FEW_ROUNDS)
 
 
-def best_of(lanes: list[Lane[Way]]) -> Lane[Way]:
+def best_of(lanes: list[Lane[Way]], worth: float = WORTH) -> Lane[Way]:
     """The fastest. Raises TrialError if all are out."""
-    best = winner(lanes)
+    best = winner(lanes, worth)
     if best is None:
         raise TrialError(lanes[0].out or "no pass was timed")
     return best

@@ -22,6 +22,8 @@ HOPELESS, LONG_SECONDS = 6.0, 0.5
 Warm-ups hold costs that come once only, and short ones the noise of a busy machine."""
 WORTH = 0.97
 """A later way must take at most this share of an earlier one's time to be preferred to it."""
+WORTH_OF_DETAILS = 0.93
+"""The same for what changes little, raced in few rounds: their noise is larger than most gains."""
 
 
 @dataclass
@@ -93,12 +95,12 @@ def _drop_slow(lanes: list[Lane[Key]]) -> None:
             lane.out = f"slower by {lane.median / best - 1:.0%} after {HALVING_ROUND} rounds"
 
 
-def winner(lanes: Sequence[Lane[Key]]) -> Lane[Key] | None:
+def winner(lanes: Sequence[Lane[Key]], worth: float = WORTH) -> Lane[Key] | None:
     """The fastest lane; an earlier one unless a later one is faster by more than the noise."""
     best: Lane[Key] | None = None
     for lane in lanes:
         if lane.out or lane.median is None:
             continue
-        if best is None or best.median is None or lane.median < WORTH * best.median:
+        if best is None or best.median is None or lane.median < worth * best.median:
             best = lane
     return best

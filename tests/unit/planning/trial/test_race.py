@@ -1,6 +1,6 @@
 """The race: fair turns, medians, and no time for what is clearly slower."""
 
-from lacewing.planning.trial.race import race, winner
+from lacewing.planning.trial.race import WORTH_OF_DETAILS, race, winner
 
 
 class Track:
@@ -84,3 +84,9 @@ def test_without_time_each_way_runs_once():
 def test_a_later_way_must_be_faster_by_more_than_the_noise():
     assert winner(race(["plain", "odd"], Track(plain=1.0, odd=0.98))).key == "plain"
     assert winner(race(["plain", "odd"], Track(plain=1.0, odd=0.96))).key == "odd"
+
+
+def test_what_changes_little_must_be_clearly_faster():
+    lanes = [Lane("usual", seconds=[1.0]), Lane("other", seconds=[0.95])]
+    assert winner(lanes).key == "other"
+    assert winner(lanes, WORTH_OF_DETAILS).key == "usual"
