@@ -1,6 +1,6 @@
 """The race: fair turns, medians, and no time for what is clearly slower."""
 
-from lacewing.planning.trial.race import WORTH_OF_DETAILS, race, winner
+from lacewing.planning.trial.race import WORTH_OF_DETAILS, Lane, race, winner
 
 
 class Track:
