@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lacewing.data.build import build_index, once
@@ -57,6 +57,7 @@ def read_images(
     readers = max(threads, place.readers)
     scanned = scan(listing.root, paths, cache_dir=cache, threads=readers, progress=progress)
     index = build_index(listing, entries, (), scanned, place.name)
+    index = replace(index, notes=place.notes + index.notes)
     return Images(index, _repeated(listing.entries))
 
 
