@@ -87,7 +87,8 @@ class TrainConfig:
     """Train an image classifier. Only --data is needed; lacewing decides what is not asked."""
 
     data: Annotated[str | None, text(metavar="NAME|PATH", optional=True), Short("-data")] = None
-    """Data set: a folder, a .tar, a .csv, hub:OWNER/NAME, or a name (IP102, D0, sample)."""
+    """Data set: a folder, a .tar, a .csv, an address of .tar files on a web server, hub:OWNER/NAME,
+    or a name (IP102, D0, sample)."""
     data_root: Annotated[Path | None, path(optional=True)] = None
     """Where named data sets lie, besides the current folder, ./data and $LACEWING_DATA."""
     images: Annotated[Path | None, path(optional=True)] = None
