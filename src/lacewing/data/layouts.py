@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from lacewing.data.csv_table import header_columns, read_csv
@@ -17,7 +17,7 @@ from lacewing.data.listing import (
 )
 from lacewing.data.lists import find_lists, first_paths, image_places, image_root, read_list
 from lacewing.data.names import are_numbers, find_names
-from lacewing.data.remote.server import READERS
+from lacewing.data.remote.server import at_once
 from lacewing.data.remote.stand_in import find_stand_ins
 from lacewing.data.shards import find_shards, read_shard
 from lacewing.errors import DataError
@@ -149,9 +149,8 @@ def class_folders(folder: Path, _images: Path | None) -> Listing | None:
 def shards(folder: Path, _images: Path | None) -> Listing | None:
     """Tar files with images and their labels side by side (WebDataset); splits by their names."""
     files = find_shards(folder)
-    threads = READERS if find_stand_ins(folder) else 1
-    with ThreadPoolExecutor(threads, thread_name_prefix="shards") as pool:
-        lists = list(pool.map(lambda file: read_shard(file, folder), files))
+    read = partial(read_shard, root=folder)
+    lists = at_once(read, files) if find_stand_ins(folder) else map(read, files)
     entries = [entry for one in lists for entry in one]
     if len({entry.key for entry in entries}) < 2:
         return None  # tar files of something else

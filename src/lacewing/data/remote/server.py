@@ -3,13 +3,18 @@
 import importlib
 import io
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lacewing.data.remote.address import shown
 from lacewing.errors import DataError, MissingExtraError
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 BLOCK_BYTES = 2**18
 """What is read at once while a shard's list of members is made."""
@@ -35,6 +40,15 @@ class RemoteFile:
     """Bytes."""
     version: str
     """Its ETag, or the time of its last change; empty where the server tells neither."""
+
+
+def at_once(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """What `work` gives for each item, in their order. An interruption drops what has not begun."""
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="remote")
+    try:
+        return list(pool.map(work, items))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class TryAgainError(Exception):

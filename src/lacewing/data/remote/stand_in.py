@@ -9,7 +9,6 @@ server for something.
 import io
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cache
 from hashlib import blake2b
@@ -21,9 +20,9 @@ from lacewing.data.listing import Entry
 from lacewing.data.remote.address import file_names, shards_at, shown
 from lacewing.data.remote.server import (
     BLOCK_BYTES,
-    READERS,
     RemoteFile,
     RemoteReader,
+    at_once,
     described,
     host_of,
     library,
@@ -51,8 +50,7 @@ def stand_ins(address: str) -> Path:
     """
     library()
     urls = shards_at(address)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="remote") as pool:
-        files = list(pool.map(described, urls))
+    files = at_once(described, urls)
     classes = classes_beside(urls[0])
     known = [(shown(file.url), file.size, file.version) for file in files]
     key = blake2b(repr((known, classes)).encode(), digest_size=10).hexdigest()
@@ -69,6 +67,7 @@ def stand_ins(address: str) -> Path:
             f"Nothing can be written into {folder} ({error.strerror or error}): set LACEWING_CACHE "
             "to a folder where something can."
         ) from None
+    remote_shard.cache_clear()  # an address may have a new signature
     return folder
 
 
