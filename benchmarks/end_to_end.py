@@ -1,18 +1,20 @@
 """Whole epochs with images: the loop that most people write, and what `lacewing train` runs.
 
 The plain loop is torchvision's ImageFolder and DataLoader with two worker processes, torchvision's
-transforms, fp32, contiguous, AdamW. Ours is the plan of the same network and batch: its precision,
-passes and loader, chosen by the trial on the same photos. Both train the same photos an epoch each
-in turn. The first epoch decodes; in later ones ours may read pixels that it has kept.
+transforms, fp32, contiguous, AdamW, in a process of its own under torch's own settings. Ours is the
+plan of the same network and batch: its precision, passes and loader, chosen by the trial on the
+same photos. Both train the same photos an epoch each in turn. The first epoch decodes; in later
+ones ours may read pixels that it has kept.
 
     python benchmarks/end_to_end.py [--quick] [--data FOLDER] [--models NAME ...] [--images 256]
 """
 
-# ruff: noqa: E402 - the policy must stand before torch is loaded
+import sys
 
-from lacewing.hardware.waiting import let_threads_sleep
+from lacewing.hardware.waiting import let_threads_wait
 
-let_threads_sleep()  # as `lacewing train` does
+if "--plain" not in sys.argv:
+    let_threads_wait()  # as `lacewing train` does
 
 import argparse
 import statistics
@@ -23,9 +25,11 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from torch import nn
 
+from apart import Apart, obey
 from common import interleaved, machine_facts, parser, print_table, write_result
 from lacewing.config import TrainConfig
 from lacewing.data.index import ImageIndex
@@ -37,9 +41,7 @@ from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.engine.prepare import prepare_model, to_format
 from lacewing.engine.step import split_batch, train_step
 from lacewing.hardware.backends import backend_for
-from lacewing.hardware.limits import usable_cores
 from lacewing.models.build import build_model, preprocessing_for
-from lacewing.models.catalog import find_model
 from lacewing.planning.loaders import loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.training.setup import Prepared, prepare
@@ -51,20 +53,19 @@ Epoch = Callable[[int], None]
 """Trains one epoch, whose number it takes."""
 
 
-def plain_epochs(name: str, index: ImageIndex, setting: Setting) -> Epoch:
-    """The loop that is compared with: nothing of ours in it but the network's construction."""
-    model = build_model(find_model(name), len(index.classes), 0.0, None, setting.image_size).train()
+def serve_plain_epochs(name: str, index: ImageIndex, setting: Setting) -> None:
+    """In a process of its own, the loop that is compared with: an epoch each time it is asked."""
+    model = timm.create_model(name, num_classes=len(index.classes)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
     batches = torch_epochs(index, setting, torch.device("cpu"), workers=2)
 
-    def run(epoch: int) -> None:
-        backend_for("cpu")[0].configure("fp32", usable_cores().value, False)
-        for images, labels in batches(epoch):
+    def run() -> None:
+        for images, labels in batches(0):
             optimizer.zero_grad()
             nn.functional.cross_entropy(model(images), labels).backward()
             optimizer.step()
 
-    return run
+    obey(run)
 
 
 def planned_epochs(prepared: Prepared, index: ImageIndex, cache: Path) -> Epoch:
@@ -113,16 +114,12 @@ def way_of(plan: Plan) -> str:
 
 def compare(name: str, index: ImageIndex, flags: argparse.Namespace) -> dict[str, Any]:
     """Images per second of both, in the first epoch and in later ones."""
-    setting = Setting(len(index), flags.image_size, flags.batch, flags.epochs)
-    images = len(index) // setting.batch * setting.batch
+    images = len(index) // flags.batch * flags.batch
     prepared = planned(name, flags)
-    with tempfile.TemporaryDirectory() as cache:
-        ways = {
-            "plain": plain_epochs(name, index, setting),
-            "planned": planned_epochs(prepared, index, Path(cache)),
-        }
-        numbers = {way: iter(range(flags.epochs)) for way in ways}
-        calls = {way: (lambda way=way: ways[way](next(numbers[way]))) for way in ways}
+    words = [*sys.argv[1:], "--plain", name]
+    with tempfile.TemporaryDirectory() as cache, Apart("end_to_end.py", words) as plain:
+        train, numbers = planned_epochs(prepared, index, Path(cache)), iter(range(flags.epochs))
+        calls = {"plain": plain.call, "planned": lambda: train(next(numbers))}
         seconds = interleaved(calls, rounds=flags.epochs, warm_up=0)
     first = {way: images / times[0] for way, times in seconds.items()}
     later = {way: images / statistics.median(times[1:]) for way, times in seconds.items()}
@@ -151,6 +148,7 @@ def main() -> None:
     flags.add_argument("--image-size", type=int, default=128)
     flags.add_argument("--batch", type=int, default=16)
     flags.add_argument("--epochs", type=int, default=4)
+    flags.add_argument("--plain", help="be the process of the plain loop of this network")
     given = flags.parse_args()
     if given.quick:
         given.models, given.images, given.image_size, given.batch = ["test_resnet"], 32, 64, 8
@@ -158,6 +156,10 @@ def main() -> None:
     facts = machine_facts("cpu")
     everything = open_images(given.data, val_share=0.05, test_share=0.05, draw_sample=draw_sample)
     index = some_of(everything, given.images)
+    if given.plain:
+        setting = Setting(len(index), given.image_size, given.batch, given.epochs)
+        serve_plain_epochs(given.plain, index, setting)
+        return
     rows = []
     for name in given.models:
         rows.append(compare(name, index, given))
@@ -165,7 +167,7 @@ def main() -> None:
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     means = {figure: mean_of(rows, figure) for figure in ("first_ratio", "ratio")}
     print(f"geometric means: first epoch {means['first_ratio']:.2f}, later {means['ratio']:.2f}")
-    content = {"setting": vars(given) | {"results": ""}, "means": means, "rows": rows}
+    content = {"setting": vars(given) | {"results": "", "plain": ""}, "means": means, "rows": rows}
     print(f"written to {write_result('end_to_end', facts, content, given.results)}")
 
 

@@ -18,9 +18,9 @@ by each loader without a network (the first run draws them, which takes long).
 
 # ruff: noqa: E402 - the policy must stand before torch is loaded
 
-from lacewing.hardware.waiting import let_threads_sleep
+from lacewing.hardware.waiting import let_threads_wait
 
-let_threads_sleep()  # as `lacewing train` does
+let_threads_wait()  # as `lacewing train` does
 
 import statistics
 import tempfile

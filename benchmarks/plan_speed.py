@@ -1,7 +1,8 @@
 """Planned execution against the plain PyTorch loop, on eight networks.
 
-The plain loop is what most people write: fp32, contiguous, no compilation, the same network,
-optimiser and batch. The planned one runs what the trial chose, micro-batch and all, through the
+The plain loop (plain_loop.py) is what most people write: fp32, contiguous, no compilation, the
+same network, optimiser and batch, in a process of its own under torch's own settings. The planned
+one runs what the trial chose, micro-batch and all, through the
 step that training calls. Both take the same images, in turns; the medians are compared. How many
 times as fast as in fp32 the device multiplies matrices in a reduced precision is measured too: a
 network of convolutions gains about that at most.
@@ -9,18 +10,23 @@ network of convolutions gains about that at most.
     python benchmarks/plan_speed.py [--quick] [--device auto] [--batch 16] [--image-size 128]
 """
 
+# ruff: noqa: E402 - the setting must stand before torch is loaded
+
+from lacewing.hardware.waiting import let_threads_wait
+
+let_threads_wait()  # as `lacewing train` does
+
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from math import exp, log
 from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
 
+from apart import Apart
 from common import interleaved, machine_facts, parser, print_table, summary, write_result
 from lacewing.config import TrainConfig
 from lacewing.engine.losses import make_loss
@@ -42,22 +48,6 @@ SIDE = 2048
 """Of the matrices that are multiplied."""
 
 
-class PlainLoop:
-    """The loop that is compared with: nothing of ours in it but the network's construction."""
-
-    def __init__(self, model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-        self.model, self.images, self.labels = model.to(images.device).train(), images, labels
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=RATE)
-
-    def step(self) -> float:
-        """One optimiser step; its loss, which waits for the device."""
-        self.optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(self.model(self.images), self.labels)
-        loss.backward()
-        self.optimizer.step()
-        return float(loss.detach())
-
-
 def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
     """Images per second of both, and what the plan chose."""
     config = TrainConfig(
@@ -71,7 +61,6 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
     device = backend.torch_device(number)
     images = torch.randn(flags.batch, 3, flags.image_size, flags.image_size, device=device)
     labels = torch.arange(flags.batch, device=device) % 8
-    plain = PlainLoop(build_model(find_model(name), 8, 0.0, None, flags.image_size), images, labels)
     info = find_optimizer(config.optimizer)
     bench = Bench(
         model=build_model(find_model(name), 8, 0.0, None, flags.image_size),
@@ -90,17 +79,11 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         threads=plan.threads.value,
         images=plan.micro_batch.value,
     )
-    full = replace(way, precision="fp32")
-
-    def plain_step() -> None:
-        bench.configure(full)
-        plain.step()
-
+    bench.configure(way)
     network, optimizer = bench.copy(way.memory_format), bench.optimizer(way)
     network.train()
 
     def planned_step() -> None:
-        bench.configure(way)
         result = train_step(
             network,
             optimizer,
@@ -111,7 +94,10 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         )
         float(result.loss)  # waits for the device
 
-    seconds = interleaved({"plain": plain_step, "planned": planned_step}, flags.rounds, warm_up=2)
+    words = [name, str(flags.image_size), str(flags.batch), str(device)]
+    with Apart("plain_loop.py", words) as plain:
+        calls = {"plain": plain.call, "planned": planned_step}
+        seconds = interleaved(calls, flags.rounds, warm_up=2)
     both = {which: summary(values) for which, values in seconds.items()}
     return {
         "model": name,

@@ -1,36 +1,30 @@
-"""OMP_WAIT_POLICY: a training step with waiting threads asleep (passive) or spinning (active).
+"""How long a waiting thread spins before it sleeps: what a training step takes, by that.
 
-Each step runs in a process of its own (the policy is read when the OpenMP library loads), on
-all usable cores, first alone and then beside two processes that keep a core busy each.
+Each step runs in a process of its own (the OpenMP library reads its settings when it loads), on
+all usable cores, first alone and then beside processes that keep a core busy each. Libraries of
+GNU (torch for Linux) count turns of a loop, GOMP_SPINCOUNT; lacewing's count is in
+`lacewing.hardware.waiting`.
 
-    python benchmarks/wait_policy.py [--quick]
+    python benchmarks/wait_policy.py [--model NAME ...] [--quick]
 """
 
 import multiprocessing
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+from apart import Apart
 from common import interleaved, machine_facts, parser, print_table, summary, write_result
 
-POLICIES = ("passive", "active")
-STEP = """
-import sys, time, torch, timm
-model_name, side, batch, threads = sys.argv[1], *map(int, sys.argv[2:])
-torch.set_num_threads(threads)
-torch.manual_seed(0)
-model = timm.create_model(model_name, num_classes=10)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-images, labels = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
-for _ in sys.stdin:
-    start = time.perf_counter()
-    optimizer.zero_grad()
-    torch.nn.functional.cross_entropy(model(images), labels).backward()
-    optimizer.step()
-    print(time.perf_counter() - start, flush=True)
-"""
+TURNS = (1_000, 3_000, 6_000, 10_000)
+POLICIES: dict[str, dict[str, str]] = {
+    "asleep": {"OMP_WAIT_POLICY": "passive"},
+    **{
+        f"{turns:,} turns": {"GOMP_SPINCOUNT": str(turns)}
+        for turns in (1_000, 3_000, 6_000, 10_000)
+    },
+    "torch's own": {},
+}
 
 
 def spin() -> None:
@@ -53,66 +47,37 @@ def neighbours(count: int) -> Iterator[None]:
             process.join()
 
 
-class Stepper:
-    """A process that makes one training step each time it is asked."""
-
-    def __init__(self, policy: str, words: list[str]) -> None:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("OMP_")}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", STEP, *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**inherited, "OMP_WAIT_POLICY": policy},
-        )
-        self.seconds: list[float] = []
-
-    def step(self) -> None:
-        """One step; its seconds, measured inside, are added to `seconds`."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        self.seconds.append(float(self._process.stdout.readline()))
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def measure(words: list[str], busy: int, rounds: int, warm_up: int) -> dict[str, list[float]]:
     """Seconds of a step under each policy, in alternation, beside `busy` neighbours."""
-    steppers = {policy: Stepper(policy, words) for policy in POLICIES}
-    try:
-        with neighbours(busy):
-            interleaved({p: s.step for p, s in steppers.items()}, rounds, warm_up)
-    finally:
-        for stepper in steppers.values():
-            stepper.close()
-    return {policy: stepper.seconds[warm_up:] for policy, stepper in steppers.items()}
+    with ExitStack() as stack:
+        calls = {
+            name: stack.enter_context(Apart("plain_loop.py", words, policy)).call
+            for name, policy in POLICIES.items()
+        }
+        stack.enter_context(neighbours(busy))
+        return interleaved(calls, rounds, warm_up)
 
 
 def main() -> None:
-    """Measure, print the table, write the result."""
+    """Measure, print the tables, write the result."""
     options = parser(__doc__)
-    options.add_argument("--model", default="resnet18")
+    options.add_argument("--model", nargs="+", default=["resnet18", "mobilenetv2_100"])
     chosen = options.parse_args()
-    model, side, batch, rounds = (chosen.model, 128, 16, 15)
+    models, side, batch, rounds = (chosen.model, 128, 16, 15)
     if chosen.quick:
-        model, side, batch, rounds = "test_resnet", 64, 4, 3
+        models, side, batch, rounds = (["test_resnet"], 64, 4, 3)
     facts = machine_facts()
-    words = [model, str(side), str(batch), str(facts["cores"])]
-    rows, figures = [], {}
-    for busy in (0, 2):
-        seconds = measure(words, busy, rounds, warm_up=2)
-        found = {policy: summary(seconds[policy]) for policy in POLICIES}
-        ratio = found["active"]["median"] / found["passive"]["median"]
-        figures[f"{busy}_neighbours"] = {**found, "active_over_passive": ratio}
-        medians = [found[policy]["median"] for policy in POLICIES]
-        rows.append((busy, *medians, ratio))
-    print_table(("busy neighbours", "passive, s/step", "active, s/step", "active/passive"), rows)
-    setting = {"model": model, "image_size": side, "batch": batch, "quick": chosen.quick}
+    figures: dict[str, dict[str, dict[str, Any]]] = {}
+    for model in models:
+        words = [model, str(side), str(batch), "cpu"]
+        rows, figures[model] = [], {}
+        for busy in (0, 1, 2):
+            seconds = measure(words, busy, rounds, warm_up=2)
+            found = {policy: summary(seconds[policy]) for policy in POLICIES}
+            figures[model][f"{busy}_neighbours"] = found
+            rows.append((busy, *(found[policy]["median"] for policy in POLICIES)))
+        print_table((f"{model}, busy neighbours", *(f"{way}, s/step" for way in POLICIES)), rows)
+    setting = {"image_size": side, "batch": batch, "quick": chosen.quick}
     path = write_result("wait_policy", facts, {"setting": setting, **figures}, chosen.results)
     print(f"written to {path}")
 

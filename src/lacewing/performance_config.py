@@ -99,7 +99,8 @@ TIERS: dict[str, Tier] = {
         learning_rate_factor=1.0,
         memory_share=0.5,
         workers=1,
-        prefetch=2,
+        # varied batches, floats: four times a decoded one's bytes
+        prefetch=1,
     ),
 }
 

@@ -15,7 +15,7 @@ from lacewing.config import TrainConfig
 from lacewing.data.chance import ERASING, TRIVIAL, uniforms
 from lacewing.data.erasing import COLUMNS as ERASING_COLUMNS
 from lacewing.data.erasing import draw_boxes
-from lacewing.data.resample import Table, resample
+from lacewing.data.resample import Table, passes, resample, some_of
 from lacewing.data.trivial import COLUMNS as TRIVIAL_COLUMNS
 from lacewing.data.trivial import Trivial, draw_trivial, jitters, retouch, warps
 
@@ -82,6 +82,17 @@ class Parameters:
     """What TrivialAugment drew; its warps and factors are in `affine` and `jitter` already."""
     erased: np.ndarray | None = None
     """int64 [N, 4]: top, left, bottom, right of what is to be erased once normalised."""
+
+    def of(self, rows: np.ndarray) -> "Parameters":
+        """Those of some of the images, by their numbers."""
+        return Parameters(
+            self.affine[rows],
+            self.jitter[rows],
+            self.heights[rows],
+            self.widths[rows],
+            self.trivial and self.trivial.of(rows),
+            None if self.erased is None else self.erased[rows],
+        )
 
 
 def draw(
@@ -176,6 +187,17 @@ def apply(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
     source: a canvas uint8 [N, H, W, 3]; image i lies in its upper left heights[i] x widths[i]
     corner and nothing is read of the rest. Or a table of the images.
     """
+    parts = list(passes(source, parameters.affine, size))
+    if len(parts) == 1:
+        return vary(source, parameters, size)
+    out = torch.empty((len(parameters.affine), 3, size, size))
+    for rows in parts:
+        out[torch.from_numpy(rows)] = vary(some_of(source, rows), parameters.of(rows), size)
+    return out
+
+
+def vary(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
+    """The same, all images at once."""
     images = resample(source, parameters.affine, parameters.heights, parameters.widths, size)
     if (parameters.jitter != 1).any():
         images = jitter(images, torch.from_numpy(parameters.jitter).to(images.device))
@@ -189,7 +211,8 @@ def jitter(images: Tensor, factors: Tensor) -> Tensor:
     """
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     images.mul_(brightness).clamp_(0, 1)
-    mean = grey(images).mean((2, 3), keepdim=True)
+    # a dimension at a time: the sum's order, and so its last bit, depends on no number of threads
+    mean = grey(images).mean(3, keepdim=True).mean(2, keepdim=True)
     images.mul_(contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
     pale = grey(images).mul_(1 - saturation)
     return images.mul_(saturation).add_(pale).clamp_(0, 1)

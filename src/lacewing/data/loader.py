@@ -1,7 +1,9 @@
 """Batches on their way to the device: decoded ahead by threads, augmented where they are used.
 
-Threads, not processes: decoding and resizing release Python's lock, and a thread needs no
-shared memory, no pickling and no start-up, and can't be killed on its own
+What the CPU augments the threads augment too, so that neither is waited for.
+
+Threads, not processes: decoding, resizing and augmenting release Python's lock, and a thread
+needs no shared memory, no pickling and no start-up, and can't be killed on its own
 (docs/decisions/0002-threads-load.md).
 """
 
@@ -124,9 +126,14 @@ class TrainLoader:
             for s in range(start_step, self.steps_per_epoch)
         )
         loading = self.loading
-        prepared = ahead(steps, partial(self._prepare, epoch), loading.workers, loading.prefetch)
-        for batch in self._timed(prepared):
-            yield self._finish(batch)
+        if self._varies_ahead:
+            make = partial(self._varied, epoch)
+            for batch in self._timed(ahead(steps, make, loading.workers, loading.prefetch)):
+                yield self._on_device(batch)
+            return
+        prepare = partial(self._prepare, epoch)
+        for prepared in self._timed(ahead(steps, prepare, loading.workers, loading.prefetch)):
+            yield self._on_device(self._vary(prepared))
 
     def side(self, epoch: int) -> int:
         """Pixels of a side of the epoch's images; beyond the last epoch as in the last."""
@@ -146,6 +153,10 @@ class TrainLoader:
         if self._has_neighbour:
             return batch[np.arange(part.start - 1, part.stop)]  # before the first is the last
         return batch[part.start : part.stop]
+
+    @property
+    def _varies_ahead(self) -> bool:
+        return self._resident is None and self.loading.augment_device.type == "cpu"
 
     @property
     def _has_neighbour(self) -> bool:
@@ -175,7 +186,7 @@ class TrainLoader:
         self, rows: np.ndarray
     ) -> tuple[Tensor | list[tuple[int, Tensor]], np.ndarray, np.ndarray]:
         """What has to go to the device for these rows; the images' heights and widths."""
-        pin = self.loading.pin_memory
+        pin = self.loading.pin_memory and not self._varies_ahead
         if self._resident is not None:
             fresh = {int(row): self._store.get(int(row)) for row in self._resident.missing(rows)}
             if all(self._resident.fits(row, pixels) for row, pixels in fresh.items()):
@@ -187,8 +198,14 @@ class TrainLoader:
         canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
         return _tensor(canvas, pin), heights, widths
 
-    def _finish(self, batch: Prepared) -> Batch:
-        device, there = self.loading.device, self.loading.augment_device
+    def _varied(self, epoch: int, rows: np.ndarray) -> Batch:
+        """A batch as it will be used, made in RAM."""
+        batch = self._vary(self._prepare(epoch, rows))
+        return replace(batch, images=_pinned(batch.images, self.loading.pin_memory))
+
+    def _vary(self, batch: Prepared) -> Batch:
+        """The batch varied, where that is done."""
+        there = self.loading.augment_device
         images = apply(self._source(batch), batch.parameters, batch.size)
         images = _normalised(images, self._scale)
         if batch.parameters.erased is not None:
@@ -198,9 +215,14 @@ class TrainLoader:
             images, labels = mix(images, labels.to(there), batch.mixture, self._classes)
         if self._has_neighbour:
             images, labels, rows = images[1:], labels[1:], rows[1:]
-        return Batch(
-            images.to(device, non_blocking=True), labels.to(device, non_blocking=True), rows
+        return Batch(images, labels, rows)
+
+    def _on_device(self, batch: Batch) -> Batch:
+        device = self.loading.device
+        images, labels = (
+            part.to(device, non_blocking=True) for part in (batch.images, batch.labels)
         )
+        return Batch(images, labels, batch.rows)
 
     def _source(self, batch: Prepared) -> Tensor | Table:
         """The batch's pixels where they are varied."""
@@ -210,14 +232,14 @@ class TrainLoader:
         self._resident.put(batch.pixels)
         return self._resident.table(batch.rows)
 
-    def _timed(self, prepared: Iterator[Prepared]) -> Iterator[Prepared]:
+    def _timed(self, items: Iterator[Item]) -> Iterator[Item]:
         while True:
             started = time.perf_counter()
-            batch = next(prepared, None)
+            item = next(items, None)
             self.wait_seconds += time.perf_counter() - started
-            if batch is None:
+            if item is None:
                 return
-            yield batch
+            yield item
 
 
 class EvalLoader:
@@ -285,11 +307,14 @@ def on_canvas(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndar
 def ahead(
     items: Iterable[Item], make: Callable[[Item], Result], workers: int, prefetch: int
 ) -> Iterator[Result]:
-    """`make(item)` for each item in order, computed ahead by threads; by the caller with 0."""
+    """`make(item)` for each item in order, computed ahead by threads; by the caller with 0.
+
+    Each thread computes by itself: torch's own threads stay with the caller.
+    """
     if workers == 0:
         yield from map(make, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="load")
+    pool = ThreadPoolExecutor(workers, "load", initializer=torch.set_num_threads, initargs=(1,))
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -300,6 +325,7 @@ def ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(torch.get_num_threads())  # in threads to come too
 
 
 def to_float(pixels: Tensor) -> Tensor:
@@ -314,7 +340,10 @@ def normalised_squares(squares: np.ndarray, preprocessing: Preprocessing) -> Ten
 
 
 def _tensor(pixels: np.ndarray, pin: bool) -> Tensor:
-    tensor = torch.from_numpy(pixels)
+    return _pinned(torch.from_numpy(pixels), pin)
+
+
+def _pinned(tensor: Tensor, pin: bool) -> Tensor:
     return tensor.pin_memory() if pin else tensor
 
 

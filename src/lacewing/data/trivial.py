@@ -47,6 +47,10 @@ class Trivial:
     strengths: np.ndarray
     """float64 [N]: as in LARGEST, signed; bits for posterize, a threshold 0..1 for solarize."""
 
+    def of(self, rows: np.ndarray) -> "Trivial":
+        """What was drawn for some of the images, by their numbers."""
+        return Trivial(self.kinds[rows], self.strengths[rows])
+
 
 def draw_trivial(u: np.ndarray) -> Trivial:
     """Kind and strength of each image, from u float64 [N, COLUMNS] in [0, 1)."""

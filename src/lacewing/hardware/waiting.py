@@ -1,13 +1,43 @@
-"""How the threads of one operation wait for each other: asleep, not spinning."""
+"""How the threads of one operation wait for each other: spinning for a moment, then asleep."""
 
 import os
+import time
+from pathlib import Path
+
+IDLE_TURNS, BUSY_TURNS = 6_000, 1_000
+"""Turns of a waiting thread's loop before it sleeps: a part of a millisecond, and less.
+
+`benchmarks/wait_policy.py` measures what they do alone and beside a neighbour."""
+RUNNING = Path("/proc/loadavg")
+LOOKS, PAUSE_SECONDS = 5, 0.002
 
 
-def let_threads_sleep() -> None:
-    """Set OMP_WAIT_POLICY to passive, if the user has not set it; call it before torch loads.
+def let_threads_wait() -> None:
+    """Set how long a waiting thread spins, if the user has not; call it before torch loads.
 
-    A spinning thread keeps a core from the one that it waits for. Where anything else runs on
-    the machine, a training step takes several times as long
-    (`benchmarks/wait_policy.py`); on an idle one the difference is small.
+    A thread that sleeps has to be woken for each operation, which costs a small network a fifth
+    of its time. One that spins keeps a core from the thread that it waits for, if anything else
+    runs on the machine: a step takes twice as long or longer by torch's own setting. So threads
+    spin for a moment, and for a shorter one where others are at work now.
+
+    GNU's library (torch for Linux) reads GOMP_SPINCOUNT; others (macOS, Windows) can only be told
+    to sleep, by OMP_WAIT_POLICY.
     """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        turns = BUSY_TURNS if others_are_at_work() else IDLE_TURNS
+        os.environ.setdefault("GOMP_SPINCOUNT", str(turns))
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def others_are_at_work() -> bool:
+    """Whether other threads of the machine run, most times that one looks; True if unknown."""
+    return sum(running() > 1 for _ in range(LOOKS)) > LOOKS // 2
+
+
+def running() -> int:
+    """Threads that run or could, this one among them, after a pause."""
+    time.sleep(PAUSE_SECONDS)
+    try:
+        return int(RUNNING.read_text().split()[3].partition("/")[0])
+    except (OSError, ValueError, IndexError):  # another system
+        return 2

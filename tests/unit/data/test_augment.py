@@ -8,8 +8,9 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as judge
 
-from lacewing.data.augment import AugmentConfig, Parameters, apply, crops, draw, jitter
+from lacewing.data.augment import AugmentConfig, Parameters, apply, crops, draw, jitter, vary
 from lacewing.data.chance import uniforms
+from lacewing.data.resample import batch
 
 PLAIN = AugmentConfig(rotation=0, flip=False, color_jitter=0, min_crop=1)
 
@@ -41,6 +42,29 @@ def test_a_sample_is_the_same_in_any_batch(parts):
         for i in range(0, 21, parts)
     ]
     assert torch.equal(torch.cat(pieces), whole)
+
+
+@pytest.mark.parametrize("pixels", [1, 32 * 32 * 3])
+def test_the_images_of_a_pass_change_nothing(monkeypatch, pixels):
+    canvas, varied = noise(21, 90, 50), replace(AugmentConfig(), trivial=True, rotation=40)
+    parameters = drawn(varied, range(21), 90, 50)
+    expected = vary(canvas, parameters, 32)
+    monkeypatch.setattr(batch, "CACHE_PIXELS", pixels)
+    assert torch.equal(apply(canvas, parameters, 32), expected)
+
+
+def test_threads_change_nothing():
+    canvas, parameters = noise(3, 300, 250), drawn(AugmentConfig(), range(3), 300, 250, 201)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(apply(canvas, parameters, 201))
+            found.append(apply(canvas[:1], drawn(AugmentConfig(), [0], 300, 250, 201), 201))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, found[0]) for one in found[::2])
+    assert all(torch.equal(one, found[1]) for one in found[1::2])
 
 
 def test_epochs_differ():

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional
 
-from lacewing.data import resample as module
-from lacewing.data.resample import Table, by_samples, resample, tabulate
+from lacewing.data.resample import Table, resample
+from lacewing.data.resample.places import by_samples
+from lacewing.data.resample.table import tabulate
 
 
 def noise(count, height, width, seed=0):
@@ -145,14 +148,41 @@ def test_shrinking_by_two_is_the_mean_of_four():
     assert torch.allclose(out, functional.avg_pool2d(as_float(canvas), 2), atol=1e-6)
 
 
-@pytest.mark.parametrize("pixels", [1, 64 * 3])
-def test_the_pixels_per_pass_change_nothing(monkeypatch, pixels):
-    canvas = noise(7, 16, 16)
-    affine = np.stack([[[1 + i / 8, 0.1, 0.2], [0.3, 1, 0]] for i in range(7)])
-    sizes = np.full(7, 16), np.full(7, 16)
-    expected = resample(canvas, affine, *sizes, 8)
-    monkeypatch.setattr(module, "CACHE_PIXELS", pixels)
-    assert torch.equal(resample(canvas, affine, *sizes, 8), expected)
+def random_maps(count, seed):
+    """Turns, mirrors, shears, shrinking and far shifts."""
+    random = np.random.default_rng(seed)
+    linear = random.normal(size=(count, 2, 2)) * random.choice([0.3, 1, 3], size=(count, 1, 1))
+    shift = random.normal(size=(count, 2, 1)) * random.choice([1, 20, 1e4], size=(count, 1, 1))
+    return np.concatenate([linear, shift], axis=2)
+
+
+@given(
+    height=st.integers(1, 70), width=st.integers(1, 70), size=st.integers(1, 20), seed=st.integers()
+)
+@settings(max_examples=60, deadline=None)
+def test_both_ways_give_the_same_bits(height, width, size, seed):
+    """What a CPU does, and what other devices do."""
+    seed %= 2**32
+    canvas, affine = noise(5, height, width, seed), random_maps(5, seed)
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, height + 1, 5), random.integers(1, width + 1, 5)
+    by_grid = resample(canvas, affine, *sizes, size)
+    assert torch.equal(by_grid, resample(tabulate(canvas), affine, *sizes, size))
+
+
+@pytest.mark.parametrize("side", [2**k + d for k in (1, 4, 9) for d in (-1, 0, 1)])
+def test_both_ways_agree_at_every_pixel_of_a_side(side):
+    canvas = noise(1, 2, side)
+    affine = np.array([[[1 + 1 / 256, 0, -0.5], [0, 0.01, 0]]])
+    sizes = np.array([2]), np.array([side])
+    by_grid = resample(canvas, affine, *sizes, side)
+    assert torch.equal(by_grid, resample(tabulate(canvas), affine, *sizes, side))
+
+
+def test_a_canvas_too_long_for_a_grid_is_read_from_a_table():
+    canvas = noise(1, 1, 2**14)
+    out = whole(canvas, [[1, 0, 2**14 - 5], [0, 1, 0]], 5)
+    assert torch.equal(out[0, :, 0], as_float(canvas)[0, :, 0, -5:])
 
 
 def test_the_table_ends_with_neighbours_that_weigh_nothing():

@@ -23,28 +23,30 @@ class Amounts:
 def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> dict[str, float]:
     """Seconds of the first epoch, of each later one, of the judging, and of the run.
 
-    Decoding runs beside the network: on a GPU it costs only where it is the slower of the
+    Loading runs beside the network: on a GPU it costs only where it is the slower of the
     two, on the CPU both share the cores. Where images grow, a later epoch is the mean of all.
     """
     batch = plan.batch.value
     images = amounts.training // batch * batch
     shares = amounts.work_shares or (1.0,)
     validating = amounts.validation / (findings.best_forward.rate or 1.0)
-    reading = first_reading(plan, findings, amounts.validation, validating, cores)
+    decoding = findings.decode_seconds
+    reading = waiting(plan, amounts.validation * decoding, validating, cores)
+    # augmented by the threads that decode, or between the steps
+    beside, between = findings.augment_seconds, 0.0
+    if not is_augmented_ahead(plan):
+        beside, between = between, beside
 
-    def computing_and_decoding(share: float) -> tuple[float, float]:
-        per_image = share * pass_seconds_per_image(plan, findings) + findings.augment_seconds
-        computing = images * per_image
-        return computing, first_reading(plan, findings, images, computing, cores)
+    def training(share: float, loading: float) -> float:
+        computing = images * (share * pass_seconds_per_image(plan, findings) + between)
+        return computing + waiting(plan, images * loading, computing, cores)
 
-    computing, decoding = computing_and_decoding(shares[0])
-    first = computing + validating + decoding + reading
-    computing, decoding = computing_and_decoding(fmean(shares[1:] or shares))
-    again = 0.0 if plan.pixels.value != "none" else decoding + reading
-    later = computing + validating + again
+    first = training(shares[0], decoding + beside) + validating + reading
+    again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
+    later = training(fmean(shares[1:] or shares), again[0] + beside) + validating + again[1]
     judged = amounts.validation + amounts.test
     judging = judged * findings.plain_seconds
-    judging += first_reading(plan, findings, judged, judging, cores)
+    judging += waiting(plan, judged * decoding, judging, cores)
     return {
         "first_epoch_seconds": first,
         "epoch_seconds": later,
@@ -52,6 +54,11 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
         "judge_seconds": judging,
         "run_seconds": first + later * (amounts.epochs - 1) + judging,
     }
+
+
+def is_augmented_ahead(plan: Plan) -> bool:
+    """Whether the CPU augments the images, in the threads that decode them."""
+    return "cpu" in (plan.device.value, plan.augment_on.value)
 
 
 def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:
@@ -65,17 +72,14 @@ def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:
     return seconds / best.way.images
 
 
-def first_reading(
-    plan: Plan, findings: Findings, images: int, computing: float, cores: int
-) -> float:
-    """Seconds that decoding so many images adds to `computing` seconds of the network's."""
-    decoding = images * findings.decode_seconds
+def waiting(plan: Plan, loading: float, computing: float, cores: int) -> float:
+    """Seconds that so many of the loader's, in one thread, add to `computing` of the network's."""
     workers = plan.workers.value
     if workers == 0:
-        return decoding
+        return loading
     if plan.device.value == "cpu":
-        return decoding / max(1, min(cores, workers + 1))
-    return max(0.0, decoding / workers - computing)
+        return loading / max(1, min(cores, workers + 1))
+    return max(0.0, loading / workers - computing)
 
 
 def expected_seconds(forecast: dict[str, float], epochs: int) -> float:

@@ -13,8 +13,8 @@ from lacewing.planning.rules.loading import choose_workers
     ("machine", "threads", "workers", "prefetch"),
     [
         ("taskset_1core", 1, 0, 0),
-        ("cpu_2core_24gb", 2, 1, 2),
-        ("cpu_laptop_4core_8gb", 4, 1, 2),
+        ("cpu_2core_24gb", 2, 1, 1),
+        ("cpu_laptop_4core_8gb", 4, 1, 1),
         ("t4_16gb", 2, 2, 4),
         ("gtx1650_4gb", 8, 4, 4),
         ("h100_80gb", 16, 8, 8),

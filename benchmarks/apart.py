@@ -1,0 +1,62 @@
+"""A call in a process of its own, made each time it is asked for.
+
+What lacewing is compared with runs as its user would run it, under torch's own settings: an
+OpenMP library reads them when it loads, so two of them need two processes.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+FOLDER = Path(__file__).resolve().parent
+OURS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""Settings that lacewing makes."""
+
+
+class Apart:
+    """A benchmark's file run as a program that obeys; used in a `with`."""
+
+    def __init__(
+        self, file: str, words: Sequence[str], settings: Mapping[str, str] | None = None
+    ) -> None:
+        """settings: environment variables, in the place of those that lacewing sets."""
+        inherited = {name: value for name, value in os.environ.items() if name not in OURS}
+        self._process = subprocess.Popen(
+            [sys.executable, str(FOLDER / file), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**inherited, **(settings or {})},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+    def call(self) -> None:
+        """Make the call and wait for it. Raises RuntimeError where the process has ended."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        if not self._process.stdout.readline():
+            raise RuntimeError(f"{self._process.args!r} has ended")
+
+
+def obey(call: Callable[[], object]) -> None:
+    """In the process: make the call for each line of the input, and answer with one."""
+    for _ in sys.stdin:
+        call()
+        print("done", flush=True)

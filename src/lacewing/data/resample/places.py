@@ -1,0 +1,63 @@
+"""Where samples are taken: how many per output pixel, and at which 1/256 of a pixel."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+STEP = 256
+"""Positions per pixel."""
+FARTHEST = 2**29
+"""Steps: the sum of two such places is still an int32."""
+MAX_SPACING = 1.25
+"""Pixels between two samples beyond which detail would alias: more samples are averaged then."""
+MAX_SAMPLES = 8
+"""Samples averaged along either axis, at most."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """One sample per output pixel of M images, along x (k = 0) and y (k = 1), in steps.
+
+    A pixel's place along an axis is along[image, k, column] + start[image, k, row], moved into
+    0..last[image, k].
+    """
+
+    along: np.ndarray
+    """int32 [M, 2, S]: what an output column adds."""
+    start: np.ndarray
+    """int32 [M, 2, S]: what an output row adds."""
+    last: np.ndarray
+    """int32 [M, 2]: the image's last pixel."""
+
+
+def by_samples(affine: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Images by the samples they need per output pixel (down, across): int64 [M] each."""
+    spacing = np.hypot(affine[:, 0, :2], affine[:, 1, :2])  # [N, 2]: per output column, per row
+    counts = np.ceil(spacing / MAX_SPACING - 1e-6).astype(np.int64).clip(1, MAX_SAMPLES)
+    groups = np.unique(counts, axis=0)
+    return {
+        (int(down), int(across)): np.flatnonzero((counts == (across, down)).all(1))
+        for across, down in groups
+    }
+
+
+def samples(
+    affine: np.ndarray, extent: np.ndarray, size: int, down: int, across: int
+) -> Iterator[Places]:
+    """The places of each of down x across samples per output pixel.
+
+    affine: float64 [M, 2, 3]; extent: the images' widths and heights in pixels, int64 [M, 2].
+    """
+    last = (STEP * (extent - 1)).astype(np.int32)
+    for i in range(down):
+        for j in range(across):
+            column = np.arange(size) + ((j + 0.5) / across - 0.5)
+            row = np.arange(size) + ((i + 0.5) / down - 0.5)
+            along = steps(affine[:, :, 0, None] * column)
+            yield Places(along, steps(affine[:, :, 1, None] * row + affine[:, :, 2:]), last)
+
+
+def steps(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as whole steps, int32; what lies far outside any image is as good as nearer."""
+    return np.floor(STEP * pixels + 0.5).clip(-FARTHEST, FARTHEST).astype(np.int32)
