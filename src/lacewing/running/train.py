@@ -10,6 +10,7 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.blas import take_buffers
 from lacewing.results.finish import finish, show_answer
 from lacewing.running.decide import prepared_fully
 from lacewing.running.folds import carry_out_folds, refuse_several
@@ -33,6 +34,7 @@ def run_training(config: TrainConfig, started: float | None = None) -> TrainedRu
     A budget counts from `started`, on the clock of `time.perf_counter`; from now if not given.
     """
     started = time.perf_counter() if started is None else started
+    take_buffers()
     with joined() as team:
         return run_together(config, started, team)
 
@@ -80,6 +82,7 @@ def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:
     Raises RunError where that can't be, also if the images are not those that it began with.
     """
     started = time.perf_counter()
+    take_buffers()
     with joined() as team:
         folds = team.first(lambda: asked_folds(Path(run)))
         if folds is not None:
