@@ -1,6 +1,7 @@
 """A batch of images through their affine maps, anti-aliased."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -62,11 +63,11 @@ def mean_of(sample: Callable[[Places], Tensor], places: Iterator[Places], count:
 
 def sampler(images: Tensor | Table) -> Callable[[Places], Tensor]:
     """How samples are taken of these images."""
-    if isinstance(images, Tensor) and is_canvas_on_cpu(images) and max(images.shape) < MOST_PIXELS:
-        shown = show(images)
-        return lambda places: sample_grid(shown, places)
-    table = images if isinstance(images, Table) else tabulate(images)
-    return lambda places: sample_table(table, places)
+    if isinstance(images, Table):
+        return partial(sample_table, images)
+    if images.device.type == "cpu" and max(images.shape[1:3]) < MOST_PIXELS:
+        return partial(sample_grid, show(images))
+    return partial(sample_table, tabulate(images))
 
 
 def is_canvas_on_cpu(images: Tensor | Table) -> bool:
