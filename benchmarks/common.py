@@ -42,6 +42,8 @@ def machine_facts(device: str = "cpu") -> dict[str, Any]:
         "cores": usable_cores().value,
         # above 0.5 something else was running: the figures are worth little
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        # of a waiting thread, see hardware/waiting.py; None: torch's own
+        "spin_turns": os.environ.get("GOMP_SPINCOUNT"),
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",

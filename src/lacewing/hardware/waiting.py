@@ -4,11 +4,13 @@ import os
 import time
 from pathlib import Path
 
-IDLE_TURNS, BUSY_TURNS = 6_000, 1_000
+IDLE_TURNS, BUSY_TURNS = 10_000, 1_000
 """Turns of a waiting thread's loop before it sleeps: a part of a millisecond, and less.
 
 `benchmarks/wait_policy.py` measures what they do alone and beside a neighbour."""
-RUNNING = Path("/proc/loadavg")
+LOAD = Path("/proc/loadavg")
+IDLE_LOAD = 0.5
+"""Threads that ran in the last minute, on average: who runs now, if fewer, has just come."""
 LOOKS, PAUSE_SECONDS = 5, 0.002
 
 
@@ -30,14 +32,22 @@ def let_threads_wait() -> None:
 
 
 def others_are_at_work() -> bool:
-    """Whether other threads of the machine run, most times that one looks; True if unknown."""
-    return sum(running() > 1 for _ in range(LOOKS)) > LOOKS // 2
+    """Whether others ran in the last minute and, most times that one looks, run now.
+
+    True where the system does not say.
+    """
+    try:
+        return load() >= IDLE_LOAD and sum(running() > 1 for _ in range(LOOKS)) > LOOKS // 2
+    except (OSError, ValueError, IndexError):
+        return True
+
+
+def load() -> float:
+    """The mean number of threads that ran or could, over the last minute."""
+    return float(LOAD.read_text().split()[0])
 
 
 def running() -> int:
     """Threads that run or could, this one among them, after a pause."""
     time.sleep(PAUSE_SECONDS)
-    try:
-        return int(RUNNING.read_text().split()[3].partition("/")[0])
-    except (OSError, ValueError, IndexError):  # another system
-        return 2
+    return int(LOAD.read_text().split()[3].partition("/")[0])
