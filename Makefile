@@ -16,7 +16,7 @@ PEERS       := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
 # Two test processes on two cores: threads that spin while they wait would slow both down.
-export OMP_WAIT_POLICY ?= passive
+test test-oldest: export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test lint format docs test-oldest bench-peers clean
 

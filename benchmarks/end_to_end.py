@@ -167,7 +167,8 @@ def main() -> None:
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     means = {figure: mean_of(rows, figure) for figure in ("first_ratio", "ratio")}
     print(f"geometric means: first epoch {means['first_ratio']:.2f}, later {means['ratio']:.2f}")
-    content = {"setting": vars(given) | {"results": "", "plain": ""}, "means": means, "rows": rows}
+    unnamed = {"results": "", "plain": "", "data": Path(given.data).name}
+    content = {"setting": vars(given) | unnamed, "means": means, "rows": rows}
     print(f"written to {write_result('end_to_end', facts, content, given.results)}")
 
 

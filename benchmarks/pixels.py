@@ -59,7 +59,7 @@ from lacewing.hardware.limits import usable_cores
 
 MODELS = ("mobilenetv2_100", "resnet18")
 PRECISIONS = {"resnet18": "bf16"}
-"""What a plan would choose on a CPU with AVX512-BF16 (both models channels_last); else fp32."""
+"""What a plan would choose where the device is quick in it; else fp32. All are channels_last."""
 AUGMENT = AugmentConfig()
 Batches = Iterator[tuple[Tensor, Tensor]]
 Epoch = Callable[[int], Batches]
@@ -160,6 +160,8 @@ def trainer(name: str, classes: int, device_name: str) -> Callable[[Batches], No
     """A function that makes a step on each batch and waits for the last."""
     backend, number = backend_for(device_name)
     precision = PRECISIONS.get(name, "fp32")
+    if precision not in backend.candidate_precisions(number):
+        precision = "fp32"
     execution = Execution(device=device_name, precision=precision, memory_format="channels_last")
     backend.configure(precision, usable_cores().value, False)
     network = timm.create_model(name, num_classes=classes)
@@ -334,7 +336,7 @@ def main() -> None:
     index = some_of(everything, setting.images)
     models = ["test_resnet"] if chosen.quick else chosen.model
     content: dict[str, Any] = {
-        "setting": vars(setting) | {"data": chosen.data, "images": len(index)},
+        "setting": vars(setting) | {"data": Path(chosen.data).name, "images": len(index)},
         "kept_bytes": kept_bytes(index, setting.preprocessing.resize_size),
         "models": {},
     }
