@@ -10,9 +10,7 @@ needs no shared memory, no pickling and no start-up, and can't be killed on its 
 import copy
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -21,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
 from lacewing.data.balance import balanced_order
 from lacewing.data.device_pixels import DevicePixels
@@ -33,7 +32,6 @@ from lacewing.data.resample import Table
 from lacewing.hardware.ranks import ALONE, Ranks
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -302,30 +300,6 @@ def on_canvas(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndar
     for place, image in zip(canvas, images, strict=True):
         place[: image.shape[0], : image.shape[1]] = image
     return canvas, heights, widths
-
-
-def ahead(
-    items: Iterable[Item], make: Callable[[Item], Result], workers: int, prefetch: int
-) -> Iterator[Result]:
-    """`make(item)` for each item in order, computed ahead by threads; by the caller with 0.
-
-    Each thread computes by itself: torch's own threads stay with the caller.
-    """
-    if workers == 0:
-        yield from map(make, items)
-        return
-    pool = ThreadPoolExecutor(workers, "load", initializer=torch.set_num_threads, initargs=(1,))
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > max(prefetch, workers):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(torch.get_num_threads())  # in threads to come too
 
 
 def to_float(pixels: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from lacewing.data import pixels
+from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig
-from lacewing.data.loader import EvalLoader, Loading, TrainLoader, ahead, normalised_squares
+from lacewing.data.loader import EvalLoader, Loading, TrainLoader, normalised_squares
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lacewing.data.ahead import ahead
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import ahead
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.predict import read_square
 from lacewing.errors import DataError
