@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 FOLDER = Path(__file__).resolve().parent
-OURS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+OURS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 """Settings that lacewing makes."""
 
 
@@ -53,6 +53,12 @@ class Apart:
         self._process.stdin.flush()
         if not self._process.stdout.readline():
             raise RuntimeError(f"{self._process.args!r} has ended")
+
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had, by Linux's count."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
 
 
 def obey(call: Callable[[], object]) -> None:

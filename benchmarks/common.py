@@ -83,13 +83,18 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     return {"n": len(ordered), "median": statistics.median(ordered), "low": low, "high": high}
 
 
+def result_path(what: str, facts: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Where the result of a benchmark lies, by machine, version and day."""
+    device = re.sub(r"[^a-z0-9]+", "-", str(facts["device"]).lower()).strip("-")
+    version = str(facts["torch"]).partition("+")[0]
+    return folder / f"{what}_{device}_torch{version}_{facts['date']}.json"
+
+
 def write_result(
     what: str, facts: Mapping[str, Any], content: Mapping[str, Any], folder: Path = RESULTS
 ) -> Path:
     """Write a result file and return its path; `content` is the benchmark's own."""
-    device = re.sub(r"[^a-z0-9]+", "-", str(facts["device"]).lower()).strip("-")
-    version = str(facts["torch"]).partition("+")[0]
-    path = folder / f"{what}_{device}_torch{version}_{facts['date']}.json"
+    path = result_path(what, facts, folder)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"facts": dict(facts), **content}, indent=2) + "\n")
     return path

@@ -11,10 +11,10 @@ ones ours may read pixels that it has kept.
 
 import sys
 
-from lacewing.hardware.waiting import let_threads_wait
+from lacewing.hardware.process import ready_process
 
 if "--plain" not in sys.argv:
-    let_threads_wait()  # as `lacewing train` does
+    ready_process()  # as `lacewing train` does
 
 import argparse
 import statistics

@@ -18,10 +18,11 @@ by each loader without a network (the first run draws them, which takes long).
 
 # ruff: noqa: E402 - the policy must stand before torch is loaded
 
-from lacewing.hardware.waiting import let_threads_wait
+from lacewing.hardware.process import ready_process
 
-let_threads_wait()  # as `lacewing train` does
+ready_process()  # as `lacewing train` does
 
+import functools
 import statistics
 import tempfile
 import time
@@ -151,9 +152,9 @@ def torch_epochs(index: ImageIndex, setting: Setting, device: torch.device, work
 
 
 def ready_epochs(source: Epoch) -> Epoch:
-    """The batches of one epoch, made once."""
-    ready = list(source(0))
-    return lambda _: iter(ready)
+    """The batches of one epoch, made once, when they are first asked for."""
+    ready = functools.cache(lambda: list(source(0)))
+    return lambda _: iter(ready())
 
 
 def trainer(name: str, classes: int, device_name: str) -> Callable[[Batches], None]:

@@ -1,8 +1,9 @@
 """The loop that most people write, which others are compared with: fp32, contiguous, AdamW.
 
-Makes a training step on ready images for each line of its input (see apart.py):
+Makes a training step on ready images for each line of its input (see apart.py), or only a
+forward pass:
 
-    python benchmarks/plain_loop.py MODEL IMAGE_SIZE BATCH DEVICE
+    python benchmarks/plain_loop.py MODEL IMAGE_SIZE BATCH DEVICE [forward]
 """
 
 import sys
@@ -32,7 +33,11 @@ def main() -> None:
         optimizer.step()
         float(loss.detach())  # waits for the device
 
-    obey(step)
+    def forward() -> None:
+        with torch.inference_mode():
+            float(model(images).sum())
+
+    obey(forward if sys.argv[5:] == ["forward"] else step)
 
 
 if __name__ == "__main__":

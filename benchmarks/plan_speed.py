@@ -12,9 +12,9 @@ network of convolutions gains about that at most.
 
 # ruff: noqa: E402 - the setting must stand before torch is loaded
 
-from lacewing.hardware.waiting import let_threads_wait
+from lacewing.hardware.process import ready_process
 
-let_threads_wait()  # as `lacewing train` does
+ready_process()  # as `lacewing train` does
 
 import argparse
 import time

@@ -20,9 +20,9 @@ __all__ = ["__version__", "load", "plan", "train"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lacewing' has no attribute {name!r}")
-    from lacewing.hardware.waiting import let_threads_wait
+    from lacewing.hardware.process import ready_process
 
-    let_threads_wait()
+    ready_process()
     from lacewing import api
 
     return getattr(api, name)

@@ -15,8 +15,8 @@ from lacewing.commands.command import Command
 from lacewing.errors import ConfigError, LacewingError, ToldError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
+from lacewing.hardware.process import ready_process
 from lacewing.hardware.ranks import Ranks, ranks_here
-from lacewing.hardware.waiting import let_threads_wait
 from lacewing.values import nearest
 
 COMMANDS: dict[str, Command] = (
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     With LACEWING_DEBUG=1 an unexpected exception is raised instead of told.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    let_threads_wait()
+    ready_process()
     try:
         return run(words)
     except SystemExit as ended:  # the help was shown

@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from lacewing.hardware import switches
+from lacewing.hardware.allocator import give_back
 from lacewing.hardware.backend import Capabilities, Memory
 from lacewing.hardware.depthwise import DepthwiseInFull
 from lacewing.hardware.limits import free_memory, usable_memory
@@ -70,7 +71,8 @@ class CpuBackend:
         return False
 
     def empty_cache(self) -> None:
-        """torch keeps no cache on the CPU."""
+        """torch keeps no cache on the CPU, but the C library does (hardware/allocator.py)."""
+        give_back()
 
     def synchronize(self, index: int) -> None:
         """Operations on the CPU are done when they return."""

@@ -19,6 +19,9 @@ from lacewing.training.state import Progress, Snapshot, capture, copied
 from lacewing.training.tensorboard import EpochWriter
 from lacewing.values import format_bytes, format_seconds
 
+CLEAN_SECONDS = 60.0
+"""Of an epoch, after which unused memory is given back: to take it again costs up to a second."""
+
 
 def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | None) -> None:
     """Judge the epoch, write it down, save, clean the memory, show it.
@@ -43,7 +46,8 @@ def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | No
         write_epoch(session, row, writer)
     checkpoint(session)
     gc.collect()
-    session.backend.empty_cache()
+    if row["seconds"] >= CLEAN_SECONDS:
+        session.backend.empty_cache()
     show_epoch(session, row)
 
 

@@ -1,0 +1,54 @@
+"""The C library keeps the memory that tensors leave, for the next ones."""
+
+import ctypes
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""Numbers of mallopt(3)'s parameters."""
+ENDLESS_BYTES = 2**40
+SETTINGS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(ENDLESS_BYTES)}
+"""The same for child processes, which read them when they start."""
+OF_THE_USER = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what is freed, unless the user has said how; tell if it does so now.
+
+    GNU's malloc (most of Linux) takes each large block from the system and gives it back when it
+    is freed. The system hands it out page by page, each cleared first, so that a training step on
+    a CPU spends up to half of its time on getting the same memory again
+    (`benchmarks/allocator.py`). Kept memory costs nothing: the peak stays what it was, and
+    `give_back` returns what is unused.
+    """
+    library = gnu_library()
+    if library is None or user_has_said(os.environ):
+        return False
+    kept = library.mallopt(MMAP_MAX, 0) and library.mallopt(TRIM_THRESHOLD, -1)
+    os.environ.update(SETTINGS)
+    return bool(kept)
+
+
+def give_back() -> bool:
+    """Return unused memory to the system; tell if there was any.
+
+    Taking a GiB again costs about half a second.
+    """
+    library = gnu_library()
+    return library is not None and bool(library.malloc_trim(0))
+
+
+def gnu_library() -> Any | None:
+    """GNU's C library; None where the process has another."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
+
+
+def user_has_said(environment: MutableMapping[str, str]) -> bool:
+    """Whether the environment has settings of malloc, which may be a parent process's of ours."""
+    tuned = "glibc.malloc." in environment.get("GLIBC_TUNABLES", "")
+    return tuned or any(name in environment for name in OF_THE_USER)
