@@ -127,6 +127,9 @@ then all weights; classic: just what the flags say, the default where one of the
     tta: Annotated[str | None, one_of(*VIEWS, optional=True, unset=())] = None
     """How the finished model looks at an image: off, as in training's validation; the whole frame;
 mirrored too, at twice the time; both; auto: the best on validation images. Recipes do auto."""
+    wise_ft: Annotated[bool, boolean()] = True
+    """After a recipe's fine-tuning, take the best mean of the weights before and after it, by
+validation images."""
 
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""

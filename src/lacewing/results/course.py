@@ -74,6 +74,15 @@ def views(pieces: Pieces) -> dict[str, Any]:
     return {**found, "words": VIEWS[found["chosen"]], "mirrored": mirrored, "tried": tried}
 
 
+def blend(pieces: Pieces) -> dict[str, Any]:
+    """Which mean of weights the model has, and what each did; {} where none was tried."""
+    found = pieces.results.get("recipe", {}).get("blend", {})
+    if not found:
+        return {}
+    tried = [{**one, "chosen": one["share"] == found["chosen"]} for one in found["tried"]]
+    return {**found, "tried": tried}
+
+
 def head_fit(pieces: Pieces) -> dict[str, Any]:
     """The fit of a head on frozen features: its facts, and each strength that was tried."""
     found = pieces.results.get("recipe", {}).get("features", {})

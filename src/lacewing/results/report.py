@@ -66,6 +66,7 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
         "facts": answer.facts(pieces),
         "split": answer.SPLITS[pieces.split],
         "head": course.head_fit(pieces),
+        "blend": course.blend(pieces),
         "views": course.views(pieces),
         # a head on frozen features has one row and no course
         "curves": [curves(pieces.epochs, what) for what in ("loss", "accuracy") if trained],

@@ -95,6 +95,11 @@ class Run:
         return self.folder / "model.safetensors"
 
     @property
+    def start(self) -> Path:
+        """The weights that fine-tuning started from, until it is done, safetensors."""
+        return self.folder / "start.safetensors"
+
+    @property
     def results(self) -> Path:
         """Final figures on each evaluated split, JSON."""
         return self.folder / "results.json"

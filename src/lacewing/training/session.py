@@ -77,6 +77,8 @@ class Session:
     """What is judged and kept in the place of the weights, where it is asked for."""
     best_weights: dict[str, torch.Tensor] | None = None
     """The best epoch's weights, where the configuration keeps them out of the run folder."""
+    start_weights: dict[str, torch.Tensor] | None = None
+    """What a recipe's fine-tuning started from, for the mean of before and after."""
     mirror: bool = False
     """Whether the finished model sees mirror images too; settled at the end of the run."""
     deadline: float = math.inf

@@ -362,3 +362,22 @@ def test_the_view_and_what_each_did_are_told(make_run):
     asked = {"chosen": "whole", "images": 0, "tried": []}
     write_json(run.results, known | {"recipe": {"views": asked}})
     assert "sees the whole frame. This was asked for (--tta)." in read(run)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [(0.5, "are a mean: 0.5 of those after fine-tuning"), (None, "stayed as they were")],
+)
+def test_the_mean_of_weights_and_what_each_did_are_told(make_run, chosen, words):
+    run = make_run(CLASSES)
+    assert "blend" not in ids(read(run))
+    tried = [
+        {"share": None, "loss": 0.4321, "accuracy": 0.8},
+        {"share": 0.5, "loss": 0.4123, "accuracy": 0.9},
+    ]
+    found = {"chosen": chosen, "images": 1000, "tried": tried}
+    write_json(run.results, read_json(run.results) | {"recipe": {"blend": found}})
+    text = read(run)
+    assert words in text
+    row = next(line for line in text.splitlines() if 'class="chosen"' in line)
+    assert ("0.4123" if chosen else "0.4321") in row

@@ -12,6 +12,7 @@ from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
+from lacewing.training.recipe.blend import Blend, blend
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.closing import closing_seconds, views_to_try
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
@@ -69,13 +70,14 @@ def train_classic(session: Session, budget: Budget | None) -> Ending:
 
 
 def settle(session: Session, budget: Budget | None) -> None:
-    """The finished model: its view, its calibration, and what is written down of both.
+    """The finished model: its weights, its view, its calibration, and what is noted of them.
 
     A classic training is left as the flags made it, but for a view that was asked for.
     """
+    mixed = None if is_classic(session) else blend(session)
     looked = settle_view(session, views_to_try(session, budget))
     if not is_classic(session):
-        note_stages(session, looked, polish(session))
+        note_stages(session, mixed, looked, polish(session))
     elif looked is not None:
         write_json(session.run.results, {"recipe": {"views": looked.as_dict()}})
 
@@ -122,7 +124,7 @@ class Room:
 
     length: Length | None
     closing: float
-    """Seconds that judging takes, after all epochs."""
+    """Seconds of what comes after all epochs."""
     validation: float
     """Seconds of one validation."""
 
@@ -179,10 +181,14 @@ def note_features(session: Session, linear: Linear) -> None:
     write_json(session.run.results, {"recipe": {"features": features}})
 
 
-def note_stages(session: Session, looked: Looked | None, polished: Polish | None) -> None:
+def note_stages(
+    session: Session, mixed: Blend | None, looked: Looked | None, polished: Polish | None
+) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
     known = read_json(session.run.results) if session.run.results.is_file() else {}
     found: dict[str, Any] = {"optimize": session.config.optimize, **known.get("recipe", {})}
+    if mixed is not None:
+        found["blend"] = mixed.as_dict()
     if looked is not None:
         found["views"] = looked.as_dict()
     if polished is not None:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from lacewing.engine.execution import Execution
+from lacewing.training.recipe.blend import SHARES
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.size import Allowance, Speed
 from lacewing.training.recipe.speed import decode_seconds, forward_speed
@@ -49,20 +50,27 @@ class Closing:
         return tuple(names)
 
 
-def closing_of(tta: str | None, images: int, validating: float, judging: float) -> Closing:
+def closing_of(
+    tta: str | None, images: int, validating: float, judging: float, *, blends: bool = False
+) -> Closing:
     """By the seconds of a pass over `images` validation images as in training, and of judging
-    them and the test images in full precision, each image once; `tta` as in TrainConfig."""
+    them and the test images in full precision, each image once; `tta` as in TrainConfig.
+
+    `blends` is whether means of weights before and after fine-tuning are compared too.
+    """
     usual = REPORT_SECONDS + validating + judging  # validated to calibrate, or as the last epoch
+    one = validating * min(1.0, MOST_IMAGES / max(1, images))
+    if blends and images >= LEAST_IMAGES:
+        usual += (1 + len(SHARES)) * one
     if tta == "auto" and images >= LEAST_IMAGES:
-        one = validating * min(1.0, MOST_IMAGES / images)
         return Closing(usual, 2 * one, 2 * one + validating + judging)
     if tta in VIEWS and VIEWS[tta].mirror:
         return Closing(usual + validating + judging)
     return Closing(usual)
 
 
-def measured_closing(session: Session) -> Closing:
-    """By the speed of this machine."""
+def measured_closing(session: Session, *, blends: bool = False) -> Closing:
+    """By the speed of this machine; `blends` as in `closing_of`."""
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     usual = session.plan.eval_execution
     decoding = decode_seconds(session.index.split("val"), session.preprocessing)
@@ -71,12 +79,13 @@ def measured_closing(session: Session) -> Closing:
         full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
         judging = judging_seconds(session, validation + test, full, decoding)
     validating = judging_seconds(session, validation, usual, decoding)
-    return closing_of(session.config.tta, validation, validating, judging)
+    return closing_of(session.config.tta, validation, validating, judging, blends=blends)
 
 
 def closing_seconds(session: Session, budget: Budget) -> float:
     """What to set aside of a budget."""
-    return measured_closing(session).reserved(budget.seconds)
+    blends = session.config.wise_ft and session.config.recipe == "finetune"
+    return measured_closing(session, blends=blends).reserved(budget.seconds)
 
 
 def allowance_of(

@@ -19,6 +19,7 @@ from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
 from lacewing.training.rate_finder import search_if_asked
+from lacewing.training.recipe.blend import keep_start
 from lacewing.training.recipe.length import Length, choose_length
 from lacewing.training.recipe.size import Speed
 from lacewing.training.recipe.speed import training_speed
@@ -131,6 +132,7 @@ def open_finetuning(
     share_weights(opened)
     if opened.average is not None:
         opened.average.put_back(opened.model.state_dict())
+    keep_start(opened)
     opened.preprocessing = session.preprocessing
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
     opened.events.add(

@@ -29,6 +29,8 @@ class Amounts:
     val: int
     test: int
     classes: int
+    blends: bool = True
+    """Whether fine-tuning ends with means of weights."""
     grows: bool = False
     """Whether fine-tuning begins on smaller images."""
     tta: str | None = None
@@ -77,8 +79,8 @@ def look_ahead(
     judging = speeds.decoding * judged + speeds.judging.seconds(judged, features.size)
     validating = speeds.forward.seconds(amounts.val, features.size)
     again = validating + speeds.decoding * amounts.val
-    closing = closing_of(amounts.tta, amounts.val, again, judging).reserved(seconds)
-    rest = left - passing - closing
+    closing = closing_of(amounts.tta, amounts.val, again, judging, blends=amounts.blends)
+    rest = left - passing - closing.reserved(seconds)
     length = (
         choose_length(
             info,
@@ -92,7 +94,9 @@ def look_ahead(
         if rest > 0
         else None
     )
-    needed = spent + passing + closing + (length.seconds if length else 0.0)
+    if length is None:
+        closing = closing_of(amounts.tta, amounts.val, again, judging)
+    needed = spent + passing + closing.reserved(seconds) + (length.seconds if length else 0.0)
     return Outlook(seconds, info.name, features, length, needed)
 
 
@@ -119,7 +123,8 @@ def amounts_of(prepared: Prepared) -> Amounts:
     train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
     grows = prepared.config.progressive_resizing
     tta = prepared.config.tta or "auto"  # as recipes do, of which these are
-    return Amounts(train, val, test, len(prepared.index.classes), grows, tta)
+    blends = prepared.config.wise_ft
+    return Amounts(train, val, test, len(prepared.index.classes), blends, grows, tta)
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:
