@@ -32,6 +32,7 @@ VALUES = {
     "budget": "10m",
     "optimize": "macro-f1",
     "tta": "both",
+    "wise_ft": "False",
     "optimizer": "SGD",
     "scheduler": "steplr",
     "learning_rate": "1e-3",
