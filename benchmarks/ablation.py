@@ -33,7 +33,7 @@ WAYS: dict[str, str] = {
     "features at 224 pixels": "--recipe features --image-size 224",
     "features at 128 pixels (one view)": "--recipe features --image-size 128",
     "fine-tuning from the fitted head": FINETUNE,
-    "the same without the mean of weights": f"{FINETUNE} --wise-ft False",
+    "the same without the mean of weights": f"{FINETUNE} --wise-ft 1",
     "the same with label smoothing": f"{FINETUNE} --label-smoothing 0.1",
     "the same at three times the rate": f"{FINETUNE} -lr 1e-4",
     "the same with TrivialAugment": f"{FINETUNE} --trivial-augment",

@@ -21,6 +21,7 @@ from lacewing.fields import (
     number_or_auto,
     one_of,
     path,
+    share_or_auto,
     some_of,
     switch_or_path,
     text,
@@ -127,9 +128,9 @@ then all weights; classic: just what the flags say, the default where one of the
     tta: Annotated[str | None, one_of(*VIEWS, optional=True, unset=())] = None
     """How the finished model looks at an image: off, as in training's validation; the whole frame;
 mirrored too, at twice the time; both; auto: the best on validation images. Recipes do auto."""
-    wise_ft: Annotated[bool, boolean()] = True
-    """After a recipe's fine-tuning, take the best mean of the weights before and after it, by
-validation images."""
+    wise_ft: Annotated[float | str, share_or_auto()] = "auto"
+    """Share of the fine-tuned weights in a mean with those before, after a recipe's fine-tuning; 1:
+no mean; auto: the best on validation images."""
 
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""

@@ -7,7 +7,7 @@ gets the same sentence wherever it comes from. `auto` and an empty YAML value bo
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,11 @@ def number(
 def number_or_auto(*, above: float) -> Reader:
     """A number, or the word `auto`, which here asks for a measurement; None: not asked."""
     return _or_auto("NUMBER", number(above=above))
+
+
+def share_or_auto() -> Reader:
+    """A number from 0 to 1, or the word `auto`, which here asks for a choice by validation."""
+    return replace(_or_auto("SHARE", number(at_least=0, at_most=1)), optional=False, unset=())
 
 
 def _or_auto(metavar: str, inner: Reader) -> Reader:

@@ -32,7 +32,7 @@ VALUES = {
     "budget": "10m",
     "optimize": "macro-f1",
     "tta": "both",
-    "wise_ft": "False",
+    "wise_ft": "0.5",
     "optimizer": "SGD",
     "scheduler": "steplr",
     "learning_rate": "1e-3",

@@ -18,10 +18,10 @@ def keep_freed_memory() -> bool:
     """Have the C library keep what is freed, unless the user has said how; tell if it does so now.
 
     GNU's malloc (most of Linux) takes each large block from the system and gives it back when it
-    is freed. The system hands it out page by page, each cleared first, so that a training step on
-    a CPU spends up to half of its time on getting the same memory again
-    (`benchmarks/allocator.py`). Kept memory costs nothing: the peak stays what it was, and
-    `give_back` returns what is unused.
+    is freed. The system hands it out page by page, each cleared first, so that a CPU spends up to
+    half of a forward pass on getting the same memory again (`benchmarks/allocator.py`). In threads
+    other than the first, blocks of more than 64 MiB still come from the system. `give_back`
+    returns what is kept unused.
     """
     library = gnu_library()
     if library is None or user_has_said(os.environ):

@@ -9,6 +9,7 @@ import torch
 
 from lacewing.errors import DeviceError
 from lacewing.hardware import limits
+from lacewing.hardware.allocator import give_back
 from lacewing.hardware.backend import Backend, BackendTable, NotHere
 from lacewing.hardware.backends import BACKENDS, parse_address
 from lacewing.hardware.directml import is_plausible as directml_is_plausible
@@ -45,6 +46,7 @@ def inspect(
     Raises DeviceError if the wanted device is not here or failed its test. Disk space is
     that of `run_folder`.
     """
+    give_back()  # what this process keeps from before is free
     address = None if wanted in (None, "auto") else wanted
     kinds = _kinds(address, backends)
     found = [_search(kind, backends) for kind in kinds]

@@ -96,7 +96,7 @@ class Run:
 
     @property
     def start(self) -> Path:
-        """The weights that fine-tuning started from, until it is done, safetensors."""
+        """The weights that a recipe's fine-tuning started from, safetensors."""
         return self.folder / "start.safetensors"
 
     @property

@@ -8,9 +8,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lacewing.hardware.backend import Memory
 from lacewing.hardware.limits import usable_cores
 from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM
-from lacewing.training.monitor import CliffWatch, LoaderWatch, MemoryWatch, Window
+from lacewing.training.monitor import (
+    TIGHT_SHARE,
+    CliffWatch,
+    LoaderWatch,
+    MemoryWatch,
+    Window,
+)
 
 if TYPE_CHECKING:
     from lacewing.training.session import Session
@@ -74,18 +81,27 @@ def adapt(session: "Session", monitor: Monitor) -> None:
 def window_of(session: "Session", monitor: Monitor) -> Window:
     """The steps since the window's beginning. The loss must have been read: it waits for them."""
     steps = session.progress.step - monitor.step
-    memory = session.backend.memory(session.device_index)
     return Window(
         steps=steps,
         images=steps * session.train_loader.batch_size,
         seconds=time.perf_counter() - monitor.started,
         waited=session.train_loader.wait_seconds - monitor.waited,
-        free_share=share_of(memory.free_bytes, memory.total_bytes),
+        free_share=free_share(session),
     )
 
 
-def share_of(free: int | None, total: int | None) -> float | None:
-    """The free share of a memory; None where either can't be asked."""
+def free_share(session: "Session") -> float | None:
+    """The free share of the memory, once what this process keeps unused is given back."""
+    share = share_of(session.backend.memory(session.device_index))
+    if share is not None and share < TIGHT_SHARE:
+        session.backend.empty_cache()
+        share = share_of(session.backend.memory(session.device_index))
+    return share
+
+
+def share_of(memory: Memory) -> float | None:
+    """The free share of a memory; None where it can't be asked."""
+    free, total = memory.free_bytes, memory.total_bytes
     return free / total if free is not None and total else None
 
 

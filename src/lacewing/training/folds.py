@@ -66,13 +66,17 @@ def fold_config(config: TrainConfig, folder: Path, fold: int) -> TrainConfig:
 def last_config(config: TrainConfig, folder: Path, folds: list[dict[str, Any]]) -> TrainConfig:
     """The configuration of the last run, which has no validation images to choose by.
 
-    What the folds chose stands in for it: the view of most of them, only the head where
-    fine-tuning was worse in most of them, and the middle one of their best epochs where most were
-    stopped early.
+    What the folds chose stands in for it: the view of most of them, the middle one of their means
+    of weights, only the head where fine-tuning was worse in most of them, and the middle one of
+    their best epochs where most were stopped early.
     """
-    last = replace(fold_config(config, folder, ALL), tta=mode(fold["view"] for fold in folds))
+    last = replace(
+        fold_config(config, folder, ALL),
+        tta=mode(fold["view"] for fold in folds),
+        wise_ft=float(median(fold["share"] for fold in folds)),
+    )
     best = int(median(fold["best_epoch"] for fold in folds))
-    if folds[0]["recipe"] == "finetune" and best == 0:
+    if folds[0]["recipe"] == "finetune" and best == 0 and last.wise_ft == 1:
         return replace(last, recipe="features")
     early = [fold["epochs"] < config.epochs for fold in folds]
     if folds[0]["recipe"] == "classic" and median(early) == 1 and not config.budget:
@@ -92,6 +96,7 @@ def fold_row(folder: Path, fold: int) -> dict[str, Any]:
         "run": run.folder.name,
         "recipe": load_config(run.config).get("recipe") or "classic",
         "view": results.get("recipe", {}).get("views", {}).get("chosen", "off"),
+        "share": results.get("recipe", {}).get("blend", {}).get("chosen") or 1.0,
         "best_epoch": training.get("best_epoch", 0),
         "epochs": training.get("epochs", 0),
         **{name: judged[name] for name in ("images", "top1", "f1", "loss", "confusion")},

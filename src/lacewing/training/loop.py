@@ -46,6 +46,7 @@ def train(session: Session) -> Ending:
     can't go on.
     """
     team = session.team
+    session.backend.empty_cache()  # of what came before: the peaks to come are of training
     wanted = session.config.tensorboard and team.leads
     writer = open_writer(session.run.tensorboard) if wanted else None
     loggers = open_loggers(session.run, session.config, session.events, team.leads)

@@ -110,6 +110,6 @@ def test_the_system_clears_no_page_twice(monkeypatch):
         line = [sys.executable, "-c", STEPS, word]
         return int(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
-    blocks, pages = 8, 64 * 2**20 // 4096
-    assert faults("ready") < pages / 4  # all eight together
-    assert faults("as it is") > blocks * pages / 8  # or less, where pages are huge
+    kept = faults("ready")
+    assert kept < 8 * 16  # of eight blocks, which huge pages take 32 faults for and others more
+    assert faults("as it is") > 4 * kept + 100

@@ -72,7 +72,9 @@ def measure(
             budget=budget,
             base_bytes=base,
         )
-        return carry_out(trial)
+        findings = carry_out(trial)
+    backend.empty_cache()
+    return findings
 
 
 def set_up_within_memory(

@@ -28,7 +28,7 @@ from lacewing.training.recipe.views import (
 from lacewing.training.session import Session
 from lacewing.training.state import copied
 
-SHARES = (0.5, 0.75)
+SHARES = (0.75, 0.5)
 """Of the fine-tuned weights in the mean: the loss is flat around its lowest, which lay there."""
 State = dict[str, Tensor]
 
@@ -51,7 +51,7 @@ class Blend:
     chosen: float | None
     """Share of the fine-tuned weights; None where the best epoch's stay."""
     images: int
-    """Validation images that it was chosen on."""
+    """Validation images that it was chosen on; 0 where it was asked for."""
     tried: tuple[Mean, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,52 +60,66 @@ class Blend:
 
 
 def keep_start(session: Session) -> None:
-    """Keep the weights that fine-tuning starts from; in the run folder too, for a resumed run."""
-    if not session.config.wise_ft:
+    """Keep the weights that fine-tuning starts from; beside the checkpoints too, to resume by."""
+    if not (wanted(session) and session.team.leads):
         return
     session.start_weights = copied(session.model.state_dict())
-    if not (session.config.save_model and session.team.leads):
+    if not session.config.save_checkpoints:
         return
+    state = {name: value.contiguous().cpu() for name, value in session.start_weights.items()}
     try:
         with replacing(session.run.start) as temporary:
-            save_file(
-                {name: value.contiguous().cpu() for name, value in session.start_weights.items()},
-                temporary,
-            )
+            save_file(state, temporary)
     except (OSError, SafetensorError) as error:
-        session.events.warn("blend", f"{session.run.start} can't be written ({error})")
+        sentence = f"{session.run.start} can't be written ({error}): a resumed run will not mix"
+        session.events.warn("blend", f"{sentence} its weights with those before fine-tuning")
 
 
 def start_of(session: Session) -> State | None:
     """Those weights; None where they were not kept."""
     if session.start_weights is not None or not session.run.start.is_file():
         return session.start_weights
-    return load_file(session.run.start)
+    try:
+        # a copy: what is read is mapped from the file
+        return copied(load_file(session.run.start))
+    except (OSError, SafetensorError) as error:
+        session.events.warn("blend", f"{session.run.start} can't be read ({error})")
+        return None
+
+
+def wanted(session: Session) -> bool:
+    """Whether there can be a mean: it was not refused, and there is something to choose it by."""
+    share = session.config.wise_ft
+    return share != 1 and (share != "auto" or session.val_loader.images >= LEAST_IMAGES)
 
 
 def blend(session: Session) -> Blend | None:
     """Give a finished fine-tuning the best weights on the line, and save them as the model.
 
-    Returns None where there was no fine-tuning, or are too few validation images to choose by.
+    A share that was asked for is taken as it is. Returns None where there was no fine-tuning, or
+    are too few validation images to choose by.
     """
-    start = start_of(session)
-    if start is None or not session.progress.step or session.val_loader.images < LEAST_IMAGES:
+    start = start_of(session) if wanted(session) and session.progress.step else None
+    if start is None:
         return None
     average = session.average
     tuned = copied(session.model.state_dict() if average is None else average.state)
+    asked = session.config.wise_ft
+    if not isinstance(asked, str):
+        session.model.load_state_dict(mean_of(start, tuned, asked))
+        save_best(session)
+        return Blend(asked, 0, ())
     load_best(session)
     best = copied(session.model.state_dict())
-    states: dict[float | None, State] = {
-        None: best,
-        **{share: mean_of(start, tuned, share) for share in SHARES},
-    }
-    tried = tuple(judged(session, state, share) for share, state in states.items())
+    images = images_to_judge(session)
+    states: dict[float | None, State] = {share: mean_of(start, tuned, share) for share in SHARES}
+    states[None] = best
+    tried = tuple(judged(session, images, state, share) for share, state in states.items())
     chosen = min(tried, key=lambda one: one.loss).share
     session.model.load_state_dict(states[chosen])
     if chosen is not None:
         save_best(session)
-    session.run.start.unlink(missing_ok=True)
-    found = Blend(chosen, min(MOST_IMAGES, session.val_loader.images), tried)
+    found = Blend(chosen, images.images, tried[::-1])
     console.say(sentence(found))
     return found
 
@@ -121,21 +135,21 @@ def mean_of(start: State, tuned: State, share: float) -> State:
     }
 
 
-def judged(session: Session, state: State, share: float | None) -> Mean:
+def judged(session: Session, images: EvalLoader, state: State, share: float | None) -> Mean:
     """Weights on validation images, in the session's network."""
     session.model.load_state_dict(state)
     logits, labels = predict_logits(
-        session.model, images_to_judge(session), session.backend, session.plan.eval_execution
+        session.model, images, session.backend, session.plan.eval_execution
     )
     accuracy = float((logits.argmax(1) == labels).float().mean())
     return Mean(share, float(calibrated_losses(logits, labels).mean()), accuracy)
 
 
 def images_to_judge(session: Session) -> EvalLoader:
-    """All, whose pixels may be decoded already; a part of very many."""
+    """All, whose pixels may be decoded already; of very many a part, which is decoded once."""
     if session.val_loader.images <= MOST_IMAGES:
         return validation_images(session)
-    return images_to_compare(session, whole=False, passes=1)
+    return images_to_compare(session, whole=False, passes=1, keep="ram")
 
 
 def sentence(found: Blend) -> str:

@@ -12,9 +12,9 @@ from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
-from lacewing.training.recipe.blend import Blend, blend
+from lacewing.training.recipe.blend import blend
 from lacewing.training.recipe.budget import Budget, usual_seconds
-from lacewing.training.recipe.closing import closing_seconds, views_to_try
+from lacewing.training.recipe.closing import closing_seconds, has_time_to_mix, views_to_try
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
@@ -74,12 +74,21 @@ def settle(session: Session, budget: Budget | None) -> None:
 
     A classic training is left as the flags made it, but for a view that was asked for.
     """
-    mixed = None if is_classic(session) else blend(session)
+    mix(session, budget)
     looked = settle_view(session, views_to_try(session, budget))
     if not is_classic(session):
-        note_stages(session, mixed, looked, polish(session))
+        note_stages(session, looked, polish(session))
     elif looked is not None:
         write_json(session.run.results, {"recipe": {"views": looked.as_dict()}})
+
+
+def mix(session: Session, budget: Budget | None) -> None:
+    """Give a fine-tuned model the mean of weights, and note it at once: it is in the model too."""
+    if is_classic(session) or not session.progress.step:
+        return
+    free = session.config.wise_ft != "auto" or has_time_to_mix(session, budget)
+    mixed = blend(session) if free else None
+    note(session, blend=mixed.as_dict() if mixed else {})
 
 
 def classic_deadline(session: Session, budget: Budget) -> float:
@@ -181,16 +190,17 @@ def note_features(session: Session, linear: Linear) -> None:
     write_json(session.run.results, {"recipe": {"features": features}})
 
 
-def note_stages(
-    session: Session, mixed: Blend | None, looked: Looked | None, polished: Polish | None
-) -> None:
+def note_stages(session: Session, looked: Looked | None, polished: Polish | None) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
-    known = read_json(session.run.results) if session.run.results.is_file() else {}
-    found: dict[str, Any] = {"optimize": session.config.optimize, **known.get("recipe", {})}
-    if mixed is not None:
-        found["blend"] = mixed.as_dict()
+    found: dict[str, Any] = {"optimize": session.config.optimize}
     if looked is not None:
         found["views"] = looked.as_dict()
     if polished is not None:
         found["polish"] = polished.as_dict()
-    write_json(session.run.results, {"recipe": found})
+    note(session, **found)
+
+
+def note(session: Session, **found: Any) -> None:
+    """Add what stages chose to what is known of the recipe in results.json."""
+    known = read_json(session.run.results) if session.run.results.is_file() else {}
+    write_json(session.run.results, {"recipe": {**known.get("recipe", {}), **found}})

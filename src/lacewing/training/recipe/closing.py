@@ -16,8 +16,9 @@ REPORT_SECONDS = 6.0
 PROBE_BATCH = 8
 """Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
 VIEW_SHARE = 0.05
-"""Of the budget, what is set aside for comparing frames, and again for a mirrored view: where
-they take more, the time goes to training, and they are tried only if some is left over."""
+"""Of the budget, what is set aside for comparing means of weights, for comparing frames, and again
+for a mirrored view: where one of them takes more, the time goes to training, and it is tried only
+if some is left over."""
 LEEWAY = 1.2
 """Times what they are expected to take: what was set aside should be enough in the end."""
 
@@ -28,6 +29,8 @@ class Closing:
 
     usual: float
     """Of what is done in any case."""
+    means: float = 0.0
+    """To compare means of the weights before and after fine-tuning."""
     frames: float = 0.0
     """To compare the whole frame with the usual one."""
     mirror: float = 0.0
@@ -35,10 +38,12 @@ class Closing:
 
     def reserved(self, seconds: float) -> float:
         """What to set aside of a budget of so many seconds."""
-        if self.frames > VIEW_SHARE * seconds:
-            return self.usual
-        mirror = self.mirror if self.mirror <= VIEW_SHARE * seconds else 0.0
-        return self.usual + LEEWAY * (self.frames + mirror)
+        most = VIEW_SHARE * seconds
+        means = self.means if self.means <= most else 0.0
+        if self.frames > most:
+            return self.usual + LEEWAY * means
+        mirror = self.mirror if self.mirror <= most else 0.0
+        return self.usual + LEEWAY * (means + self.frames + mirror)
 
     def affordable(self, left: float) -> tuple[str, ...]:
         """The views that so many seconds are enough for."""
@@ -51,26 +56,25 @@ class Closing:
 
 
 def closing_of(
-    tta: str | None, images: int, validating: float, judging: float, *, blends: bool = False
+    tta: str | None, images: int, validating: float, judging: float, *, mixes: bool = False
 ) -> Closing:
     """By the seconds of a pass over `images` validation images as in training, and of judging
     them and the test images in full precision, each image once; `tta` as in TrainConfig.
 
-    `blends` is whether means of weights before and after fine-tuning are compared too.
+    `mixes` is whether means of the weights before and after fine-tuning are compared too.
     """
     usual = REPORT_SECONDS + validating + judging  # validated to calibrate, or as the last epoch
     one = validating * min(1.0, MOST_IMAGES / max(1, images))
-    if blends and images >= LEAST_IMAGES:
-        usual += (1 + len(SHARES)) * one
+    means = (1 + len(SHARES)) * one if mixes and images >= LEAST_IMAGES else 0.0
     if tta == "auto" and images >= LEAST_IMAGES:
-        return Closing(usual, 2 * one, 2 * one + validating + judging)
+        return Closing(usual, means, 2 * one, 2 * one + validating + judging)
     if tta in VIEWS and VIEWS[tta].mirror:
-        return Closing(usual + validating + judging)
-    return Closing(usual)
+        return Closing(usual + validating + judging, means)
+    return Closing(usual, means)
 
 
-def measured_closing(session: Session, *, blends: bool = False) -> Closing:
-    """By the speed of this machine; `blends` as in `closing_of`."""
+def measured_closing(session: Session) -> Closing:
+    """By the speed of this machine."""
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     usual = session.plan.eval_execution
     decoding = decode_seconds(session.index.split("val"), session.preprocessing)
@@ -79,13 +83,13 @@ def measured_closing(session: Session, *, blends: bool = False) -> Closing:
         full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
         judging = judging_seconds(session, validation + test, full, decoding)
     validating = judging_seconds(session, validation, usual, decoding)
-    return closing_of(session.config.tta, validation, validating, judging, blends=blends)
+    mixes = session.config.recipe == "finetune" and session.config.wise_ft == "auto"
+    return closing_of(session.config.tta, validation, validating, judging, mixes=mixes)
 
 
 def closing_seconds(session: Session, budget: Budget) -> float:
     """What to set aside of a budget."""
-    blends = session.config.wise_ft and session.config.recipe == "finetune"
-    return measured_closing(session, blends=blends).reserved(budget.seconds)
+    return measured_closing(session).reserved(budget.seconds)
 
 
 def allowance_of(
@@ -96,6 +100,17 @@ def allowance_of(
     `decoding` is the seconds of one image.
     """
     return Allowance(left, judging, judged, REPORT_SECONDS + decoding * (images + judged))
+
+
+def has_time_to_mix(session: Session, budget: Budget | None) -> bool:
+    """Whether means of weights can be compared in the time that is left; else it is said."""
+    if budget is None:
+        return True
+    closing = measured_closing(session)
+    if budget.left() >= closing.usual + closing.means:
+        return True
+    session.events.add("blend", "no time is left to compare means of weights: the best epoch stays")
+    return False
 
 
 def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:

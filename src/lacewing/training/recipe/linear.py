@@ -97,12 +97,14 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
     return found
 
 
-def loader_of(session: Session, rows: ImageIndex, preprocessing: Preprocessing) -> EvalLoader:
-    """Images in the given order; each is used once, so none is kept."""
+def loader_of(
+    session: Session, rows: ImageIndex, preprocessing: Preprocessing, keep: str = "none"
+) -> EvalLoader:
+    """Images in the given order; none is kept where each is used once."""
     store = PixelStore(
         rows,
         preprocessing,
-        keep="none",
+        keep=keep,
         on_lost=lambda sentence: session.events.add("image", sentence),
     )
     device = session.backend.torch_device(session.device_index)

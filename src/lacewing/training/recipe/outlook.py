@@ -29,8 +29,8 @@ class Amounts:
     val: int
     test: int
     classes: int
-    blends: bool = True
-    """Whether fine-tuning ends with means of weights."""
+    mixes: bool = True
+    """Whether means of weights are compared after fine-tuning."""
     grows: bool = False
     """Whether fine-tuning begins on smaller images."""
     tta: str | None = None
@@ -79,7 +79,7 @@ def look_ahead(
     judging = speeds.decoding * judged + speeds.judging.seconds(judged, features.size)
     validating = speeds.forward.seconds(amounts.val, features.size)
     again = validating + speeds.decoding * amounts.val
-    closing = closing_of(amounts.tta, amounts.val, again, judging, blends=amounts.blends)
+    closing = closing_of(amounts.tta, amounts.val, again, judging, mixes=amounts.mixes)
     rest = left - passing - closing.reserved(seconds)
     length = (
         choose_length(
@@ -123,8 +123,8 @@ def amounts_of(prepared: Prepared) -> Amounts:
     train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
     grows = prepared.config.progressive_resizing
     tta = prepared.config.tta or "auto"  # as recipes do, of which these are
-    blends = prepared.config.wise_ft
-    return Amounts(train, val, test, len(prepared.index.classes), blends, grows, tta)
+    mixes = prepared.config.wise_ft == "auto"
+    return Amounts(train, val, test, len(prepared.index.classes), mixes, grows, tta)
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:

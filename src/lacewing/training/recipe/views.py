@@ -146,13 +146,13 @@ class BothWays(nn.Module):
         return both_ways(self.network, images)
 
 
-def images_to_compare(session: Session, whole: bool, passes: int) -> EvalLoader:
+def images_to_compare(session: Session, whole: bool, passes: int, keep: str = "none") -> EvalLoader:
     """Up to MOST_IMAGES, spread evenly over the validation split; `passes` of each at once."""
     rows = session.index.split("val")
     count = min(MOST_IMAGES, len(rows))
     # a split is sorted by class, so even steps take every class in proportion
     part = rows.take(np.linspace(0, len(rows) - 1, count).round().astype(np.int64))
-    loader = loader_of(session, part, framed(session.preprocessing, whole))
+    loader = loader_of(session, part, framed(session.preprocessing, whole), keep)
     loader.batch_size = max(1, loader.batch_size // passes)
     return loader
 

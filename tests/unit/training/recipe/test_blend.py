@@ -11,6 +11,7 @@ from lacewing.training.begin import reopen
 from lacewing.training.recipe import blend as blending
 from lacewing.training.recipe import carry_out
 from lacewing.training.recipe.blend import SHARES, Blend, Mean, blend, mean_of, sentence, start_of
+from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.finetune import open_finetuning
 from lacewing.training.recipe.length import Length
@@ -46,7 +47,7 @@ def losses(monkeypatch):
     def say(*values):
         found = dict(zip((None, *SHARES), values, strict=True))
         monkeypatch.setattr(
-            blending, "judged", lambda session, state, share: Mean(share, found[share], 0.5)
+            blending, "judged", lambda *words: Mean(words[-1], found[words[-1]], 0.5)
         )
 
     return say
@@ -62,20 +63,19 @@ def test_a_mean_is_on_the_line_and_counters_are_the_tuned_ones():
 
 def test_the_mean_with_the_lowest_loss_is_the_model(tuned, losses, capsys):
     session = tuned()
-    losses(0.4, 0.3, 0.35)
+    losses(0.4, 0.35, 0.3)
     expected = mean_of(session.start_weights, copied(session.model.state_dict()), 0.5)
     found = blend(session)
-    assert (found.chosen, [one.loss for one in found.tried]) == (0.5, [0.4, 0.3, 0.35])
+    assert (found.chosen, [one.loss for one in found.tried]) == (0.5, [0.4, 0.3, 0.35])  # by share
     saved = load_model(session.run.model).state
     assert all(torch.equal(saved[name], value) for name, value in expected.items())
     assert "0.5 of the fine-tuned" in capsys.readouterr().out
-    assert not session.run.start.exists()
 
 
 def test_the_best_epoch_stays_where_no_mean_is_better(tuned, losses):
     session = tuned()
     before = session.run.model.read_bytes()
-    losses(0.3, 0.3, 0.35)
+    losses(0.3, 0.35, 0.31)
     assert blend(session).chosen is None
     assert session.run.model.read_bytes() == before
 
@@ -91,10 +91,40 @@ def test_each_mean_is_judged_in_the_network(tuned, monkeypatch):
 
     monkeypatch.setattr(blending, "predict_logits", note)
     found = blend(session)
-    expected = [start, *(mean_of(start, end, share) for share in SHARES)]
+    expected = [*(mean_of(start, end, share) for share in SHARES), start]
     for state, wanted in zip(seen, expected, strict=True):
         assert all(torch.equal(state[name], value) for name, value in wanted.items())
     assert found.tried[0].accuracy == pytest.approx(session.progress.best_accuracy)
+
+
+def test_a_share_that_was_asked_for_is_taken_unseen(tuned, losses):
+    session = tuned(wise_ft=0.25)
+    expected = mean_of(session.start_weights, copied(session.model.state_dict()), 0.25)
+    assert blend(session) == Blend(0.25, 0, ())
+    saved = load_model(session.run.model).state
+    assert all(torch.equal(saved[name], value) for name, value in expected.items())
+
+
+def test_of_equal_losses_a_mean_is_named(tuned, losses):
+    # an interrupted run finds the mean in the place of its best epoch
+    session = tuned()
+    losses(0.3, 0.4, 0.3)
+    assert blend(session).chosen == 0.5
+
+
+def test_a_damaged_file_of_the_start_is_told(tuned, capsys):
+    session = tuned()
+    session.start_weights = None
+    session.run.start.write_bytes(b"no weights")
+    assert blend(session) is None
+    assert "start.safetensors can't be read" in capsys.readouterr().err
+
+
+def test_means_that_would_be_late_are_left_out(tuned, monkeypatch):
+    session = tuned(budget=30.0)
+    carry_out.mix(session, Budget(time.perf_counter() - 60, 30.0))
+    assert read_json(session.run.results)["recipe"]["blend"] == {}
+    assert "no time is left to compare means" in session.run.events.read_text()
 
 
 def test_a_resumed_run_knows_what_it_started_from(tuned):
@@ -106,7 +136,7 @@ def test_a_resumed_run_knows_what_it_started_from(tuned):
 
 @pytest.mark.parametrize("lacking", ["flag", "step", "images", "start"])
 def test_nothing_is_mixed_without_what_it_takes(tuned, monkeypatch, lacking):
-    session = tuned(wise_ft=lacking != "flag")
+    session = tuned(wise_ft=1.0 if lacking == "flag" else "auto")
     if lacking == "step":
         session.progress.step = 0
     if lacking == "images":
@@ -133,9 +163,9 @@ def test_a_recipe_ends_with_it_and_notes_it(recipe_session, monkeypatch):
     session = recipe_session(recipe="finetune", image_size=48)
     train(session, time.perf_counter())
     noted = read_json(session.run.results)["recipe"]["blend"]
-    assert [one["share"] for one in noted["tried"]] == [None, *SHARES]
-    best = min(noted["tried"], key=lambda one: one["loss"])
-    assert noted["chosen"] == best["share"]
+    assert [one["share"] for one in noted["tried"]] == [None, *SHARES[::-1]]
+    losses = {one["share"]: one["loss"] for one in noted["tried"]}
+    assert losses[noted["chosen"]] == min(losses.values())
     assert reopen(session.run.folder).run.model.is_file()
 
 

@@ -1,5 +1,7 @@
 """What comes after the last step, in seconds."""
 
+from dataclasses import replace
+
 import pytest
 
 from lacewing.store.run import read_lines
@@ -23,6 +25,9 @@ def test_time_is_set_aside_for_what_takes_a_small_share_of_it():
     assert DONE.reserved(200.0) == pytest.approx(20 + LEEWAY * 12)
     assert DONE.reserved(199.0) == pytest.approx(20 + LEEWAY * 2)
     assert DONE.reserved(39.0) == 20.0
+    mixed = replace(DONE, means=5.0)
+    assert mixed.reserved(100.0) == pytest.approx(20 + LEEWAY * 7)
+    assert mixed.reserved(99.0) == pytest.approx(20 + LEEWAY * 2)
 
 
 def test_what_is_set_aside_is_enough_in_the_end():
@@ -35,10 +40,13 @@ def test_the_time_counts_every_pass():
     assert closing_of("whole", 500, 3.0, 7.0) == Closing(usual)
     assert closing_of("both", 500, 3.0, 7.0) == Closing(usual + 10.0)
     # two frames; each mirrored, then calibrated and judged twice as long
-    assert closing_of("auto", 500, 3.0, 7.0) == Closing(usual, 6.0, 16.0)
+    assert closing_of("auto", 500, 3.0, 7.0) == Closing(usual, frames=6.0, mirror=16.0)
     # of many images a thousand are compared
-    assert closing_of("auto", 4000, 3.0, 7.0) == Closing(usual, 1.5, 11.5)
+    assert closing_of("auto", 4000, 3.0, 7.0) == Closing(usual, frames=1.5, mirror=11.5)
     assert closing_of("auto", 49, 3.0, 7.0) == Closing(usual)
+    # the best epoch and two means
+    assert closing_of("off", 500, 3.0, 7.0, mixes=True) == Closing(usual, means=9.0)
+    assert closing_of("off", 49, 3.0, 7.0, mixes=True) == Closing(usual)
 
 
 def test_a_handful_of_validation_images_chooses_no_view(recipe_session):
