@@ -102,3 +102,11 @@ def test_the_window_counts_steps_images_and_free_memory(begun):
     assert (window.steps, window.images) == (3, 3 * session.train_loader.batch_size)
     assert window.waited == pytest.approx(0.25)
     assert window.free_share == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("free", "emptied"), [(20, True), (40, False)])
+def test_what_the_process_keeps_unused_is_not_taken_by_others(begun, monkeypatch, free, emptied):
+    backend = FakeBackend(total_bytes=1000, free_bytes=free)
+    session = begun(backend)
+    monkeypatch.setattr(backend, "empty_cache", lambda: setattr(backend, "_free_bytes", 500))
+    assert adapt.free_share(session) == (0.5 if emptied else free / 1000)
