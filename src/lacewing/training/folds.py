@@ -73,7 +73,8 @@ def last_config(config: TrainConfig, folder: Path, folds: list[dict[str, Any]]) 
     last = replace(
         fold_config(config, folder, ALL),
         tta=mode(fold["view"] for fold in folds),
-        wise_ft=float(median(fold["share"] for fold in folds)),
+        # of a fold whose best epoch stayed as it was, None
+        wise_ft=float(median(1.0 if fold["share"] is None else fold["share"] for fold in folds)),
     )
     best = int(median(fold["best_epoch"] for fold in folds))
     if folds[0]["recipe"] == "finetune" and best == 0 and last.wise_ft == 1:
@@ -96,7 +97,7 @@ def fold_row(folder: Path, fold: int) -> dict[str, Any]:
         "run": run.folder.name,
         "recipe": load_config(run.config).get("recipe") or "classic",
         "view": results.get("recipe", {}).get("views", {}).get("chosen", "off"),
-        "share": results.get("recipe", {}).get("blend", {}).get("chosen") or 1.0,
+        "share": results.get("recipe", {}).get("blend", {}).get("chosen"),
         "best_epoch": training.get("best_epoch", 0),
         "epochs": training.get("epochs", 0),
         **{name: judged[name] for name in ("images", "top1", "f1", "loss", "confusion")},

@@ -21,7 +21,7 @@ def config(tmp_path) -> TrainConfig:
     return TrainConfig(data="x/photos", folds=3, recipe="classic", output=tmp_path, budget=80.0)
 
 
-def rows(recipe, best, epochs=10, shares=(1.0, 1.0, 0.5)):
+def rows(recipe, best, epochs=10, shares=(None, None, 0.5)):
     views = ("off", "whole", "whole")
     return [
         {"recipe": recipe, "best_epoch": one, "epochs": epochs, "view": view, "share": share}
@@ -73,7 +73,7 @@ def test_the_last_run_takes_what_the_folds_chose(config, tmp_path):
     assert last("finetune", (0, 0, 2), recipe="auto").recipe == "features"
     assert last("finetune", (1, 0, 2), recipe="auto").recipe == "auto"
     assert last("finetune", (1, 0, 2), recipe="auto").tta == "whole"
-    mixed = rows("finetune", (0, 0, 2), shares=(0.5, 0.75, 1.0))
+    mixed = rows("finetune", (0, 0, 2), shares=(0.5, 0.75, None))
     taken = last_config(TrainConfig(**{**vars(config), "recipe": "auto"}), tmp_path, mixed)
     assert (taken.recipe, taken.wise_ft) == ("auto", 0.75)  # the means were better than the head
     assert last("classic", (3, 4, 9), 9).epochs == 4
