@@ -22,9 +22,12 @@ def keep_freed_memory() -> bool:
     half of a forward pass on getting the same memory again (`benchmarks/allocator.py`). In threads
     other than the first, blocks of more than 64 MiB still come from the system. `give_back`
     returns what is kept unused.
+
+    Under a limit on the address space (`ulimit -v`) nothing is kept: addresses would not be given
+    back with the memory, and soon be all taken.
     """
     library = gnu_library()
-    if library is None or user_has_said(os.environ):
+    if library is None or user_has_said(os.environ) or addresses_are_limited():
         return False
     kept = library.mallopt(MMAP_MAX, 0) and library.mallopt(TRIM_THRESHOLD, -1)
     os.environ.update(SETTINGS)
@@ -38,6 +41,13 @@ def give_back() -> bool:
     """
     library = gnu_library()
     return library is not None and bool(library.malloc_trim(0))
+
+
+def addresses_are_limited() -> bool:
+    """Whether the process may use a part of the address space only; asked on Linux."""
+    import resource  # not there on Windows
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def gnu_library() -> Any | None:

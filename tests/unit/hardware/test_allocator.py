@@ -48,6 +48,7 @@ def library(monkeypatch):
     """The C library and the environment, without settings."""
     found = Library()
     monkeypatch.setattr(allocator, "gnu_library", lambda: found)
+    monkeypatch.setattr(allocator, "addresses_are_limited", lambda: False)
     monkeypatch.setattr(allocator.os, "environ", {})
     return found
 
@@ -77,6 +78,25 @@ def test_what_the_user_has_set_stays(library, given):
     assert not allocator.keep_freed_memory()
     assert library.calls == []
     assert settings() == given
+
+
+def test_nothing_is_kept_where_addresses_are_limited(library, monkeypatch):
+    monkeypatch.setattr(allocator, "addresses_are_limited", lambda: True)
+    assert not allocator.keep_freed_memory()
+    assert (library.calls, settings()) == ([], {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is asked on Linux only")
+def test_a_limit_on_addresses_is_seen():
+    code = (
+        "import resource\n"
+        "from lacewing.hardware.allocator import addresses_are_limited\n"
+        "before = addresses_are_limited()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**36, resource.getrlimit(resource.RLIMIT_AS)[1]))"
+        "\nprint(before, addresses_are_limited())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split()[1] == "True"
 
 
 def test_a_refusal_is_told(library):
