@@ -14,8 +14,8 @@ if sys.argv[1] == "ready":
     ready_process()
 import torch
 def work():
-    for _ in range(32):
-        torch.empty(16 * 2**20).fill_(1.0)
+    for _ in range(12):
+        torch.empty(10 * 2**20).fill_(1.0)
 work()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 work()
@@ -130,5 +130,5 @@ def test_the_system_clears_no_page_twice(monkeypatch):
         line = [sys.executable, "-c", STEPS, word]
         return int(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
-    # of 32 blocks; one may yet come from the system
+    # of 12 blocks; one may yet come from the system
     assert faults("as it is") > 4 * faults("ready")
