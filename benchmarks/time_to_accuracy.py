@@ -11,7 +11,8 @@ but for the peers' best epoch.
     make bench-peers                # makes .venv-peers and runs this
     python benchmarks/time_to_accuracy.py [--quick] [--data FOLDER] [--minutes 4] [--scratch]
 
-`--scratch` begins from random weights, on the built-in sample unless --data names others.
+`--only` without a name leaves the peers out. `--scratch` begins from random weights, on the
+built-in sample unless --data names others.
 """
 
 import json
@@ -178,7 +179,11 @@ def main() -> None:
             print(name, curves[name], flush=True)
     columns, rows = table(curves)
     print_table(columns, rows)
-    what = "time_to_accuracy_scratch" if given.scratch else "time_to_accuracy"
+    what = (
+        "time_to_accuracy"
+        + ("_scratch" if given.scratch else "")
+        + ("" if given.only else "_alone")
+    )
     content = {
         "data": data.name,
         "size": size,
