@@ -381,3 +381,8 @@ def test_the_mean_of_weights_and_what_each_did_are_told(make_run, chosen, words)
     assert words in text
     row = next(line for line in text.splitlines() if 'class="chosen"' in line)
     assert ("0.4123" if chosen else "0.4321") in row
+    asked = {"chosen": 0.25, "images": 0, "tried": []}
+    write_json(run.results, read_json(run.results) | {"recipe": {"blend": asked}})
+    assert "0.25 of those after fine-tuning, the rest of those before. This was asked for" in read(
+        run
+    )

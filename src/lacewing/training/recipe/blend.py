@@ -108,7 +108,9 @@ def blend(session: Session) -> Blend | None:
     if not isinstance(asked, str):
         session.model.load_state_dict(mean_of(start, tuned, asked))
         save_best(session)
-        return Blend(asked, 0, ())
+        found = Blend(asked, 0, ())
+        console.say(sentence(found))
+        return found
     load_best(session)
     best = copied(session.model.state_dict())
     images = images_to_judge(session)
@@ -154,6 +156,8 @@ def images_to_judge(session: Session) -> EvalLoader:
 
 def sentence(found: Blend) -> str:
     """One line for the screen."""
+    if not found.tried:
+        return f"weights: {found.chosen:g} of the fine-tuned, the rest of those before (--wise-ft)"
     best, *means = found.tried
     if found.chosen is None:
         others = ", ".join(f"{one.share:g}: {one.loss:.4f}" for one in means)

@@ -97,10 +97,11 @@ def test_each_mean_is_judged_in_the_network(tuned, monkeypatch):
     assert found.tried[0].accuracy == pytest.approx(session.progress.best_accuracy)
 
 
-def test_a_share_that_was_asked_for_is_taken_unseen(tuned, losses):
+def test_a_share_that_was_asked_for_is_taken_unseen(tuned, capsys):
     session = tuned(wise_ft=0.25)
     expected = mean_of(session.start_weights, copied(session.model.state_dict()), 0.25)
     assert blend(session) == Blend(0.25, 0, ())
+    assert "0.25 of the fine-tuned, the rest of those before (--wise-ft)" in capsys.readouterr().out
     saved = load_model(session.run.model).state
     assert all(torch.equal(saved[name], value) for name, value in expected.items())
 
