@@ -35,9 +35,9 @@ def keep_freed_memory() -> bool:
 
 
 def give_back() -> bool:
-    """Return unused memory to the system; tell if there was any.
+    """Return unused memory to the system, which clears it before it is used again.
 
-    Taking a GiB again costs about half a second.
+    Tells if there was any.
     """
     library = gnu_library()
     return library is not None and bool(library.malloc_trim(0))

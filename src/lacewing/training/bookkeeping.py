@@ -20,7 +20,7 @@ from lacewing.training.tensorboard import EpochWriter
 from lacewing.values import format_bytes, format_seconds
 
 CLEAN_SECONDS = 60.0
-"""Of an epoch, after which unused memory is given back: to take it again costs up to a second."""
+"""Of an epoch, after which unused memory is given back: it takes time to be cleared again."""
 
 
 def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | None) -> None:
