@@ -14,9 +14,9 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from lacewing.data.augment import AugmentConfig, apply, draw
+from lacewing.data.batch import on_canvas, to_float
 from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import on_canvas, to_float
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing

@@ -23,8 +23,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from common import machine_facts, parser, print_table, write_result
+from lacewing.data.batch import normalised_squares
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import normalised_squares
 from lacewing.data.open import open_images
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.export.carry_out import export_run

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from common import machine_facts, parser, print_table, write_result
+from lacewing.data.batch import Loading
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader, Loading
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore
 from lacewing.engine.execution import Execution

@@ -43,14 +43,15 @@ from torchvision.transforms import InterpolationMode, v2
 
 from common import interleaved, machine_facts, parser, print_table, summary, write_result
 from lacewing.data.augment import AugmentConfig
+from lacewing.data.batch import Loading
 from lacewing.data.cache import cache_folder
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import Loading, TrainLoader
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, kept_bytes
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.rgb import open_rgb
 from lacewing.data.sample import draw_sample
+from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import make_loss
 from lacewing.engine.prepare import prepare_model, to_format

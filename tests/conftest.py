@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from PIL import Image
 from torch import Tensor, nn
 
+from lacewing.data.batch import normalised_squares
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import normalised_squares
 from lacewing.data.open import open_images
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.predict import read_square

@@ -164,8 +164,8 @@ measured in a short search."""
     head_rate: Annotated[float | None, number(above=0, optional=True)] = None
     """Learning rate of the head over that of the rest; 10 for a new head on pretrained weights
     where no --learning-rate is given, else 1."""
-    decay_norms: Annotated[bool, boolean()] = True
-    """Weight decay also for biases and the scales of norms."""
+    decay_norms: Annotated[bool | None, boolean(optional=True)] = None
+    """Weight decay also for biases and the scales of norms; auto does so but in fine-tuning."""
     freeze_norms: Annotated[bool | None, boolean(optional=True)] = None
     """Leave BatchNorm's pretrained statistics alone, which small batches would spoil; auto does
     so for passes of fewer than 32 images."""

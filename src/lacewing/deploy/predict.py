@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from lacewing.data.ahead import ahead
-from lacewing.data.loader import normalised_squares
+from lacewing.data.batch import normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE, none_below

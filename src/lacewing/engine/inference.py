@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from lacewing.data.loader import Batch
+from lacewing.data.batch import Batch
 from lacewing.engine.execution import Execution
 from lacewing.engine.prepare import to_format
 from lacewing.engine.step import eval_step

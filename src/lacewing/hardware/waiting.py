@@ -17,7 +17,7 @@ LOOKS, PAUSE_SECONDS = 5, 0.002
 def let_threads_wait() -> None:
     """Set how long a waiting thread spins, if the user has not; call it before torch loads.
 
-    A thread that sleeps has to be woken for each operation, which costs a small network a fifth
+    A thread that sleeps has to be woken for each operation, which costs a small network a quarter
     of its time. One that spins keeps a core from the thread that it waits for, if anything else
     runs on the machine: a step takes twice as long or longer by torch's own setting. So threads
     spin for a moment, and for a shorter one where others are at work now.

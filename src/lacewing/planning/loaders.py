@@ -4,9 +4,10 @@ import torch
 
 from lacewing.config import TrainConfig
 from lacewing.data.augment import augment_of
+from lacewing.data.batch import Loading
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import Loading, TrainLoader
 from lacewing.data.pixels import PixelStore
+from lacewing.data.train_loader import TrainLoader
 from lacewing.hardware.ranks import ALONE, Ranks
 from lacewing.planning.plan import Plan
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from lacewing.data.batch import normalised_squares
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.results.evaluate import Judge
 from lacewing.results.explain import heat_map, overlay

@@ -7,8 +7,9 @@ import numpy as np
 from torch import nn
 
 from lacewing import console
+from lacewing.data.batch import Loading
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader, Loading
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution

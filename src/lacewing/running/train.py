@@ -4,6 +4,7 @@
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lacewing.training.distributed import Team, joined
 from lacewing.training.find import begin_again, clear_way, find_done, find_run, find_unfinished
 from lacewing.training.folds import asked_folds, folds_folder
 from lacewing.training.hosts import common_machine
+from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.recipe.carry_out import train as train_session
 from lacewing.training.session import Session
@@ -105,14 +107,18 @@ def go_on(run: Path, accept_changed_data: bool, started: float, team: Team) -> T
 
 
 def carry_out(session: Session, started: float) -> TrainedRun:
-    """Train, judge, report; a budget counts from `started`, on `time.perf_counter`'s clock."""
+    """Train, judge, report; a budget counts from `started`, on `time.perf_counter`'s clock.
+
+    Raises RunError if another process works in the run folder.
+    """
     console.heading("Training")
     try:
-        session, ending = train_session(session, started)
-        if not ending.finished:
-            return interrupted(session, ending.reason)
-        console.say(ending.reason)
-        accuracy = session.team.first(lambda: judged_at_the_end(session, ending))
+        with locked(session.run) if session.team.leads else nullcontext():
+            session, ending = train_session(session, started)
+            if not ending.finished:
+                return interrupted(session, ending.reason)
+            console.say(ending.reason)
+            accuracy = session.team.first(lambda: judged_at_the_end(session, ending))
     except KeyboardInterrupt:  # a second signal, or one before or after the loop
         return interrupted(session, "interrupted")
     return TrainedRun(session.run.folder, True, ending.reason, accuracy)

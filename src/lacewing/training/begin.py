@@ -9,6 +9,7 @@ from pathlib import Path
 from lacewing import console
 from lacewing.config import TrainConfig, load_config, save_config
 from lacewing.data.index import ImageIndex
+from lacewing.data.preprocess import Preprocessing
 from lacewing.errors import PlanError, RunError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
@@ -163,6 +164,7 @@ class Found:
     plan: Plan
     index: ImageIndex
     snapshot: Snapshot
+    preprocessing: Preprocessing | None
 
 
 def reopen(
@@ -185,7 +187,16 @@ def reopen(
     info = find_model(found.config.model)
     session = team.first_then(
         lambda: open_session(
-            run, found.config, plan, found.index, info, None, events, backends, team
+            run,
+            found.config,
+            plan,
+            found.index,
+            info,
+            None,
+            events,
+            backends,
+            team,
+            found.preprocessing,
         )
     )
     put_back(session, found.snapshot)
@@ -205,6 +216,7 @@ def held(
         if is_done(run) and not complete(run):  # a recipe may end with its head on frozen features
             raise RunError(f"{run.folder} is finished: nothing is left to resume.")
         snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
+        preprocessing = preprocessing_in(snapshot, run)
         if snapshot.epoch >= config.epochs and is_done(run):
             raise RunError(
                 f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to "
@@ -216,7 +228,24 @@ def held(
         plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
         forget_after(run, snapshot.epoch)
     plan = with_processes(with_threads(plan, machine, team), config, team.ranks)
-    return Found(config, plan, index, snapshot)
+    return Found(config, plan, index, snapshot, preprocessing)
+
+
+def preprocessing_in(snapshot: Snapshot, run: Run) -> Preprocessing | None:
+    """What the run's images went through. Raises RunError."""
+    try:
+        return snapshot.preprocessing
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise foreign(run, error) from error
+
+
+def foreign(run: Run, error: Exception) -> RunError:
+    """That a checkpoint holds something else than this version would have written."""
+    return RunError(
+        f"The checkpoint in {run.checkpoints} is not one of this run "
+        f"({str(error).splitlines()[0][:200]}): resume it with the version of lacewing that "
+        "wrote it."
+    )
 
 
 def put_back(session: Session, snapshot: Snapshot) -> None:
@@ -231,11 +260,7 @@ def put_back(session: Session, snapshot: Snapshot) -> None:
             session.average,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RunError(
-            f"The checkpoint in {session.run.checkpoints} is not one of this run "
-            f"({str(error).splitlines()[0][:200]}): resume it with the version of lacewing that "
-            "wrote it."
-        ) from error
+        raise foreign(session.run, error) from error
     micro_batch = min(session.progress.micro_batch, session.plan.micro_batch.value)
     session.progress.micro_batch = micro_batch
     session.best_weights = snapshot.best or None

@@ -158,6 +158,7 @@ def checkpoint(session: Session) -> None:
     started = time.perf_counter()
     if not all_finite(session.model):
         raise NotFiniteError(f"The weights are not finite at step {session.progress.step}")
+    session.progress.spent_seconds = started - session.began
     if not session.team.leads:  # which keeps it for all
         session.keeper.good = Snapshot({}, {}, {"progress": asdict(session.progress)})
         return
@@ -169,6 +170,7 @@ def checkpoint(session: Session) -> None:
         session.progress,
         session.best_weights,
         session.average,
+        session.preprocessing,
     )
     session.keeper.keep(snapshot, time.perf_counter() - started)
 

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor
 
 from lacewing import console
-from lacewing.data.loader import Batch
+from lacewing.data.batch import Batch
 from lacewing.engine.average import averaged
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
 from lacewing.training.adapt import Monitor, adapt, open_monitor
 from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, deliver, finish_epoch
-from lacewing.training.lock import locked
 from lacewing.training.loggers import open_loggers
 from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.progress import show_watchers
@@ -42,16 +40,14 @@ class Ending:
 def train(session: Session) -> Ending:
     """Train until the last epoch, the early stop, or a signal; keep the best weights on disk.
 
-    Raises RunError if another process trains in the run folder, TrainingError where training
-    can't go on.
+    Raises TrainingError where training can't go on.
     """
     team = session.team
     session.backend.empty_cache()  # of what came before: the peaks to come are of training
     wanted = session.config.tensorboard and team.leads
     writer = open_writer(session.run.tensorboard) if wanted else None
     loggers = open_loggers(session.run, session.config, session.events, team.leads)
-    held = locked(session.run) if team.leads else nullcontext()
-    with held, stop_on_signals(team.alone) as stop, session.keeper:
+    with stop_on_signals(team.alone) as stop, session.keeper:
         monitor = open_monitor(session)
         while (ending := ended(session, stop)) is None:
             try:
@@ -79,10 +75,15 @@ def ended(session: Session, stop: Stop) -> Ending | None:
         return Ending(f"no gain in {config.patience} epochs", finished=True)
     if stop.asked_by:
         return Ending(f"interrupted by {stop.asked_by}", finished=False)
-    # one step is always done: then there is a model
-    if session.team.any(bool(progress.step) and out_of_time(session)):
+    if session.team.any(has_model(session) and out_of_time(session)):
         return Ending(f"the time is used up after {progress.epoch} epochs", finished=True)
     return None
+
+
+def has_model(session: Session) -> bool:
+    """Whether rank 0, which decides, has weights to hand over: one step is always done."""
+    kept = session.best_weights is not None or session.run.model.is_file()
+    return session.team.leads and kept
 
 
 def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lacewing import console
-from lacewing.data.loader import Batch
+from lacewing.data.batch import Batch
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.planning.document import save_plan

@@ -19,7 +19,7 @@ from lacewing.training.signals import StoppedError
 from lacewing.training.together import together
 
 if TYPE_CHECKING:
-    from lacewing.data.loader import Batch
+    from lacewing.data.batch import Batch
     from lacewing.training.session import Session
     from lacewing.training.signals import Stop
 

@@ -1,6 +1,7 @@
 """Session: a plan turned into objects that are ready to train."""
 
 import math
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 
 from lacewing.config import TrainConfig
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader, TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.average import Average
 from lacewing.engine.calibration import prior_shift
 from lacewing.engine.losses import Loss, make_loss
@@ -81,8 +83,11 @@ class Session:
     """What a recipe's fine-tuning started from, for the mean of before and after."""
     mirror: bool = False
     """Whether the finished model sees mirror images too; settled at the end of the run."""
+    began: float = field(default_factory=time.perf_counter)
+    """When the run's time began to count, as if earlier sessions had gone just before this one;
+    on the clock of `time.perf_counter`."""
     deadline: float = math.inf
-    """When training must have ended, on the clock of `time.perf_counter`."""
+    """When training must have ended, on the same clock."""
     waiting_rows: list[dict[str, Any]] = field(default_factory=list)
     """Epochs' rows that the disk has refused so far."""
     keeper: Keeper = field(init=False)
@@ -109,8 +114,12 @@ def open_session(
     events: EventLog,
     backends: BackendTable = BACKENDS,
     team: Team = Team(),  # noqa: B008 (frozen)
+    preprocessing: Preprocessing | None = None,
 ) -> Session:
-    """Build the network, the optimiser, the schedule and the loaders that the plan says."""
+    """Build the network, the optimiser, the schedule and the loaders that the plan says.
+
+    `preprocessing` is of validation; that of the weights or of the network if not given.
+    """
     backend, device_index = backend_for(plan.device.value, backends)
     execution = plan.execution
     backend.configure(execution.precision, plan.threads.value, config.deterministic)
@@ -126,7 +135,7 @@ def open_session(
     if synchronises(plan, config, team.ranks):
         synchronise_norms(model, rounds)
     model = prepare_model(model, execution, device)
-    preprocessing = preprocessing_for(info, size, weights)
+    preprocessing = preprocessing or preprocessing_for(info, size, weights)
     train_loader, val_loader = open_loaders(
         config, plan, index, preprocessing, device, events, team.ranks,
         sides_of(config, info, plan.image_size.value),
@@ -153,7 +162,7 @@ def open_session(
             momentum=config.momentum,
             nesterov=config.nesterov,
             kernel=execution.optimizer_kernel,
-            decay_norms=config.decay_norms,
+            decay_norms=config.decay_norms is not False,
             head=head_parameters(model),
             head_rate=config.head_rate or 1.0,
         ),

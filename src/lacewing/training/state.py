@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.average import Average
 from lacewing.engine.schedules import Schedule
 
@@ -38,6 +39,10 @@ class Progress:
     """Epochs since the best one."""
     elapsed_seconds: float = 0.0
     """Seconds of training in all sessions."""
+    spent_seconds: float = 0.0
+    """Seconds of all sessions, each from its command's start."""
+    tuning_from: float | None = None
+    """How many of those were spent when a recipe's fine-tuning began; None before."""
     micro_batch: int = 0
     """What recovery from an exhausted memory has left of the plan's; 0 before the first step."""
     rollbacks: int = 0
@@ -72,6 +77,12 @@ class Snapshot:
         """Epochs finished at that instant."""
         return int(self.plain["progress"]["epoch"])
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """Of the images that the network was validated on; None in snapshots that lack it."""
+        fields = self.plain.get("preprocessing")
+        return Preprocessing.from_dict(fields) if fields else None
+
 
 def capture(
     model: nn.Module,
@@ -81,6 +92,7 @@ def capture(
     progress: Progress,
     best: dict[str, Tensor] | None = None,
     average: Average | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Snapshot:
     """Copy the state to the CPU. `best`, which no later step changes, is not copied."""
     tensors, values, groups = flatten_optimizer(optimizer.state_dict())
@@ -89,6 +101,7 @@ def capture(
         "optimizer": {"values": values, "groups": groups},
         "schedule": schedule.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
+        "preprocessing": preprocessing.as_dict() if preprocessing else None,
     }
     mean = copied(average.state) if average else {}
     return Snapshot(copied(model.state_dict()), tensors, plain, best or {}, mean)

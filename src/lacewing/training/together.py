@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lacewing.data.loader import Batch, EvalLoader
+from lacewing.data.batch import Batch
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.inference import predict_logits
 from lacewing.engine.norms import SyncedNorm, is_batchnorm
 from lacewing.engine.step import StepResult, Together

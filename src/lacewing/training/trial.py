@@ -15,7 +15,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.forecast import Amounts
-from lacewing.planning.trial.measure import measure
+from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.refine import Asked, refine
 from lacewing.planning.trial.stage import Work
 from lacewing.training.events import EventLog
@@ -53,7 +53,7 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     )
     key = history.key_of(plan, config, prepared.machine, job, index.name)
     known = history.recall(key)
-    if known is not None:
+    if known is not None and is_enough(known, plan, config, job):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     try:

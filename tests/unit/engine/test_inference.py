@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lacewing.data.loader import Batch
+from lacewing.data.batch import Batch
 from lacewing.engine.execution import Execution
 from lacewing.engine.inference import in_halves, predict_logits
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError

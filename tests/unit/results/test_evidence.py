@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lacewing.data.loader import Loading
+from lacewing.data.batch import Loading
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
 from lacewing.hardware.cpu import CpuBackend

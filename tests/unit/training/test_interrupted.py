@@ -8,6 +8,7 @@ import pytest
 
 from lacewing.config import save_config
 from lacewing.errors import RunError
+from lacewing.results.finish import finish
 from lacewing.running import train as running
 from lacewing.store.run import Run, read_lines
 from lacewing.training.find import begin_again, clear_way
@@ -61,6 +62,24 @@ def test_while_it_is_judged_only_the_judging_is_done_again(config, monkeypatch):
     assert whole.folder == cut.folder
     assert epochs(whole.folder) == [1, 2]
     assert Run(cut.folder).report.is_file()
+
+
+def test_the_folder_is_held_until_the_report_is_written(config, monkeypatch):
+    """Judging takes minutes on a CPU, and a second `resume` must not judge beside it."""
+    held = []
+
+    def finished(session, ending):
+        try:
+            locked(session.run).__enter__()
+        except RunError as error:
+            held.append(str(error))
+        return finish(session, ending)
+
+    monkeypatch.setattr(running, "finish", finished)
+    run = Run(running.run_training(config).folder)
+    assert "is in use by process" in held[0]
+    with locked(run):
+        pass
 
 
 def test_what_has_trained_or_is_in_use_is_not_begun_again(begun, tmp_path):

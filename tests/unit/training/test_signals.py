@@ -7,11 +7,9 @@ import threading
 import pytest
 import torch
 
-from lacewing.errors import RunError
 from lacewing.store.run import read_lines
 from lacewing.training import loop, recovery, together, writer
 from lacewing.training.begin import reopen
-from lacewing.training.lock import locked
 from lacewing.training.loop import train
 from lacewing.training.signals import interrupt_on_signals, signals_wait, stop_on_signals
 
@@ -129,15 +127,10 @@ def test_the_second_signal_ends_at_once_and_harms_nothing(begun, monkeypatch):
     assert train(resumed).finished
 
 
-def test_the_handlers_are_put_back_and_the_lock_is_dropped(begun):
+def test_the_handlers_are_put_back(begun):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    session = begun(epochs=1)
-    with locked(session.run), pytest.raises(RunError, match="in use"):
-        train(session)
-    train(session)
+    train(begun(epochs=1))
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
-    with locked(session.run):
-        pass
 
 
 def test_before_there_is_anything_to_save_a_signal_is_ctrl_c():

@@ -43,6 +43,16 @@ def test_the_second_plan_is_remembered_and_the_same(tried, monkeypatch):
     assert dict(forecast_rows(second.measured))["the trial"].startswith("remembered")
 
 
+def test_what_a_short_look_found_does_not_stand_for_a_long_one(tried, monkeypatch):
+    tried(FakeBackend(), plan_budget=10.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "measure", None)  # must not be called
+        assert tried(FakeBackend(), plan_budget=20.0).plan.measured.remembered
+        assert tried(FakeBackend(), plan_budget=1.0).plan.measured.remembered
+    assert not tried(FakeBackend(), plan_budget=60.0).plan.measured.remembered
+    assert tried(FakeBackend(), plan_budget=60.0).plan.measured.remembered
+
+
 @pytest.mark.parametrize("words", [{"trial": False}, {"recipe": "features"}])
 def test_where_nothing_is_to_be_measured_the_rules_stand(tried, monkeypatch, words):
     monkeypatch.setattr(trial, "measure", None)

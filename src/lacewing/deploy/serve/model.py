@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lacewing.data.loader import normalised_squares
+from lacewing.data.batch import normalised_squares
 from lacewing.deploy.predict import Predictor
 from lacewing.deploy.prediction import Prediction
 from lacewing.deploy.serve.answers import ranked

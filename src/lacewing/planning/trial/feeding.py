@@ -35,11 +35,12 @@ class Lap:
 def race_workers(trial: Trial, way: Way, pass_seconds: float | None) -> tuple[Fed, ...]:
     """Seconds per image from the image, decoded or not, to the changed weights, by threads.
 
-    Nothing where the user has chosen, where there is no other count, too few images for two
-    steps, or too little time.
+    Nothing where the user has chosen, where images come from a server (which laps on decoded ones
+    would not show), where there is no other count, too few images for two steps, or too little
+    time.
     """
     counts, lap = counts_of(trial), lap_of(trial, way)
-    is_open = trial.plan.workers.source != "user" and len(counts) > 1
+    is_open = trial.plan.workers.source != "user" and len(counts) > 1 and not trial.job.readers
     if not is_open or lap is None or pass_seconds is None:
         return ()
     expected = LEAST_LAPS * len(counts) * lap.images * pass_seconds / way.images

@@ -81,6 +81,9 @@ class Findings:
     compile_cost_seconds: float | None = None
     """What compiling took in an earlier run; None if it is not known."""
     seconds: float = 0.0
+    """What measuring took."""
+    allowed_seconds: float = 0.0
+    """What it might have taken."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -15,7 +15,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 8
+VERSION = 9
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 
@@ -37,7 +37,8 @@ def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: st
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
-             "progressive_resizing")  # fmt: skip
+             "progressive_resizing", "memory_share", "trivial_augment", "erasing", "mixup",
+             "cutmix")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

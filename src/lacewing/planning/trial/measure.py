@@ -36,6 +36,8 @@ from lacewing.planning.trial.weigh import try_compile, try_sizes, weigh_memory
 
 ENDLESS = 2**50
 """Bytes: more than any memory."""
+ENOUGH = 0.5
+"""Of the time that a trial may take, for which a remembered one stands."""
 FEW_ROUNDS = 3
 TRAINING_SHARE, FORWARD_SHARE = 0.4, 0.2
 """Of the trial's time, for the races of training and of forward-only passes."""
@@ -56,9 +58,8 @@ def measure(
     Raises TrialError where not one pass could be timed.
     """
     backend, number = backend_for(plan.device.value, backends)
-    passes = total_steps(config, plan.batch.value, job) * plan.accumulation.value
     with left_as_it_was(backend, number):
-        budget = Budget(clock, passes, config.plan_budget, config.budget or float("inf"))
+        budget = budget_of(plan, config, job, clock)
         base = base_bytes(backend, number)
         bench, sample = set_up_within_memory(plan, config, work, backend, number, clock)
         trial = Trial(
@@ -75,6 +76,20 @@ def measure(
         findings = carry_out(trial)
     backend.empty_cache()
     return findings
+
+
+def budget_of(plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], float]) -> Budget:
+    """What the trial of a plan may take, from now on."""
+    passes = total_steps(config, plan.batch.value, job) * plan.accumulation.value
+    return Budget(clock, passes, config.plan_budget, config.budget or float("inf"))
+
+
+def is_enough(findings: Findings, plan: Plan, config: TrainConfig, job: Job) -> bool:
+    """Whether they were made in at least half of the time that would be allowed now."""
+    budget = budget_of(plan, config, job, time.perf_counter)
+    if findings.best.seconds is not None:
+        budget.saw(findings.best.seconds)
+    return findings.allowed_seconds >= ENOUGH * budget.limit
 
 
 def set_up_within_memory(
@@ -125,6 +140,7 @@ def carry_out(trial: Trial) -> Findings:
         compiled=try_compile(trial, best),
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
         seconds=trial.budget.spent,
+        allowed_seconds=trial.budget.limit,
     )
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from lacewing.config import TrainConfig
 from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import TrainLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.hardware.backend import Backend

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lacewing import console
-from lacewing.data.loader import EvalLoader
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.inference import predict_logits
 from lacewing.store.atomic import replacing
 from lacewing.training.bookkeeping import load_best, save_best

@@ -8,13 +8,17 @@ from typing import Any
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import read_json, write_json
-from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.blend import blend
 from lacewing.training.recipe.budget import Budget, usual_seconds
-from lacewing.training.recipe.closing import closing_seconds, has_time_to_mix, views_to_try
+from lacewing.training.recipe.closing import (
+    closing_seconds,
+    has_time_to_mix,
+    measured_closing,
+    views_to_try,
+)
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
@@ -33,19 +37,22 @@ def train(
     `started` is when the budget began to run, on the clock of `time.perf_counter`.
     """
     seconds, team = session.config.budget, session.team
-    # a resumed run has the seconds that it has not used yet
-    began = started - session.progress.elapsed_seconds
-    budget = None if seconds is None else Budget(began, seconds)
+    # a resumed run has the seconds that it has not used yet; older checkpoints know only those
+    # of training
+    used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
+    session.began = started - used
+    budget = None if seconds is None else Budget(session.began, seconds)
     if is_classic(session):
         ending = train_classic(session, budget)
         if ending.finished:
             team.only_first(lambda: settle(session, budget))
         return session, ending
-    if session.progress.step == 0:
+    if session.progress.tuning_from is None and session.progress.step == 0:
         linear = team.only_first(lambda: first_stage(session, budget))
         session.progress = team.first(lambda: session.progress)
         if budget is None:
-            budget = Budget(started, team.first(lambda: unasked_seconds(session, linear)))
+            seconds = team.first(lambda: unasked_seconds(session, linear))
+            budget = Budget(session.began, seconds)
         session, ending = second_stage(session, linear, budget, backends)
     else:
         resume_clock(session, budget)
@@ -105,9 +112,8 @@ def first_stage(session: Session, budget: Budget | None) -> Linear:
         closing = closing_seconds(session, budget)
         warn_of_overrun(session, closing - budget.left())
         end = time.perf_counter() + (budget.left() - closing) * 2 * PASS_SHARE
-    with locked(session.run):
-        linear = fit_linear(session, end)
-        note_features(session, linear)
+    linear = fit_linear(session, end)
+    note_features(session, linear)
     return linear
 
 
@@ -165,22 +171,29 @@ def resume_clock(session: Session, budget: Budget | None) -> None:
     """End a resumed fine-tuning in the time that is left, one second at the least."""
     if budget is None:
         return
-    end = budget.end - closing_seconds(session, budget)
-    hurry(session, budget.started, max(end, time.perf_counter() + 1.0))
+    left = session.team.first(lambda: seconds_for_training(session, budget))
+    begun = session.began + (session.progress.tuning_from or 0.0)
+    hurry(session, begun, time.perf_counter() + max(left, 1.0))
+
+
+def seconds_for_training(session: Session, budget: Budget) -> float:
+    """What is left of a budget before the last validation and what comes after it."""
+    closing = measured_closing(session)
+    validation = closing.validation / session.team.ranks.world
+    return budget.left() - closing.reserved(budget.seconds) - validation
 
 
 def validation_seconds(session: Session, linear: Linear) -> float:
     """Of one pass over the validation split, by the measured rate of the feature pass."""
-    done = linear.train.values.shape[0] * len(linear.train.labels)
-    done += 0 if linear.val is None else len(linear.val.labels)
+    done = linear.views * linear.images + linear.val_images
     return session.val_loader.images * linear.pass_seconds / done
 
 
 def note_features(session: Session, linear: Linear) -> None:
     """Write what the first stage chose into results.json, at once: a resumed run knows no more."""
     features = {
-        "images": len(linear.train.labels),
-        "views": linear.train.values.shape[0],
+        "images": linear.images,
+        "views": linear.views,
         "size": session.preprocessing.image_size,
         "strength": linear.chosen.strength,
         "tried": [asdict(one) for one in linear.chosen.tried],

@@ -35,6 +35,8 @@ class Closing:
     """To compare the whole frame with the usual one."""
     mirror: float = 0.0
     """To compare mirrored views too, and to judge by one."""
+    validation: float = 0.0
+    """Of one pass over the validation images as in training; one is in `usual`."""
 
     def reserved(self, seconds: float) -> float:
         """What to set aside of a budget of so many seconds."""
@@ -67,10 +69,10 @@ def closing_of(
     one = validating * min(1.0, MOST_IMAGES / max(1, images))
     means = (1 + len(SHARES)) * one if mixes and images >= LEAST_IMAGES else 0.0
     if tta == "auto" and images >= LEAST_IMAGES:
-        return Closing(usual, means, 2 * one, 2 * one + validating + judging)
+        return Closing(usual, means, 2 * one, 2 * one + validating + judging, validating)
     if tta in VIEWS and VIEWS[tta].mirror:
-        return Closing(usual + validating + judging, means)
-    return Closing(usual, means)
+        usual += validating + judging
+    return Closing(usual, means, validation=validating)
 
 
 def measured_closing(session: Session) -> Closing:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lacewing.data.loader import Batch, EvalLoader
+from lacewing.data.batch import Batch
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.execution import Execution
 from lacewing.engine.inference import in_halves
 from lacewing.engine.prepare import to_format

@@ -1,7 +1,6 @@
 """The second stage: fine-tuning from the fitted head, in the time that is left."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +17,10 @@ from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
+from lacewing.training.rate_finder import STEPS as SEARCH_STEPS
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.blend import keep_start
-from lacewing.training.recipe.length import Length, choose_length
-from lacewing.training.recipe.size import Speed
+from lacewing.training.recipe.length import Length, choose_length, training_sizes
 from lacewing.training.recipe.speed import training_speed
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import room_on_disk
@@ -32,12 +31,6 @@ RATE = 3e-5
 """AdamW's, for 32 images per step, a tenth of what a new head needs. On 1,224 pest photos two
 epochs at 2e-4 cost the fitted head 13 points of accuracy, and one at 4e-5 still five."""
 WARMUP_SHARE = 0.05
-SETTINGS: Mapping[str, Any] = {
-    "decay_norms": False,
-    "freeze_norms": True,
-    "head_rate": 1.0,
-}
-"""What fine-tuning takes where the configuration has its default."""
 
 
 @dataclass
@@ -77,28 +70,35 @@ class Hurried:
 
 
 def stretch(session: Session, validation_seconds: float, seconds: float) -> Length | None:
-    """How to fine-tune in so many seconds, by a rehearsal; None if they are too few."""
+    """How to fine-tune in so many seconds, by a rehearsal; None if they are too few.
+
+    None also where a step does not fit the memory, which is said.
+    """
     eval_size, batch = session.preprocessing.image_size, session.plan.batch.value
     images = session.train_loader.steps_per_epoch * session.train_loader.batch_size
     if seconds <= 0:
         return None
-    processes = session.team.ranks.world
-    own: Speed = training_speed(
+    sizes, processes = training_sizes(session.info, eval_size), session.team.ranks.world
+    own = training_speed(
         session.model,
         session.backend,
         session.device_index,
         session.plan.execution,
-        session.info.native_size if session.info.built_for_size else eval_size // 2,
+        sizes[-1],
         -(-batch // processes),
     )
+    if own is None:
+        session.events.add("memory", "there is no memory for a step of fine-tuning")
+        return None
     speed = replace(own, images_per_second=own.images_per_second * processes)
+    searching = speed.seconds(SEARCH_STEPS * batch, sizes[0])
     return choose_length(
         session.info,
         eval_size,
         images,
         speed,
         validation_seconds,
-        seconds,
+        seconds - (searching if session.config.learning_rate == "auto" else 0.0),
         asked_epochs(session.config),
         grows=session.config.progressive_resizing,
     )
@@ -126,14 +126,15 @@ def open_finetuning(
             session.events,
             backends,
             session.team,
+            session.preprocessing,
         )
     )
+    opened.began = session.began
     opened.model.load_state_dict(session.model.state_dict())
     share_weights(opened)
     if opened.average is not None:
         opened.average.put_back(opened.model.state_dict())
     keep_start(opened)
-    opened.preprocessing = session.preprocessing
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
     opened.events.add(
         "finetune",
@@ -141,7 +142,9 @@ def open_finetuning(
         f"about {format_seconds(length.seconds)}",
     )
     search_if_asked(opened)
-    hurry(opened, time.perf_counter(), deadline)
+    now = time.perf_counter()
+    opened.progress.tuning_from = now - opened.began
+    hurry(opened, now, deadline)
     return opened
 
 
@@ -169,40 +172,35 @@ def hurry(session: Session, started: float, deadline: float) -> None:
 
 
 def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:
-    """The configuration of fine-tuning; what was set to another value than the default stays."""
-    usual = TrainConfig()
-    ours = {
-        name: value
-        for name, value in SETTINGS.items()
-        if name == "head_rate" or getattr(config, name) == getattr(usual, name)
-    }
-    if config.warmup_epochs == usual.warmup_epochs:
-        ours["warmup_epochs"] = WARMUP_SHARE * length.epochs
-    return replace(config, epochs=length.epochs, eval_size=eval_size, patience=0, **ours)
+    """The configuration of fine-tuning."""
+    warmup = WARMUP_SHARE * length.epochs
+    if config.warmup_epochs:
+        warmup = min(config.warmup_epochs, length.epochs / 2)
+    return replace(
+        config, epochs=length.epochs, eval_size=eval_size, patience=0, warmup_epochs=warmup
+    )
 
 
 def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
-    """The plan with fine-tuning's image size and learning rate."""
-    plan, batch = session.plan, session.plan.batch.value
-    rate = plan.learning_rate
-    if config.learning_rate is None:
-        sentence = f"{RATE:g} x {batch}/32: gentle, since the head is fitted already"
-        rate = Choice(RATE * batch / 32, sentence, "rule")
+    """The plan with fine-tuning's image size, which its time decides."""
     size = Choice(
         length.size,
         f"for training: {length.epochs} epochs fit the time; judged at {config.eval_size}",
         "measured",
     )
     return with_growth_said(
-        replace(
-            plan, image_size=size, learning_rate=rate, pixels=place_of_pixels(session, length.size)
-        ),
+        replace(session.plan, image_size=size, pixels=place_of_pixels(session, length.size)),
         sides_of(config, session.info, length.size),
     )
 
 
 def place_of_pixels(session: Session, size: int) -> Choice[str]:
-    """Where decoded images are kept at training's size."""
+    """Where decoded images are kept at training's size.
+
+    Smaller ones fit wherever those of the plan do; where it keeps none, they may fit RAM.
+    """
+    if session.config.plan is not None or session.plan.pixels.value == "device":
+        return session.plan.pixels
     machine = Machine.from_dict(read_json(session.run.machine))
     side = replace(session.preprocessing, image_size=size).resize_size
-    return choose_pixels(kept_bytes(session.index, side), room_on_disk(), machine)
+    return choose_pixels(kept_bytes(session.index.without("test"), side), room_on_disk(), machine)

@@ -9,11 +9,11 @@ from torch.nn.functional import cross_entropy
 
 from lacewing import console
 from lacewing.data.chance import order
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
-from lacewing.data.loader import EvalLoader
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
-from lacewing.engine.heads import write_head
+from lacewing.engine.heads import Head, write_head
 from lacewing.models.build import linear_head
 from lacewing.planning.loaders import loading_of
 from lacewing.store.run import append_line
@@ -31,11 +31,13 @@ FIT_TO_PASS = 0.25
 
 @dataclass(frozen=True)
 class Linear:
-    """What the first stage found."""
+    """What the first stage found; the features themselves are not kept."""
 
-    train: Features
-    val: Features | None
-    """None without a validation split."""
+    images: int
+    """Training images that went through the network."""
+    views: int
+    """Of each of them."""
+    val_images: int
     chosen: Chosen
     pass_seconds: float
     """Of the feature pass over both splits."""
@@ -58,10 +60,10 @@ def fit_linear(session: Session, deadline: float) -> Linear:
         fitted = f"the head is fitted to {chosen.images} of {len(train.labels)} training images"
         session.events.add("features", f"{fitted}: the time allowed no more")
     write_head(linear_head(session.model), chosen.head)
-    linear = Linear(train, val, chosen, pass_seconds)
-    row = row_of(session, linear, time.perf_counter() - started)
-    keep(session, row)
-    return linear
+    row = row_of(session, train, val, chosen.head, pass_seconds)
+    keep(session, row | seconds_of(time.perf_counter() - started))
+    val_images = 0 if val is None else len(val.labels)
+    return Linear(len(train.labels), views, val_images, chosen, pass_seconds)
 
 
 def limit_of(recipe: str | None, deadline: float, pass_seconds: float) -> Limit:
@@ -116,27 +118,31 @@ def loader_of(
     )
 
 
-def row_of(session: Session, linear: Linear, seconds: float) -> dict[str, Any]:
+def row_of(
+    session: Session, train: Features, val: Features | None, head: Head, pass_seconds: float
+) -> dict[str, Any]:
     """The stage's row in metrics.jsonl: epoch 0, before any weight but the head's was moved."""
-    train, head = linear.train, linear.chosen.head
     row: dict[str, Any] = {"epoch": 0, "stage": "features", "step": 0,
                            "image_size": session.preprocessing.image_size}  # fmt: skip
     row |= judged("train", head(train.values[0]), train.labels)
-    if linear.val is None:
+    if val is None:
         row |= {"val_loss": None, "val_accuracy": None}
     else:
-        row |= judged("val", head(linear.val.values[0]), linear.val.labels)
+        row |= judged("val", head(val.values[0]), val.labels)
     images = train.values.shape[0] * train.values.shape[1]
     return row | {
-        "images_per_second": images / linear.pass_seconds,
-        "train_seconds": seconds,
+        "images_per_second": images / pass_seconds,
         "val_seconds": 0.0,
         "wait_seconds": 0.0,
-        "seconds": seconds,
         "peak_bytes": session.backend.peak_bytes(session.device_index),
         "best": True,
         "micro_batch": session.plan.eval_batch.value,
     }
+
+
+def seconds_of(seconds: float) -> dict[str, float]:
+    """What the stage took, under the names of an epoch's times."""
+    return {"train_seconds": seconds, "seconds": seconds}
 
 
 def judged(split: str, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:

@@ -6,13 +6,15 @@ Nothing is said of the accuracy: that is for the validation images to tell.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lacewing.errors import PlanError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
+from lacewing.planning.trial.fitting import no_room
 from lacewing.training.recipe.budget import RESERVE
 from lacewing.training.recipe.closing import PROBE_BATCH, allowance_of, closing_of
-from lacewing.training.recipe.length import Length, choose_length
+from lacewing.training.recipe.length import Length, choose_length, training_sizes
 from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import decode_seconds, forward_speed, training_speed
 from lacewing.training.setup import Prepared
@@ -101,7 +103,10 @@ def look_ahead(
 
 
 def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Speeds:
-    """Time the network of a plan: forward, forward in full precision, and a training step."""
+    """Time the network of a plan: forward, forward in full precision, and a training step.
+
+    Raises PlanError where no step fits the memory.
+    """
     plan, info = prepared.plan, prepared.info
     backend, number = backend_for(plan.device.value, backends)
     backend.configure(plan.eval_precision.value, plan.threads.value, prepared.config.deterministic)
@@ -109,11 +114,14 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
     model = build_model(info, len(prepared.index.classes), 0.0, prepared.weights, size)
     model = model.to(backend.torch_device(number))
     full = replace(plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
-    small = size if info.fixed_size or info.built_for_size else max(info.min_size, size // 2)
+    small = training_sizes(info, size)[-1]
+    training = training_speed(model, backend, number, plan.execution, small, plan.batch.value)
+    if training is None:
+        raise PlanError(no_room(info.name, plan))
     return Speeds(
         forward=forward_speed(model, backend, number, plan.eval_execution, size),
         judging=forward_speed(model, backend, number, full, size),
-        training=training_speed(model, backend, number, plan.execution, small, plan.batch.value),
+        training=training,
         decoding=decode_seconds(prepared.index, preprocessing_for(info, size, prepared.weights)),
     )
 

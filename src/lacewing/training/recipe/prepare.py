@@ -10,10 +10,11 @@ from lacewing.models.build import build_model, linear_head, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of, with_growth_said
+from lacewing.planning.job import REFERENCE_BATCH
 from lacewing.planning.rules.device import find_device
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.closing import allowance_of
-from lacewing.training.recipe.finetune import asked_epochs
+from lacewing.training.recipe.finetune import RATE, asked_epochs
 from lacewing.training.recipe.forward import fastest_forward
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
 from lacewing.training.recipe.size import Speed, choose_pass, views_for
@@ -52,6 +53,18 @@ def with_recipe_decided(
     return with_reach(with_pass(prepared, speed, seconds), speed, seconds)
 
 
+def with_gentle_rate(prepared: Prepared) -> Prepared:
+    """Fine-tuning's learning rate for the plan's batch, where none was asked for."""
+    config, plan = prepared.config, prepared.plan
+    open_rate = config.learning_rate is None and config.plan is None
+    if config.recipe != "finetune" or not open_rate:
+        return prepared
+    batch = plan.batch.value
+    reason = f"{RATE:g} x {batch}/{REFERENCE_BATCH}: gentle, since the head is fitted first"
+    rate = Choice(RATE * batch / REFERENCE_BATCH, reason, "rule")
+    return replace(prepared, plan=replace(plan, learning_rate=rate))
+
+
 def with_growth(prepared: Prepared) -> Prepared:
     """The sides of growing images in the plan, if there are any."""
     plan = prepared.plan
@@ -60,10 +73,15 @@ def with_growth(prepared: Prepared) -> Prepared:
 
 
 def with_norms_decided(prepared: Prepared) -> Prepared:
-    """Whether BatchNorm's statistics stay, where it was not asked; said in the plan's notes."""
+    """Whether BatchNorm's statistics stay, where it was not asked; said in the plan's notes.
+
+    A recipe leaves them alone: the head is fitted to what they give.
+    """
     config, plan = prepared.config, prepared.plan
     if config.freeze_norms is not None:
         return prepared
+    if config.recipe != "classic":
+        return replace(prepared, config=replace(config, freeze_norms=True))
     images = plan.micro_batch.value
     small = prepared.weights is not None and images < LEAST_IMAGES_FOR_STATISTICS
     note = (
@@ -89,7 +107,8 @@ def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> Tr
         config,
         recipe=recipe,
         tta=config.tta or ("off" if recipe == "classic" else "auto"),
-        head_rate=config.head_rate or head_rate(config, weights),
+        head_rate=config.head_rate or head_rate(config, weights, recipe),
+        decay_norms=recipe == "classic" if config.decay_norms is None else config.decay_norms,
         plan_budget=config.plan_budget if recipe == "classic" else trial_seconds(config),
     )
 
@@ -110,9 +129,10 @@ def lack(info: ModelInfo, weights: Weights | None) -> str | None:
     return None
 
 
-def head_rate(config: TrainConfig, weights: Weights | None) -> float:
+def head_rate(config: TrainConfig, weights: Weights | None, recipe: str) -> float:
     """The head's rate over the others': only a new head on pretrained weights has its own."""
-    new = weights is not None and not config.load_model and config.weights is None
+    given = config.load_model or config.weights is not None
+    new = recipe == "classic" and weights is not None and not given
     return NEW_HEAD_RATE if new and config.asked_rate is None else 1.0
 
 

@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -49,8 +50,28 @@ def forward_speed(
 
 def training_speed(
     model: nn.Module, backend: Backend, index: int, execution: Execution, size: int, batch: int
+) -> Speed | None:
+    """Images per second of training steps; done on a copy, so the network stays as it is.
+
+    Where the memory runs out, with half the micro-batch; None where no image fits.
+    """
+    try:
+        return rehearsed_speed(model, backend, index, execution, size, batch)
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if not backend.is_out_of_memory(error):
+            raise
+    # outside the except block: the traceback above held the step's tensors
+    backend.empty_cache()
+    if execution.micro_batch == 1:
+        return None
+    smaller = replace(execution, micro_batch=execution.micro_batch // 2)
+    return training_speed(model, backend, index, smaller, size, batch)
+
+
+def rehearsed_speed(
+    model: nn.Module, backend: Backend, index: int, execution: Execution, size: int, batch: int
 ) -> Speed:
-    """Images per second of training steps; done on a copy, so the network stays as it is."""
+    """Images per second of steps of `batch` images. Raises what a step raises."""
     device = backend.torch_device(index)
     rehearsed = prepare_model(copy.deepcopy(model), execution, device)
     training_mode(rehearsed, freeze_norms=True)

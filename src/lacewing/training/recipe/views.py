@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lacewing import console
-from lacewing.data.loader import EvalLoader
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.calibration import fit_temperature
 from lacewing.engine.inference import predict_logits

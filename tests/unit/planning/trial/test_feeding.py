@@ -6,6 +6,7 @@ from lacewing.hardware.fake import FakeBackend
 from lacewing.planning.trial import feeding
 from lacewing.planning.trial.feeding import choose
 from lacewing.planning.trial.findings import Fed
+from lacewing.training import setup
 from lacewing.values import Choice
 
 
@@ -48,6 +49,11 @@ def test_a_lap_is_real_training(scene):
     assert [one.workers for one in found.fed] == [0, 1]
     # the fake takes the same time for each step, whoever prepares it
     assert found.fed[0].seconds == pytest.approx(found.best.seconds / 4)
+
+
+def test_readers_of_a_server_are_not_raced_on_images_in_ram(scene, monkeypatch):
+    monkeypatch.setattr(setup, "remote_of", lambda _: "https://pests.example/shard.tar")
+    assert scene(FakeBackend(), batch_size=4).measure(workers=Choice(16, "", "rule")).fed == ()
 
 
 def test_the_users_threads_are_not_raced(scene):

@@ -12,7 +12,7 @@ from lacewing.hardware.backends import BACKENDS
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.training.begin import begin
-from lacewing.training.recipe.prepare import with_recipe_decided
+from lacewing.training.recipe.prepare import with_gentle_rate, with_recipe_decided
 from lacewing.training.session import Session
 from lacewing.training.setup import prepare
 
@@ -32,8 +32,9 @@ def recipe_session(small, weights_file) -> Callable[..., Session]:
     """`recipe_session(recipe="features")`: a session that a recipe will carry out."""
 
     def start(**fields) -> Session:
-        usual = {"learning_rate": None, "epochs": TrainConfig().epochs, "trial": False}
-        config = small(device="cpu", weights=weights_file, **{**usual, **fields})
-        return begin(with_recipe_decided(prepare(config), BACKENDS), BACKENDS)
+        usual = {"weights": weights_file, "learning_rate": None, "epochs": TrainConfig().epochs,
+                 "trial": False}  # fmt: skip
+        config = small(device="cpu", **{**usual, **fields})
+        return begin(with_gentle_rate(with_recipe_decided(prepare(config), BACKENDS)), BACKENDS)
 
     return start

@@ -2,24 +2,40 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lacewing.config import TrainConfig, load_config
+from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.schedules import make_schedule
-from lacewing.models.bundle import load_model
+from lacewing.models.build import check_size
+from lacewing.models.bundle import load_model, save_model
+from lacewing.models.catalog import find_model
+from lacewing.planning.document import save_plan
 from lacewing.results.finish import evaluate_run, finish
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
+from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.distributed import Team
 from lacewing.training.loop import Ending
-from lacewing.training.recipe import carry_out, closing, polish, views
+from lacewing.training.recipe import carry_out, closing, finetune, polish, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
-from lacewing.training.recipe.finetune import RATE, Hurried, open_finetuning
-from lacewing.training.recipe.length import Length
+from lacewing.training.recipe.closing import Closing
+from lacewing.training.recipe.finetune import (
+    RATE,
+    Hurried,
+    open_finetuning,
+    place_of_pixels,
+    stretch,
+)
+from lacewing.training.recipe.length import Length, training_sizes
 from lacewing.training.recipe.linear import fit_linear
+from lacewing.training.recipe.size import Speed
+from lacewing.values import Choice
 
 FOREVER = float("inf")
 STOP = Ending("asked to stop", finished=False)
@@ -78,12 +94,96 @@ def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
     assert tuned.plan.learning_rate.value == pytest.approx(RATE * 6 / 32)
 
 
+ASKED = {
+    "label_smoothing": 0.3,
+    "warmup_epochs": 0.5,
+    "head_rate": 5.0,
+    "decay_norms": True,
+    "freeze_norms": False,
+}
+
+
 def test_what_was_asked_of_fine_tuning_stands(recipe_session):
-    session = recipe_session(
-        recipe="finetune", image_size=48, label_smoothing=0.3, warmup_epochs=0.5
-    )
+    session = recipe_session(recipe="finetune", image_size=48, **ASKED)
     config = open_finetuning(session, Length(32, 3, 9.0), FOREVER).config
-    assert (config.label_smoothing, config.warmup_epochs) == (0.3, 0.5)
+    assert {name: getattr(config, name) for name in ASKED} == ASKED
+
+
+def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_session):
+    few, many = (recipe_session(recipe="finetune", image_size=48, **words).config
+                 for words in ({}, {"freeze_norms": False}))  # fmt: skip
+    assert (few.freeze_norms, many.freeze_norms) == (True, False)
+
+
+def test_a_warm_up_that_no_longer_fits_is_shortened(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48, warmup_epochs=3.0)
+    assert open_finetuning(session, Length(32, 3, 9.0), FOREVER).config.warmup_epochs == 1.5
+
+
+def test_fine_tuning_takes_the_rate_of_a_plan_from_a_file(recipe_session, tmp_path):
+    plan = recipe_session(recipe="finetune", image_size=48).plan
+    edited = replace(plan, learning_rate=Choice(0.5, "by hand", "user"))
+    save_plan(edited, tmp_path / "plan.yaml")
+    session = recipe_session(recipe="finetune", image_size=None, plan=tmp_path / "plan.yaml")
+    tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
+    assert tuned.plan.learning_rate.value == 0.5
+    assert tuned.plan.pixels == plan.pixels
+    assert tuned.config.eval_size == 48
+
+
+def test_pixels_on_the_device_stay_there_in_fine_tuning(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48)
+    session.plan = replace(session.plan, pixels=Choice("device", "", "measured"))
+    assert place_of_pixels(session, 32).value == "device"
+
+
+@pytest.mark.parametrize(
+    ("name", "judged", "rehearsed"),
+    [
+        ("vit_tiny_patch16_224", 192, 192),  # built for this size
+        ("halonet26t", 256, 256),  # which takes no other
+        ("inception_v3", 160, 160),  # 80 would be too small
+        ("dla34", 224, 128),  # multiples of 32 only
+    ],
+)
+def test_a_step_is_rehearsed_at_a_size_that_the_network_accepts(
+    recipe_session, monkeypatch, name, judged, rehearsed
+):
+    given = []
+
+    def speed(model, backend, index, execution, size, batch):
+        given.append(size)
+        return Speed(size, 1e6)
+
+    monkeypatch.setattr(finetune, "training_speed", speed)
+    session = recipe_session(recipe="finetune", image_size=48)
+    session.info = find_model(name)
+    session.preprocessing = replace(session.preprocessing, image_size=judged)
+    length = stretch(session, 0.1, 1000.0)
+    assert given == [rehearsed]
+    if not session.info.built_for_size:
+        check_size(session.info, given[0])
+    assert length.size >= given[0]
+
+
+def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, monkeypatch):
+    monkeypatch.setattr(finetune, "training_speed", lambda *_: None)
+    session = recipe_session(recipe="finetune", image_size=48)
+    _, ending = train(session, time.perf_counter())
+    assert ending.finished
+    assert session.run.model.is_file()
+    assert "memory" in [event["kind"] for event in read_lines(session.run.events)]
+
+
+def test_a_search_for_the_rate_has_time_set_aside(recipe_session, monkeypatch):
+    monkeypatch.setattr(finetune, "training_speed", lambda *words: Speed(words[4], 6.0))
+    given = []
+    monkeypatch.setattr(finetune, "choose_length", lambda *words, **_: given.append(words[5]))
+    for rate in (None, "auto"):
+        session = recipe_session(recipe="finetune", image_size=48, learning_rate=rate)
+        stretch(session, 1.0, 500.0)
+    size, largest = (training_sizes(session.info, 48)[place] for place in (-1, 0))
+    assert given == [500.0, pytest.approx(500 - 60 * (largest / size) ** 2)]
 
 
 def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
@@ -110,6 +210,48 @@ def test_an_interrupted_recipe_is_resumed_in_its_second_stage(
     assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
     # what the first stage chose was not forgotten
     assert read_json(session.run.results)["recipe"]["features"]["size"] == 48
+
+
+def test_cut_off_before_its_first_step_fine_tuning_is_not_begun_again(
+    recipe_session, two_epochs, monkeypatch
+):
+    """The checkpoint of step 0 is all there is: the head is fitted, and the length decided."""
+    session = recipe_session(recipe="finetune", image_size=48)
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "train_loop", cut_off)
+        train(session, time.perf_counter())
+    monkeypatch.setattr(carry_out, "fit_linear", None)  # must not be called
+    monkeypatch.setattr(carry_out, "stretch", None)
+    resumed, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending.finished
+    assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
+    assert (resumed.config.epochs, resumed.plan.image_size.value) == (2, 32)
+
+
+def cut_off(session):
+    checkpoint(session)
+    session.keeper.wait()
+    return STOP
+
+
+def test_images_are_normalised_as_the_weights_were_in_every_stage_and_after_a_resume(
+    recipe_session, two_epochs, weights_file, tmp_path, monkeypatch
+):
+    rule = Preprocessing(image_size=48, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    file = tmp_path / "w.safetensors"
+    fields = {"model": "test_resnet", "classes": [], "class_ids": [], "dropout": 0.0}
+    save_model(file, load_file(weights_file),
+               {**fields, "preprocessing": rule.as_dict(), "figures": {}})  # fmt: skip
+    session = recipe_session(recipe="finetune", image_size=48, weights=file)
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "train_loop", cut_off)
+        tuned, _ = train(session, time.perf_counter())
+    resumed = reopen(session.run.folder)
+    for one in (session, tuned, resumed):
+        assert (one.preprocessing.mean, one.preprocessing.std) == (rule.mean, rule.std)
+        for loader in (one.train_loader, one.val_loader):
+            assert loader._store.preprocessing.mean == rule.mean
+            assert loader._scale[0].flatten().tolist() == pytest.approx(rule.mean)
 
 
 def limited(session):
@@ -174,7 +316,41 @@ def test_a_resumed_run_has_the_seconds_that_it_has_not_used(recipe_session, monk
     session = recipe_session(recipe="classic", budget=100)
     session.progress.elapsed_seconds = 30.0
     train(session, 1000.0)
-    assert given == [Budget(970.0, 100.0)]
+    session.progress.spent_seconds = 40.0
+    train(session, 1000.0)
+    assert given == [Budget(970.0, 100.0), Budget(960.0, 100.0)]
+
+
+def test_a_checkpoint_knows_what_the_run_has_spent(recipe_session):
+    session = recipe_session(recipe="features", image_size=48, budget=1000)
+    session.began -= 50.0
+    checkpoint(session)
+    assert session.keeper.good.plain["progress"]["spent_seconds"] == pytest.approx(50, abs=30)
+
+
+def test_a_resumed_schedule_goes_on_where_the_clock_had_it(recipe_session, monkeypatch):
+    """200 s of features, then fine-tuning from there to its deadline; half of it is done."""
+    closing_there = Closing(usual=30.0, validation=4.0)
+    monkeypatch.setattr(carry_out, "measured_closing", lambda _: closing_there)
+    session = recipe_session(recipe="finetune", image_size=48, budget=600)
+    now = time.perf_counter()
+    session.began, session.progress.tuning_from = now - 380.0, 200.0
+    carry_out.resume_clock(session, Budget(session.began, 600.0))
+    assert session.deadline == pytest.approx(now - 380 + 594 - 34, abs=1)
+    assert session.schedule.started == pytest.approx(now - 180, abs=1)
+    share = (now - session.schedule.started) / (session.deadline - session.schedule.started)
+    assert share == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_late_resume_makes_a_step_where_there_is_no_model_yet(recipe_session, monkeypatch):
+    session = recipe_session(recipe="classic", epochs=9, budget=500)
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "train_loop", cut_off)
+        session.progress.step = session.progress.step_in_epoch = 1
+        train(session, time.perf_counter())
+    resumed, ending = train(reopen(session.run.folder), time.perf_counter() - 1000)
+    assert ending.reason.startswith("the time is used up")
+    assert resumed.run.model.is_file()
 
 
 def test_the_view_is_chosen_before_the_calibration_which_is_of_it(recipe_session, monkeypatch):

@@ -36,17 +36,18 @@ def test_what_is_set_aside_is_enough_in_the_end():
 
 def test_the_time_counts_every_pass():
     usual = REPORT_SECONDS + 3.0 + 7.0
-    assert closing_of("off", 500, 3.0, 7.0) == Closing(usual)
-    assert closing_of("whole", 500, 3.0, 7.0) == Closing(usual)
-    assert closing_of("both", 500, 3.0, 7.0) == Closing(usual + 10.0)
+    plain = Closing(usual, validation=3.0)
+    assert closing_of("off", 500, 3.0, 7.0) == plain
+    assert closing_of("whole", 500, 3.0, 7.0) == plain
+    assert closing_of("both", 500, 3.0, 7.0) == replace(plain, usual=usual + 10.0)
     # two frames; each mirrored, then calibrated and judged twice as long
-    assert closing_of("auto", 500, 3.0, 7.0) == Closing(usual, frames=6.0, mirror=16.0)
+    assert closing_of("auto", 500, 3.0, 7.0) == replace(plain, frames=6.0, mirror=16.0)
     # of many images a thousand are compared
-    assert closing_of("auto", 4000, 3.0, 7.0) == Closing(usual, frames=1.5, mirror=11.5)
-    assert closing_of("auto", 49, 3.0, 7.0) == Closing(usual)
+    assert closing_of("auto", 4000, 3.0, 7.0) == replace(plain, frames=1.5, mirror=11.5)
+    assert closing_of("auto", 49, 3.0, 7.0) == plain
     # the best epoch and two means
-    assert closing_of("off", 500, 3.0, 7.0, mixes=True) == Closing(usual, means=9.0)
-    assert closing_of("off", 49, 3.0, 7.0, mixes=True) == Closing(usual)
+    assert closing_of("off", 500, 3.0, 7.0, mixes=True) == replace(plain, means=9.0)
+    assert closing_of("off", 49, 3.0, 7.0, mixes=True) == plain
 
 
 def test_a_handful_of_validation_images_chooses_no_view(recipe_session):

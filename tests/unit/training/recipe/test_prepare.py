@@ -49,10 +49,11 @@ def test_a_network_without_one_linear_head_is_refused_or_trained_classically(sma
 
 def test_only_a_new_head_whose_rate_was_not_asked_for_learns_faster(small, weights):
     free = {"learning_rate": None}
-    assert head_rate(small(**free), weights) == NEW_HEAD_RATE
-    assert head_rate(small(**free), None) == 1.0
-    assert head_rate(small(learning_rate=0.1), weights) == 1.0
-    assert head_rate(small(**free, weights="w.safetensors"), weights) == 1.0
+    assert head_rate(small(**free), weights, "classic") == NEW_HEAD_RATE
+    assert head_rate(small(**free), weights, "finetune") == 1.0, "it is fitted first"
+    assert head_rate(small(**free), None, "classic") == 1.0
+    assert head_rate(small(learning_rate=0.1), weights, "classic") == 1.0
+    assert head_rate(small(**free, weights="w.safetensors"), weights, "classic") == 1.0
     assert decided(small(head_rate=3), RESNET, weights).head_rate == 3.0
 
 

@@ -7,8 +7,17 @@ import pytest
 
 from lacewing.data.open import open_images
 from lacewing.data.preprocess import Preprocessing
+from lacewing.engine.execution import Execution
+from lacewing.hardware.fake import FakeBackend
+from lacewing.models.build import build_model
+from lacewing.models.catalog import find_model
 from lacewing.training.recipe import speed
-from lacewing.training.recipe.speed import DECODED, USUAL_DECODE_SECONDS, decode_seconds
+from lacewing.training.recipe.speed import (
+    DECODED,
+    USUAL_DECODE_SECONDS,
+    decode_seconds,
+    training_speed,
+)
 
 RULE = Preprocessing(image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -34,3 +43,13 @@ def test_what_can_not_be_read_is_passed_over(index):
     for path in others:
         Path(path).write_bytes(b"no image")
     assert decode_seconds(index, RULE) == USUAL_DECODE_SECONDS
+
+
+@pytest.mark.parametrize(("failing", "done"), [((), True), ((1, 2), True), (range(1, 99), False)])
+def test_a_rehearsal_that_exhausts_the_memory_goes_on_with_fewer_images(failing, done):
+    fake = FakeBackend(out_of_memory_at=failing)
+    fake.configure("fp32", 1, False)
+    model = build_model(find_model("test_resnet"), 2, 0.0, None, 32)
+    execution = Execution(device="cuda:0", micro_batch=4)
+    found = training_speed(model, fake, 0, execution, 32, 4)
+    assert (found is not None) == done

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lacewing.config import VIEWS as WORDS_OF_THE_FLAG
-from lacewing.data.loader import normalised_squares
+from lacewing.data.batch import normalised_squares
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.deploy.predict import load_predictor
 from lacewing.models.bundle import load_model

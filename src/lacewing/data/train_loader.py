@@ -1,4 +1,4 @@
-"""Batches on their way to the device: decoded ahead by threads, augmented where they are used.
+"""Training batches on their way to the device: decoded ahead by threads, varied where it pays.
 
 What the CPU augments the threads augment too, so that neither is waited for.
 
@@ -7,8 +7,6 @@ needs no shared memory, no pickling and no start-up, and can't be killed on its 
 (docs/decisions/0002-threads-load.md).
 """
 
-import copy
-import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -22,27 +20,24 @@ from torch import Tensor
 from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
 from lacewing.data.balance import balanced_order
+from lacewing.data.batch import (
+    Batch,
+    Loading,
+    as_tensor,
+    normalisation,
+    normalised,
+    on_canvas,
+    pinned,
+)
 from lacewing.data.device_pixels import DevicePixels
 from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
 from lacewing.data.mixing import Mixture, draw_mixture, mix
-from lacewing.data.pixels import PixelStore, central_square
-from lacewing.data.preprocess import Preprocessing
+from lacewing.data.pixels import PixelStore
 from lacewing.data.resample import Table
 from lacewing.hardware.ranks import ALONE, Ranks
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images float32 [N, 3, S, S], normalised, and their labels, both on the device."""
-
-    images: Tensor
-    labels: Tensor
-    """int64 [N]; of images that are mixed, each class's share, float32 [N, classes]."""
-    rows: np.ndarray
-    """Rows of the split's index, int64 [N]."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +52,6 @@ class Prepared:
     mixture: Mixture | None
     size: int
     """Side of the varied images, in pixels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loading:
-    """How batches are prepared; changes nothing of what is in them."""
-
-    device: torch.device
-    augment_device: torch.device
-    """Where training images are varied and normalised: the device, or the CPU."""
-    workers: int = 0
-    """Decoding threads; 0 decodes in the caller's."""
-    prefetch: int = 2
-    """Batches prepared ahead."""
-    pin_memory: bool = False
 
 
 class TrainLoader:
@@ -110,13 +91,14 @@ class TrainLoader:
         self._mixes = augment.enabled and bool(augment.mixup or augment.cutmix)
         self._classes = len(index.classes)
         self._labels = torch.from_numpy(index.column("label").astype(np.int64))
-        self._scale = _normalisation(store.preprocessing, loading.augment_device)
+        self._scale = normalisation(store.preprocessing, loading.augment_device)
         self._resident: DevicePixels | None = None
-        if store.keep == "device":
-            self._resident = DevicePixels(store.shapes, loading.augment_device)
+        """Made with the first epoch: a recipe's feature pass needs no such memory."""
 
     def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
+        if self._store.keep == "device" and self._resident is None:
+            self._resident = DevicePixels(self._store.shapes, self.loading.augment_device)
         rows = balanced_order(self._seed, epoch, self._labels.numpy(), self._balance)
         size = self.batch_size
         steps = (
@@ -154,7 +136,7 @@ class TrainLoader:
 
     @property
     def _varies_ahead(self) -> bool:
-        return self._resident is None and self.loading.augment_device.type == "cpu"
+        return self._store.keep != "device" and self.loading.augment_device.type == "cpu"
 
     @property
     def _has_neighbour(self) -> bool:
@@ -190,22 +172,22 @@ class TrainLoader:
             if all(self._resident.fits(row, pixels) for row, pixels in fresh.items()):
                 heights, widths = self._resident.shapes[rows].T
                 # a copy: what the decoder gives can't be written to, of which torch warns
-                images = [(row, _tensor(one.copy(), pin)) for row, one in fresh.items()]
+                images = [(row, as_tensor(one.copy(), pin)) for row, one in fresh.items()]
                 return images, heights, widths
         # a replaced file's image may have any size
         canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
-        return _tensor(canvas, pin), heights, widths
+        return as_tensor(canvas, pin), heights, widths
 
     def _varied(self, epoch: int, rows: np.ndarray) -> Batch:
         """A batch as it will be used, made in RAM."""
         batch = self._vary(self._prepare(epoch, rows))
-        return replace(batch, images=_pinned(batch.images, self.loading.pin_memory))
+        return replace(batch, images=pinned(batch.images, self.loading.pin_memory))
 
     def _vary(self, batch: Prepared) -> Batch:
         """The batch varied, where that is done."""
         there = self.loading.augment_device
         images = apply(self._source(batch), batch.parameters, batch.size)
-        images = _normalised(images, self._scale)
+        images = normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)
         rows, labels = batch.rows, self._labels[torch.from_numpy(batch.rows)]
@@ -238,95 +220,3 @@ class TrainLoader:
             if item is None:
                 return
             yield item
-
-
-class EvalLoader:
-    """A split in its order: the central square of each image, every image exactly once.
-
-    Of several processes each gets a part of the split; the parts follow each other by rank.
-    """
-
-    def __init__(
-        self,
-        index: ImageIndex,
-        store: PixelStore,
-        *,
-        batch_size: int,
-        loading: Loading,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        self.batch_size = batch_size
-        self._own = ranks.part(len(index))
-        self._store = store
-        self._loading = loading
-        self._labels = torch.from_numpy(index.column("label").astype(np.int64))
-        self._scale = _normalisation(store.preprocessing, loading.device)
-
-    def __len__(self) -> int:
-        """This process's batches."""
-        return math.ceil(len(self._own) / self.batch_size)
-
-    @property
-    def images(self) -> int:
-        """Images in all processes."""
-        return len(self._store)
-
-    def whole(self) -> "EvalLoader":
-        """The same with the images of all processes."""
-        loader = copy.copy(self)
-        loader._own = range(len(self._store))
-        return loader
-
-    def __iter__(self) -> Iterator[Batch]:
-        rows = np.array(self._own, np.int64)
-        parts = [rows[s : s + self.batch_size] for s in range(0, len(rows), self.batch_size)]
-        squares = ahead(parts, self._squares, self._loading.workers, self._loading.prefetch)
-        for part, pixels in zip(parts, squares, strict=True):
-            images = to_float(pixels.to(self._loading.device, non_blocking=True))
-            labels = self._labels[torch.from_numpy(part)].to(self._loading.device)
-            yield Batch(_normalised(images, self._scale), labels, part)
-
-    def _squares(self, rows: np.ndarray) -> Tensor:
-        size = self._store.preprocessing.image_size
-        squares = [central_square(self._store.get(int(row)), size) for row in rows]
-        return _tensor(np.stack(squares), self._loading.pin_memory)
-
-
-def on_canvas(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images uint8 [h, w, 3] on one canvas [N, H, W, 3], each in its upper left; their h and w."""
-    heights = np.array([image.shape[0] for image in images])
-    widths = np.array([image.shape[1] for image in images])
-    canvas = np.zeros((len(images), heights.max(), widths.max(), 3), np.uint8)
-    for place, image in zip(canvas, images, strict=True):
-        place[: image.shape[0], : image.shape[1]] = image
-    return canvas, heights, widths
-
-
-def to_float(pixels: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in 0..1, channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
-
-
-def normalised_squares(squares: np.ndarray, preprocessing: Preprocessing) -> Tensor:
-    """uint8 [N, S, S, 3] squares as the network's input, float32 [N, 3, S, S] on the CPU."""
-    scale = _normalisation(preprocessing, torch.device("cpu"))
-    return _normalised(to_float(torch.from_numpy(squares)), scale)
-
-
-def _tensor(pixels: np.ndarray, pin: bool) -> Tensor:
-    return _pinned(torch.from_numpy(pixels), pin)
-
-
-def _pinned(tensor: Tensor, pin: bool) -> Tensor:
-    return tensor.pin_memory() if pin else tensor
-
-
-def _normalisation(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
-    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
-    return mean.to(device), std.to(device)
-
-
-def _normalised(images: Tensor, scale: tuple[Tensor, Tensor]) -> Tensor:
-    mean, std = scale
-    return images.sub_(mean).div_(std)

@@ -8,10 +8,12 @@ from PIL import Image
 from lacewing.data import pixels
 from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig
-from lacewing.data.loader import EvalLoader, Loading, TrainLoader, normalised_squares
+from lacewing.data.batch import Loading, normalised_squares
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.train_loader import TrainLoader
 from lacewing.hardware.ranks import ALONE, Ranks
 
 SETTINGS = Preprocessing(image_size=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
