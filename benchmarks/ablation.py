@@ -15,9 +15,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import machine_facts, parser, print_table, result_path, summary, write_result
+from common import (
+    PHOTOS,
+    machine_facts,
+    parser,
+    photos,
+    print_table,
+    result_path,
+    summary,
+    write_result,
+)
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
 FINETUNE = "--recipe finetune --image-size 160 -ep 3"
 CLASSIC = "-ep 4 --image-size 112"
 """Small, so that all ways take an hour and a half: it is the differences that count."""
@@ -75,7 +83,7 @@ def one_run(words: str, data: Path, model: str, seed: int) -> dict[str, float]:
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", type=Path, default=DATA)
+    flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--model", default="efficientnet_lite0")
     flags.add_argument("--seeds", type=int, default=3)
     flags.add_argument("--only", nargs="*", choices=list(WAYS), default=list(WAYS))

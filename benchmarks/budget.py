@@ -10,15 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import machine_facts, parser, print_table, write_result
-
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
+from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
 
 
-def one_run(data: str, model: str, seconds: int) -> dict[str, float | int | str]:
+def one_run(data: Path, model: str, seconds: int) -> dict[str, float | int | str]:
     """What a run with so many seconds used, and what it reached."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "lacewing", "train", "--data", data, "--model", model,
+        words = [sys.executable, "-m", "lacewing", "train", "--data", str(data), "--model", model,
                  "--budget", f"{seconds}s", "--output", folder, "--name", "run"]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
@@ -35,7 +33,7 @@ def one_run(data: str, model: str, seconds: int) -> dict[str, float | int | str]
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", default=str(DATA))
+    flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--model", default="efficientnet_lite0")
     given = flags.parse_args()
     facts = machine_facts()

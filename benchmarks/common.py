@@ -22,6 +22,8 @@ from lacewing.hardware.limits import usable_cores
 from lacewing.hardware.processor import cpu_name
 
 RESULTS = Path(__file__).resolve().parent / "results"
+PHOTOS = RESULTS.parents[2] / "shared" / "data" / "agri_pests12"
+"""1,440 training and 360 test photos beside the project, which may not be passed on."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -32,6 +34,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--quick", action="store_true", help="a tiny setting: does it run at all?")
     made.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file")
     return made
+
+
+def photos(name: str) -> Path:
+    """A folder of photos, for argparse, which checks its default by it too if that is a string."""
+    folder = Path(name)
+    if not any((folder / "train").glob("*/*")) or not (folder / "test").is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{folder} has no photos: name a folder with train/ and test/, and one for each class "
+            "in both, by --data"
+        )
+    return folder
 
 
 def machine_facts(device: str = "cpu") -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from common import machine_facts, parser, print_table, write_result
+from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
 from lacewing.data.batch import Loading
 from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
@@ -31,7 +31,6 @@ from lacewing.models.weights import fetch_weights
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import FOLDS, fold_of
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
 STRENGTHS = (0.3, 0.1, 0.03, 0.01)
 WAYS = (
     "efficientnet_lite0:224",
@@ -94,7 +93,7 @@ def share(right: Tensor) -> dict[str, float]:
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", type=Path, default=DATA)
+    flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--ways", nargs="*", default=list(WAYS))
     given = flags.parse_args()
     facts = machine_facts()

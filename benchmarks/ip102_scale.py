@@ -26,12 +26,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from common import machine_facts, parser, print_table, write_result
+from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import fetch_weights
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "agri_pests12"
 CLASSES, LARGEST, SMALLEST = 102, 3444, 42
 SIZES = {"train": 45_095, "val": 7_508, "test": 2_000}
 QUICK_SIZES = {"train": 600, "val": 204, "test": 204}
@@ -155,7 +154,7 @@ def plain_epoch_seconds(tree: Path, model: str, size: int, steps: int) -> float:
 
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", type=Path, default=DATA)
+    flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--tree", type=Path, help="where the tree is made, and kept")
     flags.add_argument("--budget", default="10m")
     flags.add_argument("--model", default="efficientnet_lite0")

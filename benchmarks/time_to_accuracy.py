@@ -15,6 +15,7 @@ but for the peers' best epoch.
 built-in sample unless --data names others.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -28,12 +29,11 @@ import matplotlib
 import torch
 from torch import nn
 
-from common import machine_facts, parser, print_table, write_result
+from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parents[1] / "shared" / "data" / "agri_pests12"
 PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
 MODEL, BATCH = "efficientnet_lite0", 32
 PEERS = ("fastai", "ultralytics", "timm", "lightning")
@@ -151,9 +151,17 @@ def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
     figure.savefig(file, dpi=130)
 
 
+def known_photos(flags: argparse.ArgumentParser) -> Path:
+    """Those beside the project; ends with the parser's error where they are not there."""
+    try:
+        return photos(str(PHOTOS))
+    except argparse.ArgumentTypeError as error:
+        flags.error(f"argument --data: {error}")
+
+
 def main() -> None:
     flags = parser(__doc__)
-    flags.add_argument("--data", type=Path, help="folder with train/ and test/")
+    flags.add_argument("--data", type=photos, help="folder with train/ and test/")
     flags.add_argument("--minutes", type=float, default=4.0, help="for each peer")
     flags.add_argument("--budgets", nargs="*", default=["1m", "3m"])
     flags.add_argument("--only", nargs="*", choices=PEERS, default=list(PEERS))
@@ -165,8 +173,9 @@ def main() -> None:
     facts = machine_facts()
     curves: dict[str, list[Point]] = {}
     with tempfile.TemporaryDirectory() as made:
-        usual = sample_folder(Path(made) / "sample") if given.scratch and not given.data else DATA
-        data = given.data or usual
+        data = given.data
+        if data is None:
+            data = sample_folder(Path(made) / "sample") if given.scratch else known_photos(flags)
         images = sum(1 for _ in (data / "train").glob("*/*"))
         epoch = epoch_seconds(images, size)
         epochs = 1 if given.quick else max(2, round(given.minutes * 60 / epoch))
