@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     ready_process()
+    console.say_anything()
     try:
         return run(words)
     except SystemExit as ended:  # the help was shown
@@ -153,7 +154,12 @@ def record(error: Exception, words: list[str]) -> str | None:
     system = f"lacewing {lacewing.__version__}, Python {sys.version}, {platform.platform()}"
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="lacewing-crash-", suffix=".txt", delete=False, encoding="utf-8"
+            "w",
+            prefix="lacewing-crash-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             file.write(f"{system}\nlacewing {' '.join(words)}\n\n{text}")
     except OSError:

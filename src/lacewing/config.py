@@ -162,13 +162,13 @@ measured in a short search."""
     ema: Annotated[float, number(at_least=0, below=1)] = 0.0
     """Judge and keep an average of the weights with this decay, as in 0.999; 0 keeps the last."""
     head_rate: Annotated[float | None, number(above=0, optional=True)] = None
-    """Learning rate of the head over that of the rest; 10 for a new head on pretrained weights
-    where no --learning-rate is given, else 1."""
-    decay_norms: Annotated[bool | None, boolean(optional=True)] = None
-    """Weight decay also for biases and the scales of norms; auto does so but in fine-tuning."""
+    """Learning rate of the head over that of the rest; without a recipe 10 for a new head on
+    pretrained weights where no --learning-rate is given, else 1."""
+    decay_norms: Annotated[bool, boolean()] = True
+    """Weight decay also for biases and the scales of norms; not in a recipe's fine-tuning."""
     freeze_norms: Annotated[bool | None, boolean(optional=True)] = None
     """Leave BatchNorm's pretrained statistics alone, which small batches would spoil; auto does
-    so for passes of fewer than 32 images."""
+    so in recipes, and for passes of fewer than 32 images."""
     clip_norm: Annotated[float | None, number(above=0, optional=True)] = None
     """Clip the gradient to this norm."""
 

@@ -4,6 +4,7 @@ In a terminal, progress is one live line; elsewhere (a log file, a pipe) it is p
 Results go to stdout, everything else to stderr when stdout is asked for as JSON.
 """
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -60,6 +61,13 @@ def warn(text: str) -> None:
 def _line(console: Console, markup: str, style: str | None = None) -> None:
     """Wrapped in a terminal; elsewhere one line, so that it can be searched for."""
     console.print(markup, style=style, soft_wrap=not console.is_terminal)
+
+
+def say_anything() -> None:
+    """Let the terminal show what its encoding lacks, and names that are no text, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def error(text: str) -> None:

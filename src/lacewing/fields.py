@@ -204,6 +204,18 @@ def text(*, metavar: str = "TEXT", optional: bool = False) -> Reader:
     return Reader(metavar, read, optional)
 
 
+def secret(*, metavar: str = "TEXT") -> Reader:
+    """A word that goes through headers and addresses as it is; nothing else than None is unset."""
+
+    def read(value: Any) -> str:
+        word = str(value)
+        if not word or not word.isascii() or not word.isprintable() or " " in word:
+            raise ValueError("must be letters, digits and signs of ASCII without spaces")
+        return word
+
+    return Reader(metavar, lambda value: None if value is None else read(value))
+
+
 def path(*, metavar: str = "PATH", optional: bool = False) -> Reader:
     """A path, with `~` expanded; whether it exists is checked where it is used."""
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from lacewing.data.sample import draw_sample
 from lacewing.models.catalog import find_model
 from lacewing.models.networks import original_network
-from lacewing.store.run import read_json
+from lacewing.store.run import read_json, read_lines
 
 ROOT = Path(__file__).parents[2]
 LINES = (
@@ -94,7 +94,8 @@ def test_a_classic_line_trains(place, hub, number):
     assert results["training"]["epochs"] == 1
     assert len(results["splits"]["test"]["classes"]) == 102
     assert "learning rate" in done.stdout
-    assert "-optim" in results["command"]
+    (start,) = [e for e in read_lines(folder / "events.jsonl") if e["kind"] == "start"]
+    assert start["command"].startswith("python") and "-optim" in start["command"]
     advised = "--optimizer adamw" in done.stdout
     assert advised == (number == 0)  # only the first has Adam with a large L2 term
 

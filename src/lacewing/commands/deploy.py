@@ -7,7 +7,7 @@ from typing import Annotated
 from lacewing import console
 from lacewing.commands.command import Command
 from lacewing.config import Short
-from lacewing.fields import boolean, one_of, path, text, whole
+from lacewing.fields import boolean, one_of, path, secret, text, whole
 from lacewing.flags import Given, Word, flags_of, options_from
 
 FORMATS = ("onnx", "onnx-int8", "torchscript", "pt2", "web", "hub")
@@ -40,7 +40,7 @@ class ServeOptions:
     """Where to listen; 0.0.0.0 lets other machines in."""
     port: Annotated[int, whole(at_most=65535)] = 8000
     """The port; 0 takes any free one."""
-    token: Annotated[str | None, text(metavar="TOKEN", optional=True)] = None
+    token: Annotated[str | None, secret(metavar="TOKEN")] = None
     """What users must present (Authorization: Bearer TOKEN)."""
     device: Annotated[str | None, text(metavar="DEVICE", optional=True), Short("-dv")] = None
     """auto, cpu, cuda, cuda:1, mps, xpu or directml."""

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from lacewing.errors import DataError
+from lacewing.store.made_once import made_once
 from lacewing.values import format_bytes
 
 Progress = Callable[[int, int], None]
@@ -34,14 +35,12 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
     for place in places:
         if _mark_of(place) == stamp:
             return place
-    target = places[0] if os.access(archive.parent, os.W_OK) else places[1]
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    ours = _mark_of(beside) or not beside.exists()  # else somebody's own folder of that name
+    target = places[0] if ours and os.access(archive.parent, os.W_OK) else places[1]
     try:
-        temporary.mkdir(parents=True)
-        _extract(archive, temporary, progress)
-        (temporary / MARK).write_text(stamp, encoding="ascii")
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        with made_once(target, lambda folder: _mark_of(folder) == stamp) as temporary:
+            _extract(archive, temporary, progress)
+            (temporary / MARK).write_text(stamp, encoding="ascii")
     except (tarfile.TarError, EOFError) as error:
         raise DataError(
             f"{archive} is damaged ({str(error).splitlines()[0]}): download it again, or unpack "
@@ -50,8 +49,6 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{archive} can't be unpacked into {target}: {reason}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

@@ -8,6 +8,19 @@ ORDER_OF_DRAWN = 2**32
 """Added to the epoch for the second shuffle, so that it is another one than the first."""
 
 
+def distinct(rows: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of an epoch's samples, int64 [n]: the row, plus `count` for each time it came before.
+
+    So the copies of an image that is shown more than once are varied each in its own way.
+    """
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    first = np.searchsorted(ordered, ordered)
+    before = np.empty_like(rows)
+    before[order] = np.arange(len(rows)) - first
+    return rows + count * before
+
+
 def balanced_order(seed: int, epoch: int, labels: np.ndarray, balance: float) -> np.ndarray:
     """An epoch's rows, int64 [n], for labels int64 [n]; some occur often and some not at all.
 

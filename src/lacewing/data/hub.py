@@ -7,9 +7,7 @@ after that a batch of any order is read by offset. A hub data set is streamed th
 """
 
 import importlib
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,10 +21,14 @@ from lacewing.data.shard_writer import ShardWriter
 from lacewing.data.shards import split_of
 from lacewing.errors import DataError, MissingExtraError
 from lacewing.parsing import parse_json
+from lacewing.store.made_once import made_once
 
 Progress = Callable[[int, int], None]
 PREFIX = "hub:"
 DONE = ".lacewing-complete"
+"""Written last; holds what is to be said of the images that were passed over."""
+VERSION = 2
+"""Of the copies: older ones are made anew."""
 IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "cls", "target", "category")
 ROWS_AT_ONCE = 64
@@ -38,7 +40,8 @@ class Row:
 
     split: str | None
     image: bytes
-    label: str
+    label: str | None
+    """None where the data set keeps it to itself."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,15 @@ class Source:
 def parquet_files(folder: Path) -> list[Path]:
     """The parquet files in a folder and in its `data`, as the hub lays them out."""
     return sorted((*folder.glob("*.parquet"), *folder.glob("data/*.parquet")))
+
+
+def are_photos(files: list[Path]) -> bool:
+    """Whether parquet files hold images and labels, or something else that lies there."""
+    try:
+        names = pq.read_schema(files[0]).names
+    except (OSError, pa.ArrowException):
+        return True  # `read_parquet` says what is wrong
+    return any(n in names for n in IMAGE_COLUMNS) and any(n in names for n in LABEL_COLUMNS)
 
 
 def shards_of_parquet(folder: Path, cache: Path, progress: Progress | None = None) -> Path:
@@ -77,20 +89,13 @@ def fill(target: Path, open_source: Callable[[], Source], progress: Progress | N
     if (target / DONE).exists():
         return target
     source = open_source()
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        with ShardWriter(temporary) as writer:
-            for done, row in enumerate(source.rows, 1):
-                writer.add(row.split, row.image, row.label)
-                if progress is not None:
-                    progress(done, max(done, source.count))
-        if source.names:
-            lines = "".join(f"{number} {name}\n" for number, name in enumerate(source.names))
-            (temporary / "classes.txt").write_text(lines, encoding="utf-8")
-        (temporary / DONE).touch()
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        with made_once(target, lambda folder: (folder / DONE).exists()) as temporary:
+            unlabelled = copy_rows(source, temporary, progress)
+            if source.names:
+                lines = "".join(f"{number} {name}\n" for number, name in enumerate(source.names))
+                (temporary / "classes.txt").write_text(lines, encoding="utf-8")
+            (temporary / DONE).write_text(said_of(unlabelled), encoding="utf-8")
     except pa.ArrowException as error:
         raise DataError(f"A parquet file is damaged ({str(error)[:120]}): get it again.") from None
     except OSError as error:
@@ -98,9 +103,28 @@ def fill(target: Path, open_source: Callable[[], Source], progress: Progress | N
             f"The images can't be copied into {target}: {error.strerror or error}; set "
             "LACEWING_CACHE to a folder with room for them."
         ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def copy_rows(source: Source, folder: Path, progress: Progress | None) -> int:
+    """Write a source's rows as shards; how many were passed over, since they have no label."""
+    unlabelled = 0
+    with ShardWriter(folder) as writer:
+        for done, row in enumerate(source.rows, 1):
+            if row.label is None:
+                unlabelled += 1
+            else:
+                writer.add(row.split, row.image, row.label)
+            if progress is not None:
+                progress(done, max(done, source.count))
+    return unlabelled
+
+
+def said_of(unlabelled: int) -> str:
+    """A sentence on images without a label; "" if there are none."""
+    if not unlabelled:
+        return ""
+    return f"{unlabelled} images have no label (a hidden test split?): passed over."
 
 
 def names_of(schema: pa.Schema, label: str) -> tuple[str, ...]:
@@ -128,7 +152,7 @@ def read_parquet(files: list[Path], folder: Path) -> Source:
             split = split_of(file.relative_to(folder))
             for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=[image, label]):
                 for row in batch.to_pylist():
-                    yield _row(split, row[image], row[label], str(file))
+                    yield _row(split, row[image], row[label], str(file), names)
 
     return Source(rows(), count, names)
 
@@ -149,23 +173,29 @@ def read_hub(name: str) -> Source:
     label = _first(LABEL_COLUMNS, features, name)
     sizes = [getattr(part.info, "splits", None) or {} for part in splits.values()]
     count = sum(one.num_examples or 0 for one in sizes[0].values())
+    names = tuple(getattr(features[label], "names", None) or ())
 
     def rows() -> Iterator[Row]:
         for word, part in splits.items():
             split = split_of(Path(word))
             for row in part.cast_column(image, datasets.Image(decode=False)):
-                yield _row(split, row[image], row[label], name)
+                yield _row(split, row[image], row[label], name, names)
 
-    return Source(rows(), count, tuple(getattr(features[label], "names", None) or ()))
+    return Source(rows(), count, names)
 
 
-def _row(split: str | None, image: Any, label: Any, where: str) -> Row:
+def _row(split: str | None, image: Any, label: Any, where: str, names: tuple[str, ...]) -> Row:
     content = image.get("bytes") if isinstance(image, dict) else image
     if content is None and isinstance(image, dict) and image.get("path"):
         content = Path(image["path"]).read_bytes()
     if not isinstance(content, bytes):
         raise DataError(f"{where} holds an image that is not a file's bytes: it can't be used.")
-    return Row(split, content, str(label))
+    return Row(split, content, None if is_missing(label, names) else str(label))
+
+
+def is_missing(label: Any, names: tuple[str, ...]) -> bool:
+    """Whether a label says that there is none: null, or the hub's -1 where classes have names."""
+    return label is None or (bool(names) and isinstance(label, int) and label < 0)
 
 
 def _first(wanted: tuple[str, ...], there: Any, where: str) -> str:
@@ -179,4 +209,4 @@ def _first(wanted: tuple[str, ...], there: Any, where: str) -> str:
 
 
 def _key(value: object) -> str:
-    return blake2b(repr(value).encode(), digest_size=6).hexdigest()
+    return blake2b(repr((VERSION, value)).encode(), digest_size=6).hexdigest()

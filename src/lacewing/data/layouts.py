@@ -97,23 +97,26 @@ def split_folders(folder: Path, _images: Path | None) -> Listing | None:
     splits = [sub for sub in folders if sub.name.lower() in SPLIT_WORDS]
     if not splits:
         return None
-    entries: list[Entry] = []
-    used, notes = [], []
+    inside: dict[str, list[str]] = {}
+    notes = []
     others: Counter[str] = Counter()
     for sub in sorted(splits, key=lambda sub: _split_order(SPLIT_WORDS[sub.name.lower()])):
-        split = SPLIT_WORDS[sub.name.lower()]
         found = find_images(sub)
-        inside = [path for path in found.images if "/" in path]
+        inside[sub.name] = [path for path in found.images if "/" in path]
         others += found.others
-        if len(inside) < len(found.images):
-            count = len(found.images) - len(inside)
+        if len(inside[sub.name]) < len(found.images):
+            count = len(found.images) - len(inside[sub.name])
             notes.append(
                 f"{count} images lie in {sub.name} itself, in no class's folder: passed over."
             )
-        if inside:
-            used.append(sub.name)
-            keys = class_of_paths(inside)
-            entries += [Entry(f"{sub.name}/{p}", keys[p], split) for p in inside]
+    # a class is the same folder in every split, however deep its images lie there
+    keys = class_of_paths([path for paths in inside.values() for path in paths])
+    used = [name for name, paths in inside.items() if paths]
+    entries = [
+        Entry(f"{name}/{path}", keys[path], SPLIT_WORDS[name.lower()])
+        for name, paths in inside.items()
+        for path in paths
+    ]
     if not any(entry.split == "train" for entry in entries):
         if entries and len(splits) == len(folders):
             raise DataError(

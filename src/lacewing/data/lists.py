@@ -66,6 +66,7 @@ def first_paths(file: Path) -> list[str]:
 
 def image_root(paths: list[str], places: list[Path]) -> Path | None:
     """The place below which most of the paths exist; None if it is none."""
+    places = [place for place in places if place.is_dir()]  # below any, absolute paths exist
     hits = [sum(_exists(place / path) for path in paths) for place in places]
     best = max(range(len(places)), key=lambda position: hits[position], default=0)
     return places[best] if places and hits[best] else None

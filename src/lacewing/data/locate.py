@@ -2,18 +2,26 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.data.archive import Progress, is_archive, unpack
-from lacewing.data.hub import PREFIX, parquet_files, shards_of_hub, shards_of_parquet
+from lacewing.data.hub import (
+    DONE,
+    PREFIX,
+    are_photos,
+    parquet_files,
+    shards_of_hub,
+    shards_of_parquet,
+)
+from lacewing.data.listing import subfolders
 from lacewing.data.remote.address import is_address, remote_name
 from lacewing.data.remote.server import READERS
 from lacewing.data.remote.stand_in import describe_place, stand_ins
 from lacewing.data.shards import is_shard
 from lacewing.errors import DataError
+from lacewing.store.made_once import made_once
 
 IP102 = re.compile(r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?(\.unpacked)?", re.IGNORECASE)
 D0 = re.compile(r"(unzip_)?d0(\.tar)?", re.IGNORECASE)
@@ -72,7 +80,7 @@ def locate(
     if path is None:
         raise DataError(_not_found(data, data_root))
     name = _name_of(data, path)
-    if path.is_dir() and parquet_files(path):
+    if path.is_dir() and holds_parquet(path):
         return _copied(shards_of_parquet(path, cache, progress), name, str(path))
     if path.is_dir():
         return Place(path, name)
@@ -87,8 +95,17 @@ def locate(
     raise DataError(f"{path} is neither a folder nor a .csv or .tar file: {hint}.")
 
 
+def holds_parquet(folder: Path) -> bool:
+    """Whether a folder's images are in parquet files; beside folders they may be about them."""
+    files = parquet_files(folder)
+    others = [sub for sub in subfolders(folder) if sub.name != "data"]
+    return bool(files) and (not others or are_photos(files))
+
+
 def _copied(folder: Path, name: str, source: str) -> Place:
-    return Place(folder, name, (f"The images of {source} were copied into {folder}.",))
+    said = (folder / DONE).read_text(encoding="utf-8")
+    notes = (f"The images of {source} were copied into {folder}.",)
+    return Place(folder, name, (*notes, said) if said else notes)
 
 
 def _given(data: str) -> Path | None:
@@ -165,15 +182,10 @@ def _sample(cache: Path, draw: Callable[[Path], None]) -> Path:
     folder = cache / SAMPLE
     if (folder / SAMPLE_DRAWN).exists():
         return folder
-    temporary = folder.with_name(f"{SAMPLE}.{os.getpid()}.tmp")
     try:
-        temporary.mkdir(parents=True, exist_ok=True)
-        draw(temporary)
-        (temporary / SAMPLE_DRAWN).touch()
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        with made_once(folder, lambda made: (made / SAMPLE_DRAWN).exists()) as temporary:
+            draw(temporary)
+            (temporary / SAMPLE_DRAWN).touch()
     except OSError as error:
         raise DataError(f"The sample can't be drawn into {folder}: {error.strerror}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder

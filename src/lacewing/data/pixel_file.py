@@ -27,7 +27,7 @@ import numpy as np
 from lacewing.data.member import open_image, remote_of
 from lacewing.data.pixel_place import lock_shared, make_room
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"lacewing pixels"
 PAGE = 4096
 DONE = 1 << 32

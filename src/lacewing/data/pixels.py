@@ -173,22 +173,24 @@ class PixelStore:
 
     def get(self, row: int) -> np.ndarray:
         """Pixels of a row, uint8 [height, width, 3]. Raises DataError if too many are lost."""
-        kept = self._kept.get(row)
-        if kept is not None:
-            return kept
-        try:
-            pixels = load_pixels(self._index.path(row), self.preprocessing)
-        except (OSError, ValueError) as error:
-            return self._substitute(row, error)
-        self._kept.put(row, pixels)
-        return pixels
+        while True:
+            kept = self._kept.get(row)
+            if kept is not None:
+                return kept
+            try:
+                pixels = load_pixels(self._index.path(row), self.preprocessing)
+            except (OSError, ValueError) as error:
+                row = self._substitute(row, error)
+            else:
+                self._kept.put(row, pixels)
+                return pixels
 
-    def _substitute(self, row: int, error: Exception) -> np.ndarray:
+    def _substitute(self, row: int, error: Exception) -> int:
+        """The row whose image is used for a lost one. Raises DataError."""
         reason = getattr(error, "strerror", None) or error
         if row not in self.lost:
             self.lost[row] = str(reason)
-            self._on_lost(f"{self._index.path(row)} can't be read any more ({reason}): replaced by "
-                          "another image of its class")  # fmt: skip
+            self._on_lost(f"{self._index.path(row)} ({reason})")
         if len(self.lost) > max(1, MAX_LOST_SHARE * len(self)):
             raise DataError(
                 f"{len(self.lost)} of {len(self)} images can't be read any more, the last one "
@@ -199,6 +201,6 @@ class PixelStore:
         if following in self.lost:
             following = next((other for other in same if other not in self.lost), row)
         if following == row:
-            raise DataError(f"{self._index.path(row)}, the only image of its class, can't be read "
-                            f"any more: {reason}.")  # fmt: skip
-        return self.get(int(following))
+            raise DataError(f"{self._index.path(row)} can't be read any more ({reason}), and no "
+                            "other image of its class can.")  # fmt: skip
+        return int(following)

@@ -75,12 +75,14 @@ def _decode(image: Image.Image, at_least: int | None) -> Decoded:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"more than {MAX_PIXELS / 1e6:.0f} megapixels")
-    turn = UPRIGHT.get(_orientation(image))
-    if turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"):
-        width, height = height, width
     if at_least is not None:
         image.draft(None, (at_least, at_least))  # keeps both sides at or above what is asked
     image.load()
+    if image.format == "TIFF":  # which Pillow turns upright itself, and forgets the tag
+        width, height = image.size
+    turn = UPRIGHT.get(_orientation(image))
+    if turn is not None and turn.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"):
+        width, height = height, width
     rgb = to_rgb(image)
     return Decoded(rgb if turn is None else rgb.transpose(turn), width, height)
 

@@ -12,7 +12,7 @@ ScanKey = tuple[str, int, int]
 ScanRow = tuple[int, int, str, int]
 """Width, height, content hash, difference hash."""
 
-VERSION = b"1"
+VERSION = b"2"
 SCAN_SCHEMA = pa.schema(
     [
         ("path", pa.string()),

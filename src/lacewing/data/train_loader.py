@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
-from lacewing.data.balance import balanced_order
+from lacewing.data.balance import balanced_order, distinct
 from lacewing.data.batch import (
     Batch,
     Loading,
@@ -100,9 +100,10 @@ class TrainLoader:
         if self._store.keep == "device" and self._resident is None:
             self._resident = DevicePixels(self._store.shapes, self.loading.augment_device)
         rows = balanced_order(self._seed, epoch, self._labels.numpy(), self._balance)
+        samples = distinct(rows, len(self._labels))
         size = self.batch_size
         steps = (
-            self._own(rows[s * size : (s + 1) * size])
+            self._own(samples[s * size : (s + 1) * size])
             for s in range(start_step, self.steps_per_epoch)
         )
         loading = self.loading
@@ -128,7 +129,7 @@ class TrainLoader:
         return old
 
     def _own(self, batch: np.ndarray) -> np.ndarray:
-        """This process's rows of a batch; before them the one that the first is mixed with."""
+        """This process's samples of a batch; before them the one that the first is mixed with."""
         part = self._ranks.part(len(batch))
         if self._has_neighbour:
             return batch[np.arange(part.start - 1, part.stop)]  # before the first is the last
@@ -142,7 +143,8 @@ class TrainLoader:
     def _has_neighbour(self) -> bool:
         return self._mixes and self._ranks.world > 1
 
-    def _prepare(self, epoch: int, rows: np.ndarray) -> Prepared:
+    def _prepare(self, epoch: int, samples: np.ndarray) -> Prepared:
+        rows = samples % len(self._labels)
         pixels, heights, widths = self._pixels(rows)
         size = self.side(epoch)
         augment, seed = self._augment, self._seed
@@ -150,7 +152,7 @@ class TrainLoader:
             augment,
             seed=seed,
             epoch=epoch,
-            samples=rows,
+            samples=samples,
             heights=heights,
             widths=widths,
             size=size,
@@ -158,7 +160,7 @@ class TrainLoader:
         mixture = None
         if self._mixes:
             mixture = draw_mixture(
-                augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=rows, size=size
+                augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=samples, size=size
             )
         return Prepared(rows, pixels, parameters, mixture, size)
 
@@ -178,9 +180,9 @@ class TrainLoader:
         canvas, heights, widths = on_canvas([self._store.get(int(row)) for row in rows])
         return as_tensor(canvas, pin), heights, widths
 
-    def _varied(self, epoch: int, rows: np.ndarray) -> Batch:
+    def _varied(self, epoch: int, samples: np.ndarray) -> Batch:
         """A batch as it will be used, made in RAM."""
-        batch = self._vary(self._prepare(epoch, rows))
+        batch = self._vary(self._prepare(epoch, samples))
         return replace(batch, images=pinned(batch.images, self.loading.pin_memory))
 
     def _vary(self, batch: Prepared) -> Batch:

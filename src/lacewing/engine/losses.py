@@ -11,6 +11,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 [N, classes]; returns their mean loss, 0-dim."""
 
 
+LEAST_WRONG = 1e-6
+"""What remains to 1 of a probability that a float32 can't tell from it, a little rounded."""
+
+
 def make_loss(
     label_smoothing: float = 0.0, focal: float = 0.0, shift: Tensor | None = None
 ) -> Loss:
@@ -35,7 +39,9 @@ def focal_loss(
     target = functional.one_hot(labels, classes).to(logits) if labels.ndim == 1 else labels
     target = target * (1 - label_smoothing) + label_smoothing / classes
     scores = logits.log_softmax(1)
-    return -(target * (1 - scores.exp()) ** gamma * scores).sum(1).mean()
+    # below a gamma of 1 the slope of the weight is infinite at 0
+    wrong = (1 - scores.exp()).clamp(min=LEAST_WRONG)
+    return -(target * wrong**gamma * scores).sum(1).mean()
 
 
 def shifted_loss(logits: Tensor, labels: Tensor, *, loss: Loss, shift: Tensor) -> Tensor:

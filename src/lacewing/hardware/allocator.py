@@ -34,6 +34,11 @@ def keep_freed_memory() -> bool:
     return bool(kept)
 
 
+def is_kept() -> bool:
+    """Whether this process keeps what is freed, as `keep_freed_memory` or its parent had it."""
+    return all(os.environ.get(name) == value for name, value in SETTINGS.items())
+
+
 def give_back() -> bool:
     """Return unused memory to the system, which clears it before it is used again.
 

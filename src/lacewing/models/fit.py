@@ -78,17 +78,31 @@ def resampled(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_into(model: nn.Module, info: ModelInfo, weights: Weights) -> str:
     """Load what fits, in place; a sentence about it. Raises WeightsError.
 
-    A head that is not loaded starts at zero (as in BiT, Kolesnikov et al. 2020, arXiv:1912.11370):
-    a random one answers at random with confidence, and an epoch goes into unlearning that.
+    A head that is not loaded answers zero at first (as in BiT, Kolesnikov et al. 2020,
+    arXiv:1912.11370): a random one answers at random with confidence, and an epoch goes into
+    unlearning that.
     """
     fit = fit_weights(model, info, weights)
     model.load_state_dict(fit.loaded, strict=False)
-    head = parameter_names(model, heads_of(model))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in head and name not in fit.loaded:
-                parameter.zero_()
+    if not parameter_names(model, heads_of(model)) <= fit.loaded.keys():
+        for head in heads_of(model):
+            silence(head)
     return fit_sentence(model, fit, weights)
+
+
+@torch.no_grad()
+def silence(head: nn.Module) -> None:
+    """Set the layers of a head that give its answers to zero.
+
+    Those before them, norms among them, stay: behind zeros nothing would ever learn.
+    """
+    layers = [one for one in head.modules() if isinstance(one, nn.Linear | nn.Conv2d)]
+    answers = layers[-1].weight.shape[0] if layers else 0
+    for layer in layers:
+        if layer.weight.shape[0] == answers:
+            layer.weight.zero_()
+            if layer.bias is not None:
+                layer.bias.zero_()
 
 
 def fit_sentence(model: nn.Module, fit: Fit, weights: Weights) -> str:

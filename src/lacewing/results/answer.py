@@ -129,14 +129,17 @@ def facts(pieces: Pieces) -> list[tuple[str, str]]:
 
 def command(pieces: Pieces) -> str:
     """The command line that repeats the run; "" if nothing of it is known."""
-    if pieces.results.get("command"):
-        return str(pieces.results["command"])
-    if not pieces.config:
+    typed = (event.get("command") for event in pieces.events if event.get("kind") == "start")
+    first = next(typed, None) or pieces.results.get("command")  # where older versions put it
+    if first and not str(first).startswith("lacewing resume"):
+        return str(first)
+    asked = pieces.asked or pieces.config
+    if not asked:
         return ""
     defaults = TrainConfig()
     words = ["lacewing", "train"]
     for name in field_names():
-        value, default = pieces.config.get(name), getattr(defaults, name)
+        value, default = asked.get(name), getattr(defaults, name)
         if value is not None and str(value) != str(default):
             words += ["--" + name.replace("_", "-"), str(value)]
     return shlex.join(words)

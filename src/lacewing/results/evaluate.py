@@ -51,7 +51,8 @@ class Judged:
 
 def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     """Figures of the network on every image of an index, in its order."""
-    store = PixelStore(index, judge.preprocessing, keep="none")
+    lost: list[str] = []
+    store = PixelStore(index, judge.preprocessing, keep="none", on_lost=lost.append)
     loader = EvalLoader(index, store, batch_size=judge.batch, loading=judge.loading)
     with console.progress(title) as update:
         logits, labels = predict_logits(
@@ -61,8 +62,12 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
             judge.execution,
             lambda done: update(done, len(index)),
         )
-    probabilities = logits.softmax(1).numpy()
-    return Judged(index, probabilities, figures(probabilities, labels.numpy(), index.classes))
+    if lost:
+        console.warn(f"{len(lost)} images can't be read any more and are not judged: {lost[0]}.")
+    there = np.setdiff1d(np.arange(len(index)), np.array(list(store.lost), np.int64))
+    index, probabilities = index.take(there), logits.softmax(1).numpy()[there]
+    found = figures(probabilities, labels.numpy()[there], index.classes)
+    return Judged(index, probabilities, found)
 
 
 def write_split(run: Run, name: str, judged: Judged) -> None:

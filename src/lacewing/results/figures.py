@@ -19,6 +19,10 @@ from lacewing.store.atomic import replacing
 
 NUMBERS_UP_TO = 20
 """Most classes whose matrix has its numbers written in and keeps the order of the classes."""
+ORDERED_UP_TO = 1000
+"""Most classes that are put in order: it takes time by the cube of their number."""
+MOST_INCHES = 40.0
+"""Of the matrix's side: a larger picture would take gigabytes."""
 LONGEST_NAME = 34
 GREENS = LinearSegmentedColormap.from_list("lacewing", ["#ffffff", "#a8d5a2", "#2f7d4f", "#0b3d2a"])
 TRAIN, VALIDATION, BEST = "#8a8f98", "#1f7a4d", "#c2571a"
@@ -28,22 +32,30 @@ def confusion_png(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> 
     """Draw a confusion matrix int64 [C, C]: each row in shares of its true class.
 
     Up to 20 classes the cells show their counts. Beyond, classes that are confused stand side
-    by side (`order_by_confusion`), so that groups of them show as blocks on the diagonal.
+    by side (`order_by_confusion`), so that groups of them show as blocks on the diagonal. Some
+    three hundred have room for their names.
     """
     count = len(classes)
     small = count <= NUMBERS_UP_TO
-    order = np.arange(count) if small else order_by_confusion(confusion)
+    order = np.arange(count) if small or count > ORDERED_UP_TO else order_by_confusion(confusion)
     matrix = confusion[np.ix_(order, order)]
     support = matrix.sum(axis=1, keepdims=True)
     cell = 0.52 if small else min(0.3, max(0.135, 14 / count))
-    side = max(3.2, count * cell)
+    side = min(MOST_INCHES, max(3.2, count * cell))
     figure = Figure(figsize=(side + 3.2, side + 2.2), layout="constrained")
     axes = figure.add_subplot()
     # The square root makes a confusion of a few per cent visible beside a full diagonal.
     drawn = axes.imshow(
-        matrix / np.maximum(support, 1), cmap=GREENS, norm=PowerNorm(0.5, vmin=0, vmax=1)
+        (matrix / np.maximum(support, 1)).astype(np.float32),
+        cmap=GREENS,
+        norm=PowerNorm(0.5, vmin=0, vmax=1),
     )
-    _label_classes(axes, [shorten(classes[label]) for label in order.tolist()], min(9, 48 * cell))
+    if count * cell <= MOST_INCHES:
+        names = [shorten(classes[label]) for label in order.tolist()]
+        _label_classes(axes, names, min(9, 48 * cell))
+    else:  # no room for names
+        axes.set_xticks([])
+        axes.set_yticks([])
     if small:
         _write_counts(axes, matrix)
     size = 12 if small else 16

@@ -1,7 +1,5 @@
 """The end of a run: the best weights judged on validation and test, pictures, the report."""
 
-import shlex
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +41,7 @@ def finish(session: Session, ending: Ending) -> Judged | None:
     """
     run, index = session.run, session.index
     model = best_model(session)
-    record(run, {"training": summary(session, ending), "command": command_line()})
+    record(run, {"training": summary(session, ending)})
     judged: dict[str, Judged] = {}
     seconds: dict[str, float] = {}
     for split in ("val", "test") if session.config.evaluate else ():
@@ -100,8 +98,11 @@ def summary(session: Session, ending: Ending) -> dict[str, object]:
 
 
 def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds and bytes that the trial expected of these epochs, and what they took."""
-    measured = session.plan.measured
+    """Seconds and bytes that the trial expected of these epochs, and what they took.
+
+    Nothing of a recipe, whose epochs are of a size that it decides later.
+    """
+    measured = session.plan.measured if session.config.recipe in (None, "classic") else None
     if measured is None or not rows or "epoch_seconds" not in measured.forecast:
         return {}
     return {
@@ -119,29 +120,42 @@ def report(run: Run) -> Path:
     return write_report(run)
 
 
-def command_line() -> str:
-    """What was typed, as it can be typed again."""
-    name = Path(sys.argv[0]).name
-    words = ["python", sys.argv[0]] if name == "Trainmain.py" else ["lacewing"]
-    return shlex.join([*words, *sys.argv[1:]])
+def evaluate_own(run: Run) -> Judged:
+    """Judge a finished run's model on its own images again; what came out on the test split.
+
+    Raises DataError where it has none.
+    """
+    bundle, index = load_model(run.model), ImageIndex.load(run.index)
+    if not len(index.split("test")):
+        raise DataError(f"{run.folder} has no test split: name other images with --data.")
+    model = judge_of(bundle, load_plan(run.plan))
+    judged = {}
+    for name in ("val", "test"):  # the report's doubtful labels are of both
+        rows = index.split(name)
+        if not len(rows):
+            continue
+        try:
+            judged[name] = judge(model, rows, f"judging on the {name} split")
+        except DataError as error:
+            if name == "test":
+                raise
+            console.warn(f"The {name} split is passed over: {error}")
+        else:
+            write_split(run, name, judged[name])
+    gather_evidence(run, model, judged)
+    report(run)
+    return judged["test"]
 
 
-def evaluate_run(run: Run, index: ImageIndex | None, name: str) -> Judged:
-    """Judge a finished run's model on its own test split, or on another index.
+def evaluate_others(run: Run, index: ImageIndex, name: str) -> Judged:
+    """Judge a finished run's model on other images; the figures go to results.json by `name`.
 
-    The figures go to results.json under `name`. Raises DataError for unknown classes.
+    It must be no split's. Raises DataError for unknown classes.
     """
     bundle = load_model(run.model)
-    own = index is None
-    rows = ImageIndex.load(run.index).split("test") if index is None else index
-    if not len(rows):
-        raise DataError(f"{run.folder} has no test split: name other images with --data.")
-    rows = rows if own else relabelled(rows, bundle)
     model = judge_of(bundle, load_plan(run.plan))
-    judged = judge(model, rows, f"judging on {name}")
+    judged = judge(model, relabelled(index, bundle), f"judging on {name}")
     write_split(run, name, judged)
-    if name == "test":
-        gather_evidence(run, model, {name: judged})
     report(run)
     return judged
 

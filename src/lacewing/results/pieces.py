@@ -17,7 +17,10 @@ Table = dict[str, Any]
 class Pieces:
     """The files of a run folder as plain values; empty or None where a file is not there."""
 
+    asked: Table
+    """What was asked for; empty in a run of an older version."""
     config: Table
+    """What was carried out."""
     machine: Machine | None
     dataset: Table
     plan: Table
@@ -60,6 +63,7 @@ def read_pieces(run: Run) -> Pieces:
     if not epochs:
         lacking.append("No epoch was finished, so there are no curves.")
     return Pieces(
+        asked=read(run.asked, _read_yaml, {}) if run.asked.is_file() else {},
         config=read(run.config, _read_yaml, {}),
         machine=read(run.machine, _read_machine, None),
         dataset=read(run.dataset, read_json, {}),

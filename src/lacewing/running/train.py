@@ -43,7 +43,7 @@ def run_training(config: TrainConfig, started: float | None = None) -> TrainedRu
 
 def run_together(config: TrainConfig, started: float, team: Team) -> TrainedRun:
     """`run_training`, with the other processes that train along, if there are any."""
-    config = team.first(lambda: find_named_runs(config))
+    as_typed, config = config, team.first(lambda: find_named_runs(config))
     if config.load_checkpoint and config.train:
         assert isinstance(config.load_checkpoint, Path)
         if team.alone:  # which may be a run of folds
@@ -53,15 +53,15 @@ def run_together(config: TrainConfig, started: float, team: Team) -> TrainedRun:
         return team.first(lambda: only_evaluate(config))
     if config.folds is not None and config.fold is None:
         team.first(lambda: refuse_several(team.ranks))
-        return carry_out_folds(config, folds_folder(config), run_training)
+        return carry_out_folds(config, folds_folder(config, as_typed), run_training)
     if config.resume == "auto" or team.ranks.restarts:
-        unfinished = team.first(lambda: find_unfinished(config))
+        unfinished = team.first(lambda: find_unfinished(as_typed))
         if unfinished:
             return go_on(unfinished, config.accept_changed_data, started, team)
-        done = team.first(lambda: find_done(config))
+        done = team.first(lambda: find_done(as_typed))
         if done:
             return team.first(lambda: already_done(done))
-        team.only_first(lambda: clear_way(config))
+        team.only_first(lambda: clear_way(as_typed))
     with interrupt_on_signals():
         machine = None if team.alone else common_machine(config, team, BACKENDS)
         prepared = team.first(lambda: shown(prepared_fully(config, started, machine, team.ranks)))
@@ -74,7 +74,8 @@ def find_named_runs(config: TrainConfig) -> TrainConfig:
         run = find_run(config.output, config.data, config.model)
         return replace(config, load_checkpoint=run)
     if config.load_model is True:
-        return replace(config, load_model=find_run(config.output, config.data, config.model))
+        run = find_run(config.output, config.data, config.model, needs_model=True)
+        return replace(config, load_model=run)
     return config
 
 

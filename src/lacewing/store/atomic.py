@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The file's content and the folder's entry are flushed to the disk before this returns.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # a random name: in containers all processes have the same number
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         sync_file(temporary)
@@ -25,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # the name of a file may hold bytes that are no UTF-8
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sync_file(path: Path) -> None:

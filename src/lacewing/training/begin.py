@@ -23,7 +23,7 @@ from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import complete, load_checkpoint
 from lacewing.training.distributed import Team, with_device_group
-from lacewing.training.events import EventLog, this_process
+from lacewing.training.events import EventLog, this_process, typed_command
 from lacewing.training.history import forget_after, is_done
 from lacewing.training.hosts import common_machine, own_plan, with_threads
 from lacewing.training.lock import locked
@@ -73,7 +73,7 @@ def write_run(run: Run, prepared: Prepared) -> Run:
     save_plan(prepared.plan, run.plan)
     events = EventLog(run, console.note)
     sentence = f"training of {prepared.info.name} on {prepared.index.name} begins"
-    events.record("start", sentence, **this_process())
+    events.record("start", sentence, **this_process(), **typed_command())
     record_forecast(prepared.plan, events)
     return run
 

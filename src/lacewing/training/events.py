@@ -1,15 +1,20 @@
 """The event log: what happened beside the plan, each with its time and its sentence."""
 
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lacewing import console
 from lacewing.store.run import Run, append_line
 
+PROGRAMS = ("lacewing", "lacewing.exe", "Trainmain.py")
+"""How the command is started, but for `python -m lacewing`."""
 OF_ONE_PROCESS = ("image", "pixels")
 """Kinds of events that the other processes of a training don't see for themselves."""
 
@@ -17,6 +22,16 @@ OF_ONE_PROCESS = ("image", "pixels")
 def this_process() -> dict[str, int | str]:
     """Fields that tell whoever watches the run which process carries it out."""
     return {"process": os.getpid(), "host": socket.gethostname()}
+
+
+def typed_command() -> dict[str, str]:
+    """The command line that this process carries out, as a field; none from Python."""
+    program = Path(sys.argv[0])
+    is_ours = program.name in PROGRAMS or program.parts[-2:] == ("lacewing", "__main__.py")
+    if not is_ours or sys.argv[1:2] == ["resume"]:  # a run that is begun anew was asked otherwise
+        return {}
+    words = ["python", sys.argv[0]] if program.name == "Trainmain.py" else ["lacewing"]
+    return {"command": shlex.join([*words, *sys.argv[1:]])}
 
 
 @dataclass(frozen=True)

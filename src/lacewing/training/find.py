@@ -23,10 +23,15 @@ NOT_COMPARED = (
 """Fields that make no other run of it."""
 
 
-def find_run(output: Path, data: str | None, model: str) -> Path:
-    """The newest run of these data and this model in `output`. Raises RunError."""
+def find_run(output: Path, data: str | None, model: str, *, needs_model: bool = False) -> Path:
+    """The newest run of these data and this model in `output`, of those with weights if needed.
+
+    Raises RunError.
+    """
     found = []
     for file in output.glob("*/config.yaml") if output.is_dir() else ():
+        if needs_model and not Run(file.parent).model.is_file():
+            continue
         with contextlib.suppress(ConfigError):  # damaged, or of a version with other fields
             config = load_config(file)
             if config.get("data") == data and config.get("model") == model:
@@ -102,10 +107,15 @@ def begin_again(folder: Path) -> TrainConfig | None:
 
 
 def same_words(file: Path, config: TrainConfig) -> bool:
-    """Whether a run's asked.yaml holds this configuration."""
+    """Whether a run's asked.yaml holds this configuration.
+
+    `--load-model True` is the same, whichever run it meant then.
+    """
     try:
         asked = TrainConfig(**load_config(file))
     except ConfigError:  # none there, or of a version with other fields
         return False
     usual = {name: getattr(config, name) for name in NOT_COMPARED}
+    if config.load_model is True and asked.load_model:
+        usual["load_model"] = True
     return replace(asked, **usual) == config

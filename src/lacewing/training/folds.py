@@ -19,12 +19,15 @@ LAST = "all"
 """Name of the last run."""
 
 
-def folds_folder(config: TrainConfig) -> Path:
-    """Where the runs lie: a new folder, or with --resume auto the newest of the same words."""
+def folds_folder(config: TrainConfig, typed: TrainConfig | None = None) -> Path:
+    """Where the runs lie: a new folder, or with --resume auto the newest of the same words.
+
+    `typed` is the configuration in which `True` may still stand for a run.
+    """
     if config.resume == "auto":
         named = [run_folder(config.output, config.name) / ASKED] if config.name else None
         files = named or list(config.output.glob(f"*/{ASKED}"))
-        found = [file for file in files if file.is_file() and same_words(file, config)]
+        found = [file for file in files if file.is_file() and same_words(file, typed or config)]
         open_ones = [file for file in found if config.name or not is_done(file.parent)]
         if open_ones:
             return max(open_ones, key=lambda file: file.stat().st_mtime).parent

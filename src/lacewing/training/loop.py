@@ -75,7 +75,8 @@ def ended(session: Session, stop: Stop) -> Ending | None:
         return Ending(f"no gain in {config.patience} epochs", finished=True)
     if stop.asked_by:
         return Ending(f"interrupted by {stop.asked_by}", finished=False)
-    if session.team.any(has_model(session) and out_of_time(session)):
+    late, kept = session.team.most(int(out_of_time(session)), int(has_model(session)))
+    if late and kept:
         return Ending(f"the time is used up after {progress.epoch} epochs", finished=True)
     return None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.data.index import ImageIndex
-from lacewing.errors import DeviceError
+from lacewing.errors import DeviceError, RunError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.machine import Device, Machine
 from lacewing.models.catalog import find_model
@@ -16,7 +16,7 @@ from lacewing.planning.document import save_plan
 from lacewing.planning.make import make_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
-from lacewing.store.run import Run
+from lacewing.store.run import Run, read_json
 from lacewing.training.events import EventLog
 from lacewing.training.setup import job_of
 from lacewing.values import Choice
@@ -47,7 +47,7 @@ def plan_here(
         asked_device = None
     else:
         why = f"this machine can't do all that {run.plan.name} says"
-        names = impossible(plan, device, machine, backends)
+        names = impossible(plan, device, machine, backends, cores_before(run, machine))
         asked_device = plan.device.value
     if not names:
         return plan
@@ -58,8 +58,21 @@ def plan_here(
     return moved
 
 
-def impossible(plan: Plan, device: Device, machine: Machine, backends: BackendTable) -> set[str]:
-    """The decisions that the plan's own device, or the machine around it, can't carry out."""
+def cores_before(run: Run, machine: Machine) -> int:
+    """The cores of the machine on which the plan was made; where that is not known, of this one."""
+    try:
+        return Machine.from_dict(read_json(run.machine)).cores.value
+    except (RunError, KeyError, TypeError, ValueError):
+        return machine.cores.value
+
+
+def impossible(
+    plan: Plan, device: Device, machine: Machine, backends: BackendTable, cores: int
+) -> set[str]:
+    """The decisions that the plan's own device, or the machine around it, can't carry out.
+
+    More threads than cores are as they were where there were no more `cores` when it was made.
+    """
     capabilities = backends[device.kind]().capabilities
     possible = possible_values(device, capabilities)
     names = {name for name, values in possible.items() if getattr(plan, name).value not in values}
@@ -67,9 +80,9 @@ def impossible(plan: Plan, device: Device, machine: Machine, backends: BackendTa
         pair = [getattr(plan, f"{kind}{what}").value for what in ("precision", "memory_format")]
         if not device.is_right(*pair):
             names |= {f"{kind}precision", f"{kind}memory_format"}
-    if plan.threads.value > machine.cores.value:
+    if machine.cores.value < min(cores, plan.threads.value):
         names.add("threads")
-    if plan.workers.value > machine.cores.value:
+    if machine.cores.value < min(cores, plan.workers.value):
         names |= {"workers", "prefetch"}
     total = machine.memory.value if device.kind == "cpu" else device.total_bytes
     if total is not None and (plan.memory_bytes.value or 0) > total:

@@ -162,7 +162,7 @@ def open_session(
             momentum=config.momentum,
             nesterov=config.nesterov,
             kernel=execution.optimizer_kernel,
-            decay_norms=config.decay_norms is not False,
+            decay_norms=config.decay_norms,
             head=head_parameters(model),
             head_rate=config.head_rate or 1.0,
         ),
@@ -215,7 +215,7 @@ def open_loaders(
             split,
             replace(preprocessing, image_size=size),
             keep=keep,
-            on_lost=lambda sentence: events.add("image", sentence),
+            on_lost=lambda image: tell_lost(events, image),
             on_event=lambda sentence: events.add("pixels", sentence),
         )
 
@@ -238,6 +238,11 @@ def open_loaders(
             ranks=ranks,
         ),
     )
+
+
+def tell_lost(events: EventLog, image: str) -> None:
+    """Say that an image vanished or broke since the scan."""
+    events.add("image", f"{image} can't be read any more: replaced by another image of its class")
 
 
 def limit_memory(backend: Backend, device_index: int, plan: Plan, events: EventLog) -> None:

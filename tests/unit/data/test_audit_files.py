@@ -174,3 +174,11 @@ def test_the_page_of_a_sound_data_set_says_so(root, tmp_path):
 def test_a_page_that_can_not_be_written(root, tmp_path):
     with pytest.raises(DataError, match=r"The page .* can't be written"):
         write_page(check(root), tmp_path / "no/such/audit.html")
+
+
+def test_a_list_of_absolute_paths_is_cleaned_beside_itself(root, tmp_path):
+    (tmp_path / "lists").mkdir()
+    write_cleaned(check(root), tmp_path / "lists/once.csv")
+    write_cleaned(check(tmp_path / "lists/once.csv"), tmp_path / "lists/twice.csv")
+    assert rows_of(tmp_path / "lists/twice.csv")[1][0] == f"{root.as_posix()}/test/ants/0.jpg"
+    assert len(open_images(tmp_path / "lists/twice.csv")) == 18

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lacewing.data.balance import balanced_order
+from lacewing.data.balance import balanced_order, distinct
 from lacewing.data.chance import order
 
 LABELS = np.array([0] * 80 + [1] * 15 + [2] * 5)
@@ -42,3 +42,11 @@ def test_seed_and_epoch_are_all_it_depends_on():
     assert (first == balanced_order(1, 2, LABELS, 0.5)).all()
     assert (first != balanced_order(1, 3, LABELS, 0.5)).any()
     assert (first != balanced_order(2, 2, LABELS, 0.5)).any()
+
+
+def test_an_images_copies_have_numbers_of_their_own():
+    assert distinct(np.array([2, 0, 2, 2, 1, 0]), 3).tolist() == [2, 0, 5, 8, 1, 3]
+    rows = balanced_order(0, 0, LABELS, 1.0)
+    samples = distinct(rows, len(LABELS))
+    assert len(set(samples.tolist())) == len(samples)
+    assert np.array_equal(samples % len(LABELS), rows)

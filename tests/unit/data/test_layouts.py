@@ -385,3 +385,12 @@ def test_class_of_paths():
         "c/d/3.jpg": "c/d",
         "c/d/e/4.jpg": "c/d",
     }
+
+
+def test_a_class_is_the_same_folder_in_every_split_however_deep(tmp_path, jpeg):
+    for number, path in enumerate(["train/ants/2023", "train/bees", "val/ants", "val/bees"]):
+        for copy in range(2):
+            jpeg(tmp_path / path / f"{copy}.jpg", 10 * number + copy)
+    index = open_images(str(tmp_path), test_share=0)
+    assert index.classes == ("ants", "bees")
+    assert index.counts("train").tolist() == index.counts("val").tolist() == [2, 2]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lacewing.data import pixels
+from lacewing.data import pixels, train_loader
 from lacewing.data.ahead import ahead
 from lacewing.data.augment import AugmentConfig
 from lacewing.data.batch import Loading, normalised_squares
@@ -249,3 +249,14 @@ def test_no_more_than_asked_is_prepared_ahead():
     assert next(stream) == 0
     stream.close()
     assert len(made) <= 6
+
+
+def test_an_image_that_is_shown_again_is_varied_anew(index, monkeypatch):
+    monkeypatch.setattr(
+        train_loader, "balanced_order", lambda *_: np.array([3, 3, 3, 1, *range(9)])
+    )
+    batch, *_ = epoch(loader(index))
+    first, second, third, _ = batch.images
+    assert batch.rows.tolist() == [3, 3, 3, 1]
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)

@@ -5,6 +5,8 @@ import os
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lacewing.data.archive import unpack
@@ -193,3 +195,19 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert cache_folder() == Path.home() / "pests"
     monkeypatch.delenv("LACEWING_CACHE")
     assert cache_folder() == Path.home() / ".cache" / "lacewing"
+
+
+def test_a_folder_of_the_users_own_is_not_unpacked_over(tmp_path, class_folders, tarred):
+    archive = tarred(class_folders(tmp_path / "set", {"a": 3, "b": 3}), tmp_path / "x" / "set.tar")
+    own = tmp_path / "x" / "set.tar.unpacked"
+    own.mkdir()
+    (own / "notes.txt").touch()
+    index = open_images(str(archive))
+    assert index.root.is_relative_to(cache_folder().resolve())
+    assert [file.name for file in own.iterdir()] == ["notes.txt"]
+
+
+def test_a_table_beside_folders_of_classes_is_not_their_images(tmp_path, class_folders):
+    folder = class_folders(tmp_path / "set", {"ants": 4, "bees": 4})
+    pq.write_table(pa.table({"image_id": [1], "humidity": [0.4]}), folder / "weather.parquet")
+    assert open_images(str(folder)).classes == ("ants", "bees")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lacewing.data.audit.formats import wrong_extension
-from lacewing.data.member import open_image, read_head
+from lacewing.data.member import open_image, read_head, remote_of
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, load_pixels
 from lacewing.data.preprocess import Preprocessing
@@ -189,3 +189,12 @@ def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "requests", None)
     with pytest.raises(MissingExtraError, match=r"lacewing\[remote\]"):
         open_images("https://127.0.0.1:1/a.tar")
+
+
+def test_a_cache_behind_a_link_serves_images_too(opened, tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / "link" / "cache"))
+    index = opened()
+    assert remote_of(index.path(0)) is not None
+    assert load_pixels(index.path(0), SETTINGS).ndim == 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lacewing.data.rgb import MAX_PIXELS, UnreadableImageError, open_rgb
+from lacewing.data.rgb import MAX_PIXELS, UnreadableImageError, decode, open_rgb
 
 RED, GREEN, BLUE = (200, 30, 40), (20, 180, 60), (30, 50, 210)
 
@@ -153,3 +153,14 @@ def test_damage_is_an_os_error_or_a_value_error(tmp_path):
             open_rgb(tmp_path / "b.png")
         except (OSError, ValueError) as error:
             assert str(error)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_tiff_is_turned_once(tmp_path, orientation):
+    undo = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90,
+            8: Image.Transpose.ROTATE_270}[orientation]  # fmt: skip
+    scene().transpose(undo).save(tmp_path / "a.tif", tiffinfo={0x0112: orientation})
+    with (tmp_path / "a.tif").open("rb") as file:
+        decoded = decode(file)
+    assert np.array_equal(np.asarray(decoded.image), np.asarray(scene()))
+    assert (decoded.width, decoded.height) == scene().size

@@ -98,13 +98,13 @@ def listed(place):
     """Version and files of the service worker."""
     text = (place / "sw.js").read_text()
     files = json.loads(re.search(r"const FILES = (\[.*?\]);", text, re.DOTALL)[1])
-    return re.search(r'const VERSION = "(.*?)"', text)[1], files
+    return re.search(r"const VERSION = `(.*?)`", text)[1], files
 
 
 def test_the_worker_keeps_every_file(page):
     web_folder.finish(page)
     version, files = listed(page)
-    assert version.startswith("lacewing-")
+    assert re.fullmatch(r"\$\{OURS\}[0-9a-f]{16}", version), "the scope's own caches only"
     there = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
     assert set(files) == there - {"sw.js"} | {"./"}
 

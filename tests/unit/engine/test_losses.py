@@ -43,3 +43,10 @@ def test_the_logit_adjusted_loss_is_least_at_balanced_logits():
     same = torch.zeros(10, 2, requires_grad=True)
     loss(same, labels).backward()
     assert same.grad.sum(0).abs().max() < 1e-6, "for a network that can't tell them apart"
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5, 1.0, 2.0])
+def test_the_focal_loss_has_a_slope_where_the_network_is_sure(gamma):
+    logits = torch.tensor([[40.0, 0.0, 0.0], [-40.0, 0.0, 40.0]], requires_grad=True)
+    make_loss(0.1, focal=gamma)(logits, LABELS).backward()
+    assert logits.grad.isfinite().all()

@@ -59,6 +59,12 @@ def test_freed_memory_is_kept_here_and_in_children(library):
     assert settings() == allocator.SETTINGS
 
 
+def test_whether_it_is_kept_is_known_afterwards(library):
+    assert not allocator.is_kept()
+    allocator.keep_freed_memory()
+    assert allocator.is_kept()
+
+
 def test_a_second_call_does_nothing(library):
     allocator.keep_freed_memory()
     assert not allocator.keep_freed_memory()

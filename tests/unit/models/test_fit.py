@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from lacewing.errors import WeightsError
-from lacewing.models.build import build_model, describe_fit
+from lacewing.models.build import build_model, describe_fit, new_model
 from lacewing.models.catalog import find_model
 from lacewing.models.fit import fit_state, load_into
+from lacewing.models.networks import heads_of, parameter_names
 from lacewing.models.weights import Weights
 
 
@@ -80,3 +81,22 @@ def test_a_transformers_positions_are_interpolated_to_the_new_size():
     torch.testing.assert_close(large.pos_embed, torch.full_like(large.pos_embed, 0.25))
     total = len(small.state_dict())
     assert describe_fit(info, 5, weights, 96) == f"{total} of {total} tensors loaded from F"
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "repvit_m0_9"])
+def test_a_new_head_of_several_layers_answers_zero_and_learns(name):
+    info = find_model(name)
+    torch.manual_seed(0)
+    weights = Weights(state=new_model(info, 1000, 0.0, 224).state_dict(), source="F")
+    model = build_model(info, 3, 0.0, weights, 224).train()
+    images, labels = torch.randn(4, 3, 224, 224), torch.tensor([0, 1, 2, 0])
+    answers = model(images)
+    assert not answers.any()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):  # the first moves the last layer only
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    heads = parameter_names(model, heads_of(model))
+    moved = [p.grad.abs().sum() for n, p in model.named_parameters() if n not in heads]
+    assert sum(moved) > 0

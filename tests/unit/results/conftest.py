@@ -116,11 +116,9 @@ def add_results(run: Run, classes: Sequence[str], images: int) -> None:
         "images_per_second": 88.0,
         "peak_bytes": 1_500_000_000,
     }
+    write_json(run.results, {"splits": {"val": judged, "test": judged}, "training": training})
     command = "lacewing train --data IP102 --model resnet18 --epochs 20 --batch-size 16"
-    write_json(
-        run.results,
-        {"splits": {"val": judged, "test": judged}, "training": training, "command": command},
-    )
+    append_line(run.events, {"kind": "start", "message": "begins", "command": command})
     paths = [f"images/{number:05}.jpg" for number in range(images)]
     write_predictions(run.predictions, paths, labels, probabilities, classes)
 

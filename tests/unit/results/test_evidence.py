@@ -1,8 +1,11 @@
 """Evidence of judged splits, with a network that names the channel that is brightest."""
 
 import csv
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -102,3 +105,16 @@ def test_heat_maps_end_when_their_time_is_over(run, judging, tint_index, monkeyp
 def test_nothing_judged_leaves_nothing(run, judging):
     gather_evidence(run, judging, {})
     assert list(run.folder.iterdir()) == []
+
+
+def test_an_image_that_is_gone_is_not_judged_and_said(judging, tint_index, tmp_path, capsys):
+    shutil.copytree(tint_index.root, tmp_path / "photos")
+    index = replace(tint_index, root=tmp_path / "photos")
+    gone = Path(index.path(4))
+    gone.unlink()
+    found = judge(judging, index, "judging")
+    assert len(found.index) == len(found.probabilities) == found.figures.images == len(index) - 1
+    assert str(gone) not in found.index.paths()
+    whole = judge(judging, tint_index, "judging")
+    assert np.array_equal(found.probabilities, np.delete(whole.probabilities, 4, axis=0))
+    assert "1 images can't be read any more and are not judged" in capsys.readouterr().err

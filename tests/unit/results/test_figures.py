@@ -61,3 +61,9 @@ def test_the_best_row_is_the_last_that_was_best():
     rows = [{"epoch": 1, "best": True}, {"epoch": 2, "best": True}, {"epoch": 3, "best": False}]
     assert best_row(rows)["epoch"] == 2
     assert best_row([]) is None
+
+
+@pytest.mark.slow
+def test_a_matrix_of_very_many_classes_stays_a_picture(tmp_path):
+    confusion_png(tmp_path / "c.png", np.eye(1500, dtype=int), [f"{i}" for i in range(1500)])
+    assert max(size(tmp_path / "c.png")) < 7000

@@ -81,3 +81,17 @@ def test_a_named_run_that_is_done_is_left_alone(small):
     assert sorted((f, f.stat().st_mtime_ns) for f in first.folder.rglob("*")) == before
     with pytest.raises(RunError, match="exists already"):
         running.run_training(replace(config, seed=1))
+
+
+def test_a_model_named_by_true_is_the_same_words_whichever_run_it_meant(begun, small):
+    first = begun(epochs=1, name="first")
+    train(first)
+    begun(epochs=1, name="empty")
+    config = small(device="cpu", epochs=3, resume="auto", load_model=True)
+    meant = running.find_named_runs(config)
+    assert meant.load_model == first.run.folder, "the newest has no weights"
+    session = begun(epochs=3, limit_epochs=None, name=None, load_model=first.run.folder)
+    session.config.limit_epochs = 1
+    train(session)
+    assert find_unfinished(config) == session.run.folder
+    assert find_unfinished(replace(config, load_model=False)) is None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import replace
 
 import pytest
@@ -115,3 +116,22 @@ def test_nothing_is_left_of_a_finished_run_without_checkpoints(config):
     done = running.run_training(replace(config, epochs=1, save_checkpoints=False))
     with pytest.raises(RunError, match="is finished: nothing is left to resume"):
         running.resume(done.folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["/usr/bin/lacewing", "train", "--data", "a b"], "lacewing train --data 'a b'"),
+        (["lib/lacewing/__main__.py", "train"], "lacewing train"),
+        (["Trainmain.py", "-data", "IP102"], "python Trainmain.py -data IP102"),
+        (["/usr/bin/lacewing", "resume", "runs/x"], None),
+        (["lib/ipykernel_launcher.py", "-f", "kernel.json"], None),
+        (["lib/other/__main__.py", "--farm", "7"], None),
+    ],
+)
+def test_the_command_that_began_a_run_is_known_where_there_was_one(
+    begun, monkeypatch, words, command
+):
+    monkeypatch.setattr(sys, "argv", words)
+    (start,) = [e for e in read_lines(begun().run.events) if e["kind"] == "start"]
+    assert start.get("command") == command

@@ -7,7 +7,7 @@ import pytest
 from lacewing.hardware.fake import FakeBackend, fake_backends
 from lacewing.hardware.inspect import inspect
 from lacewing.hardware.machine import Limit
-from lacewing.planning.document import load_plan
+from lacewing.planning.document import load_plan, save_plan
 from lacewing.store.run import read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.loop import train
@@ -84,6 +84,7 @@ def test_fewer_cores_and_less_ram(stopped):
     session = stopped(FakeBackend(), threads=4)
     table = fake_backends(FakeBackend())
     here = inspect(None, table, session.run.folder)
+    replace(here, cores=Limit(value=8, source="a test")).save(session.run.machine)
     small = replace(here, cores=Limit(value=2, source="a test"), memory_free_bytes=1000)
     plan = plan_here(session.plan, session.config, small, session.index, session.run, table)
     assert plan.threads.value <= 2
@@ -92,3 +93,16 @@ def test_fewer_cores_and_less_ram(stopped):
     assert told["threads"] == (4, plan.threads.value)
     assert told["pixels"] == ("ram", plan.pixels.value)
     assert load_plan(session.run.plan) == plan
+
+
+def test_more_threads_than_cores_stay_where_they_were_asked_for(stopped, tmp_path):
+    here = inspect(None, fake_backends(FakeBackend()), tmp_path)
+    session = stopped(FakeBackend(), threads=here.cores.value + 3)
+    session.plan = replace(
+        session.plan, workers=replace(session.plan.workers, value=here.cores.value + 14)
+    )
+    save_plan(session.plan, session.run.plan)
+    resumed = reopen(session.run.folder, fake_backends(FakeBackend()))
+    assert resumed.plan.threads == session.plan.threads
+    assert resumed.plan.workers == session.plan.workers
+    assert not any(event["kind"] == "moved" for event in read_lines(session.run.events))

@@ -36,7 +36,8 @@ def write_cleaned(report: Report, file: Path) -> int:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(("path", "label", "split") if has_splits else ("path", "label"))
             for row in keep.tolist():
-                record = (prefix + paths[row], names[labels[row]], splits[row])
+                path = paths[row] if Path(paths[row]).is_absolute() else prefix + paths[row]
+                record = (path, names[labels[row]], splits[row])
                 writer.writerow(record if has_splits else record[:2])
     except OSError as error:
         raise DataError(f"The list {file} can't be written: {error.strerror}.") from None

@@ -38,8 +38,8 @@ CLASSES = "classes.txt"
 
 
 def remote_folder() -> Path:
-    """Where all stand-ins lie."""
-    return cache_folder().absolute() / "remote"
+    """Where all stand-ins lie; without links, as an index names its images."""
+    return cache_folder().resolve() / "remote"
 
 
 def stand_ins(address: str) -> Path:
@@ -102,7 +102,7 @@ def stand_in_of(archive: Path) -> Path:
 
 def find_stand_ins(folder: Path) -> list[Path]:
     """The places of shards on a server in a folder; none outside of the cache."""
-    if folder.parent != remote_folder():
+    if folder.resolve().parent != remote_folder():
         return []
     return [file.with_name(file.name.removesuffix(SUFFIX)) for file in folder.glob(f"*{SUFFIX}")]
 
@@ -113,7 +113,7 @@ def remote_shard(archive: Path) -> RemoteFile | None:
 
     It is remembered, so what a run began with stays, even if the cache is cleared meanwhile.
     """
-    if archive.parent.parent != remote_folder():
+    if archive.parent.resolve().parent != remote_folder():
         return None
     try:
         return read_stand_in(stand_in_of(archive))

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lacewing import console
 from lacewing.deploy.extras import require
@@ -77,7 +78,7 @@ def announce(predictor: Predictor, host: str, port: int, token: str | None) -> N
     """Say where the page is, and who can reach it."""
     shown = f"[{host}]" if ":" in host else host
     # after the "#", the browser keeps the token to itself
-    secret = f"/#token={token}" if token else ""
+    secret = f"/#token={quote(token, safe='')}" if token else ""
     console.say(f"Serving {len(predictor.classes)} classes at http://{shown}:{port}{secret}")
     console.say("Ctrl-C stops it.")
     if token is None and not is_loopback(host):

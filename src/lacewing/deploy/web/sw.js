@@ -1,6 +1,8 @@
 // Keeps every file of the page, so that it opens without a network.
 
-const VERSION = "lacewing-@VERSION@";
+// Another page of the same server has files of its own.
+const OURS = `lacewing ${self.registration.scope} `;
+const VERSION = `${OURS}@VERSION@`;
 const FILES = @FILES@;
 
 self.addEventListener("install", (event) => {
@@ -11,7 +13,9 @@ self.addEventListener("install", (event) => {
 });
 
 self.addEventListener("activate", (event) => {
-  const outdated = (name) => name.startsWith("lacewing-") && name !== VERSION;
+  // before pages had their own, names were "lacewing-" and a digest
+  const outdated = (name) => (name.startsWith(OURS) && name !== VERSION)
+    || /^lacewing-[0-9a-f]{16}$/.test(name);
   event.waitUntil(
     caches.keys()
       .then((names) => Promise.all(names.filter(outdated).map((name) => caches.delete(name))))

@@ -7,7 +7,7 @@ leaves behind for the backward pass.
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from lacewing.engine.losses import Loss
 from lacewing.hardware.backend import Backend
 
+HOLES = 1.06
+"""Times what two steps take that many take in a process that keeps freed memory: between its
+tensors are holes that the next ones do not fit. A middle value of `benchmarks/plan_accuracy.py`."""
 STATES = 4
 """Copies of the weights that are counted on: weights, gradients and two of the optimiser's."""
 
@@ -31,6 +34,12 @@ class MemoryModel:
     """Per image of a micro-batch."""
     points: tuple[tuple[int, int], ...] = ()
     """Micro-batches and the bytes that were measured for them."""
+
+    def times(self, factor: float) -> "MemoryModel":
+        """One that takes so many times as much."""
+        return replace(
+            self, fixed_bytes=factor * self.fixed_bytes, image_bytes=factor * self.image_bytes
+        )
 
     def bytes_for(self, images: int) -> int:
         """The predicted bytes of a step in passes of so many images."""

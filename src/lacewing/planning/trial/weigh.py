@@ -5,6 +5,7 @@ from dataclasses import replace
 from statistics import median
 
 from lacewing.engine.prepare import CompiledModel, compile_model
+from lacewing.hardware.allocator import is_kept
 from lacewing.planning.rules.compile import is_possible
 from lacewing.planning.trial import history, memory, payback, sizes
 from lacewing.planning.trial.context import Trial
@@ -47,7 +48,8 @@ def weigh_memory(trial: Trial, best: Timed) -> tuple[MemoryModel, bool]:
         points = peaks_in_child(task_of(trial, way, micro)).training
     if not points:
         return counted, False
-    return memory.fit(points, counted.image_bytes), True
+    keeps = trial.bench.backend.kind == "cpu" and is_kept()
+    return memory.fit(points, counted.image_bytes).times(memory.HOLES if keeps else 1.0), True
 
 
 def task_of(trial: Trial, way: Way, micro: int) -> Task:

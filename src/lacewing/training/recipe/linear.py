@@ -21,7 +21,7 @@ from lacewing.training.bookkeeping import save_best
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import Chosen, Limit, choose_head
 from lacewing.training.recipe.size import views_for
-from lacewing.training.session import Session
+from lacewing.training.session import Session, tell_lost
 
 FIT_SHARE = 0.5
 """Of the time to the deadline, for fitting the head where fine-tuning is to follow."""
@@ -107,7 +107,7 @@ def loader_of(
         rows,
         preprocessing,
         keep=keep,
-        on_lost=lambda sentence: session.events.add("image", sentence),
+        on_lost=lambda image: tell_lost(session.events, image),
     )
     device = session.backend.torch_device(session.device_index)
     return EvalLoader(

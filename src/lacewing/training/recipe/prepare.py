@@ -25,6 +25,8 @@ from lacewing.values import Choice, format_seconds
 NEW_HEAD_RATE = 10.0
 """A head that starts from nothing learns faster than the pretrained rest (the discriminative
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
+FAR_ABOVE = 3.0
+"""Times the usual rate of fine-tuning that can hardly be meant for it."""
 LEAST_IMAGES_FOR_STATISTICS = 32
 """BatchNorm's error grows below this (Wu and He 2018, arXiv:1803.08494, figure 1)."""
 FULL_TO_FASTEST = 2.0
@@ -54,12 +56,22 @@ def with_recipe_decided(
 
 
 def with_gentle_rate(prepared: Prepared) -> Prepared:
-    """Fine-tuning's learning rate for the plan's batch, where none was asked for."""
+    """Fine-tuning's learning rate for the plan's batch, where none was asked for.
+
+    That of a plan from a file stands; a note says where it is another kind of training's.
+    """
     config, plan = prepared.config, prepared.plan
-    open_rate = config.learning_rate is None and config.plan is None
-    if config.recipe != "finetune" or not open_rate:
+    if config.recipe != "finetune" or config.learning_rate is not None:
         return prepared
     batch = plan.batch.value
+    if config.plan is not None:
+        times = plan.learning_rate.value / (RATE * batch / REFERENCE_BATCH)
+        note = (
+            f"The learning rate of {config.plan} is {times:.0f} times what fine-tuning usually "
+            "takes: a plan for classic training? --recipe classic carries it out as such."
+        )
+        notes = (*plan.notes, note) if times > FAR_ABOVE else plan.notes
+        return replace(prepared, plan=replace(plan, notes=notes))
     reason = f"{RATE:g} x {batch}/{REFERENCE_BATCH}: gentle, since the head is fitted first"
     rate = Choice(RATE * batch / REFERENCE_BATCH, reason, "rule")
     return replace(prepared, plan=replace(plan, learning_rate=rate))
@@ -108,7 +120,7 @@ def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> Tr
         recipe=recipe,
         tta=config.tta or ("off" if recipe == "classic" else "auto"),
         head_rate=config.head_rate or head_rate(config, weights, recipe),
-        decay_norms=recipe == "classic" if config.decay_norms is None else config.decay_norms,
+        decay_norms=config.decay_norms and recipe == "classic",
         plan_budget=config.plan_budget if recipe == "classic" else trial_seconds(config),
     )
 

@@ -19,6 +19,12 @@ def test_a_line_through_exact_points_is_found_again():
     assert model.points == ((2, 120), (4, 140), (8, 180))
 
 
+def test_holes_between_tensors_take_their_share():
+    model = fit({2: 120, 4: 140}).times(1.5)
+    assert model.bytes_for(4) == 210
+    assert model.points == ((2, 120), (4, 140)), "what was measured"
+
+
 def test_one_point_needs_a_slope():
     model = fit({8: 180}, slope=10)
     assert model.bytes_for(16) == 260

@@ -15,13 +15,13 @@ from lacewing.models.build import check_size
 from lacewing.models.bundle import load_model, save_model
 from lacewing.models.catalog import find_model
 from lacewing.planning.document import save_plan
-from lacewing.results.finish import evaluate_run, finish
+from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.distributed import Team
 from lacewing.training.loop import Ending
-from lacewing.training.recipe import carry_out, closing, finetune, polish, views
+from lacewing.training.recipe import carry_out, closing, finetune, polish, prepare, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.closing import Closing
@@ -98,7 +98,6 @@ ASKED = {
     "label_smoothing": 0.3,
     "warmup_epochs": 0.5,
     "head_rate": 5.0,
-    "decay_norms": True,
     "freeze_norms": False,
 }
 
@@ -109,10 +108,10 @@ def test_what_was_asked_of_fine_tuning_stands(recipe_session):
     assert {name: getattr(config, name) for name in ASKED} == ASKED
 
 
-def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_session):
-    few, many = (recipe_session(recipe="finetune", image_size=48, **words).config
-                 for words in ({}, {"freeze_norms": False}))  # fmt: skip
-    assert (few.freeze_norms, many.freeze_norms) == (True, False)
+def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_session, monkeypatch):
+    monkeypatch.setattr(prepare, "LEAST_IMAGES_FOR_STATISTICS", 2)
+    recipes = (recipe_session(recipe=name, image_size=48) for name in ("finetune", "classic"))
+    assert [session.config.freeze_norms for session in recipes] == [True, False]
 
 
 def test_a_warm_up_that_no_longer_fits_is_shortened(recipe_session):
@@ -127,6 +126,7 @@ def test_fine_tuning_takes_the_rate_of_a_plan_from_a_file(recipe_session, tmp_pa
     session = recipe_session(recipe="finetune", image_size=None, plan=tmp_path / "plan.yaml")
     tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
     assert tuned.plan.learning_rate.value == 0.5
+    assert any("times what fine-tuning usually takes" in note for note in tuned.plan.notes)
     assert tuned.plan.pixels == plan.pixels
     assert tuned.config.eval_size == 48
 
@@ -368,7 +368,7 @@ def test_the_view_is_chosen_before_the_calibration_which_is_of_it(recipe_session
     assert found["polish"]["loss_after"] == pytest.approx(by_view["both"], abs=2e-3)
     judged = finish(session, Ending("done", finished=True))
     assert judged is not None
-    again = evaluate_run(session.run, None, "test")
+    again = evaluate_own(session.run)
     assert again.probabilities == pytest.approx(judged.probabilities, abs=1e-5)
 
 
