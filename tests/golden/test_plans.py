@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from lacewing.config import TrainConfig
 from lacewing.hardware.machine import Machine
@@ -58,8 +57,6 @@ def classic(accumulate: bool) -> TrainConfig:
 @pytest.mark.parametrize(("name", "accumulate"), CASES)
 def test_the_plan_reads_as_it_did(name, accumulate):
     machine = Machine.load(HERE.parent / "machines" / f"{name}.json")
-    if machine.devices[0].kind == "mps" and torch.__version__ < "2.5":
-        pytest.skip("fused optimisers on MPS came with torch 2.5")
     text = explain(make_plan(classic(accumulate), machine, IP102))
     golden = HERE / f"{name}{'.accumulate' if accumulate else ''}.txt"
     if os.environ.get("LACEWING_UPDATE_GOLDEN"):

@@ -16,6 +16,7 @@ from lacewing.data.chance import ERASING, TRIVIAL, uniforms
 from lacewing.data.erasing import COLUMNS as ERASING_COLUMNS
 from lacewing.data.erasing import draw_boxes
 from lacewing.data.resample import Table, passes, resample, some_of
+from lacewing.data.sent import sent
 from lacewing.data.trivial import COLUMNS as TRIVIAL_COLUMNS
 from lacewing.data.trivial import Trivial, draw_trivial, jitters, retouch, warps
 
@@ -190,9 +191,10 @@ def apply(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
     parts = list(passes(source, parameters.affine, size))
     if len(parts) == 1:
         return vary(source, parameters, size)
-    out = torch.empty((len(parameters.affine), 3, size, size))
+    device = source.flat.device if isinstance(source, Table) else source.device
+    out = torch.empty((len(parameters.affine), 3, size, size), device=device)
     for rows in parts:
-        out[torch.from_numpy(rows)] = vary(some_of(source, rows), parameters.of(rows), size)
+        out[sent(rows, device)] = vary(some_of(source, rows), parameters.of(rows), size)
     return out
 
 
@@ -200,7 +202,7 @@ def vary(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
     """The same, all images at once."""
     images = resample(source, parameters.affine, parameters.heights, parameters.widths, size)
     if (parameters.jitter != 1).any():
-        images = jitter(images, torch.from_numpy(parameters.jitter).to(images.device))
+        images = jitter(images, sent(parameters.jitter, images))
     return images if parameters.trivial is None else retouch(images, parameters.trivial)
 
 

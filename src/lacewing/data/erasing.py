@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lacewing.data.sent import sent
+
 TRIES = 10
 MIN_AREA, MAX_AREA = 0.02, 0.33
 """Share of the image that is erased."""
@@ -33,7 +35,7 @@ def draw_boxes(u: np.ndarray, probability: float, size: int) -> np.ndarray:
 
 def covered(boxes: np.ndarray, size: int, device: torch.device) -> Tensor:
     """Which pixels lie in boxes int64 [N, 4]: bool [N, 1, size, size] on a device."""
-    top, left, bottom, right = torch.from_numpy(boxes).to(device)[:, :, None].unbind(1)
+    top, left, bottom, right = sent(boxes, device)[:, :, None].unbind(1)
     line = torch.arange(size, device=device)
     down, across = (line >= top) & (line < bottom), (line >= left) & (line < right)
     return (down[:, :, None] & across[:, None, :]).unsqueeze(1)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lacewing.data.chance import MIXING, uniforms
 from lacewing.data.erasing import covered
+from lacewing.data.sent import sent
 
 SHARE, ACROSS, DOWN, WHICH = range(4)
 COLUMNS = 4
@@ -77,8 +78,8 @@ def mix(images: Tensor, labels: Tensor, mixture: Mixture, classes: int) -> tuple
     images: float32 [N, 3, S, S]; labels: int64 [N]; both on one device.
     """
     device = images.device
-    own = torch.from_numpy(mixture.shares).to(device)[:, None]
-    cuts = torch.from_numpy(mixture.boxes.any(1)).to(device)[:, None, None, None]
+    own = sent(mixture.shares, device)[:, None]
+    cuts = sent(np.asarray(mixture.boxes.any(1)), device)[:, None, None, None]
     pasted = covered(mixture.boxes, images.shape[-1], device)
     weight = torch.where(cuts, (~pasted).float(), own[:, :, None, None])
     hot = functional.one_hot(labels, classes).float()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lacewing.data.sent import sent
+
 KINDS = (
     "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness",
     "color", "contrast", "sharpness", "posterize", "solarize", "autocontrast", "equalize",
@@ -97,9 +99,8 @@ def retouch(images: Tensor, drawn: Trivial) -> Tensor:
     for kind, operation in TONES.items():
         rows = np.flatnonzero(drawn.kinds == KINDS.index(kind))
         if len(rows):
-            place = torch.from_numpy(rows).to(images.device)
-            strengths = torch.from_numpy(drawn.strengths[rows].astype(np.float32))
-            strengths = strengths.to(images.device)[:, None, None, None]
+            place = sent(rows, images)
+            strengths = sent(drawn.strengths[rows].astype(np.float32), images)[:, None, None, None]
             images.index_copy_(0, place, operation(images.index_select(0, place), strengths))
     return images
 

@@ -24,7 +24,9 @@ class MpsBackend:
     capabilities = Capabilities(
         # channels_last gives wrong gradients (BatchNorm2d's backward pass, pytorch#175189)
         memory_formats=("contiguous",),
-        optimizer_kernels=("fused",) if torch.__version__ >= "2.5" else (),
+        # its fused kernels ignore the scale of fp16's gradients, and that one is not finite, up to
+        # the release with pytorch#186360
+        optimizer_kernels=(),
         compile=False,
         # it swaps beyond the recommended working set
         spills=True,

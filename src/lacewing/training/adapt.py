@@ -86,7 +86,7 @@ def window_of(session: "Session", monitor: Monitor) -> Window:
         images=steps * session.train_loader.batch_size,
         seconds=time.perf_counter() - monitor.started,
         waited=session.train_loader.wait_seconds - monitor.waited,
-        free_share=free_share(session),
+        free_share=None if monitor.memory is None else free_share(session),
     )
 
 

@@ -64,12 +64,15 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     # each process drops other units; the first one as if it were alone
     session.backend.seed(step_seed(config.seed + ranks.rank, progress.step))
     images = to_format(batch.images, plan.memory_format.value)
+    parts = passes(batch_size, ranks.world, progress.micro_batch)
+    # a CUDA graph's gradients lie where its next pass writes: it serves steps of one pass
+    graphs = plan.compile.value == "reduce-overhead"
     return train_step(
-        session.forward,
+        session.model if graphs and parts > 1 else session.forward,
         session.optimizer,
         session.scaler,
         session.loss,
-        split_evenly(images, batch.labels, passes(batch_size, ranks.world, progress.micro_batch)),
+        split_evenly(images, batch.labels, parts),
         autocast=autocast,
         clip_norm=config.clip_norm,
         together=together(session),

@@ -122,6 +122,8 @@ def open_session(
     """
     backend, device_index = backend_for(plan.device.value, backends)
     execution = plan.execution
+    if execution.compile_mode == "reduce-overhead" and plan.accumulation.value > 1:
+        events.add("compile", "CUDA graphs hold one pass, and a step has several: not compiled")
     backend.configure(execution.precision, plan.threads.value, config.deterministic)
     limit_memory(backend, device_index, plan, events)
     backend.seed(config.seed)

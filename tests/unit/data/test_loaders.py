@@ -13,6 +13,7 @@ from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.resample import batch as resampling
 from lacewing.data.train_loader import TrainLoader
 from lacewing.hardware.ranks import ALONE, Ranks
 
@@ -260,3 +261,10 @@ def test_an_image_that_is_shown_again_is_varied_anew(index, monkeypatch):
     assert batch.rows.tolist() == [3, 3, 3, 1]
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
+
+
+def test_a_device_that_varies_a_batch_in_parts_gives_the_same(index, monkeypatch):
+    whole = epoch(loader(index, keep="device", **ALL))
+    monkeypatch.setattr(resampling, "DEVICE_PIXELS", 2 * SETTINGS.image_size**2 + 1)
+    for one, two in zip(whole, epoch(loader(index, keep="device", **ALL)), strict=True):
+        assert torch.equal(one.images, two.images)

@@ -93,7 +93,7 @@ def test_a_users_number_of_threads_stays(begun):
 
 def test_the_window_counts_steps_images_and_free_memory(begun):
     session = begun(FakeBackend(total_bytes=1000, free_bytes=250))
-    monitor = Monitor(LoaderWatch(0, 1), None, None)
+    monitor = Monitor(LoaderWatch(0, 1), None, MemoryWatch())
     monitor.restart(session)
     session.progress.step += 3
     session.train_loader.wait_seconds += 0.25
@@ -102,6 +102,8 @@ def test_the_window_counts_steps_images_and_free_memory(begun):
     assert (window.steps, window.images) == (3, 3 * session.train_loader.batch_size)
     assert window.waited == pytest.approx(0.25)
     assert window.free_share == pytest.approx(0.25)
+    unwatched = Monitor(LoaderWatch(0, 1), None, None)
+    assert adapt.window_of(session, unwatched).free_share is None
 
 
 @pytest.mark.parametrize(("free", "emptied"), [(20, True), (40, False)])

@@ -1,5 +1,7 @@
 """When memory runs out: the same images, in more passes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from lacewing.errors import TrainingError
 from lacewing.hardware.fake import FakeBackend
 from lacewing.store.run import read_lines
 from lacewing.training.loop import train
+from lacewing.values import Choice
 
 SETTINGS = {"epochs": 2, "model": "test_convnext", "image_size": 64, "rotation": 5}
 
@@ -66,3 +69,28 @@ def test_a_single_image_that_does_not_fit_ends_the_run_with_advice(begun):
     session = begun(FakeBackend(out_of_memory_at=range(1, 99)), **SETTINGS)
     with pytest.raises(TrainingError, match=r"a single image .* or --device cpu\.$"):
         train(session)
+
+
+@pytest.mark.parametrize(("micro_batch", "compiled"), [(6, True), (3, False)])
+def test_cuda_graphs_serve_steps_of_one_pass_only(begun, monkeypatch, micro_batch, compiled):
+    """Their second pass would write where the first one's gradients lie."""
+    session = begun(FakeBackend(), **{**SETTINGS, "epochs": 1})
+    session.plan = replace(session.plan, compile=Choice("reduce-overhead", "", "user"))
+    session.progress.micro_batch = micro_batch
+    used = []
+    session.forward = Spy(session.model, used)
+    train(session)
+    assert bool(used) == compiled
+
+
+class Spy(torch.nn.Module):
+    """Stands in for a compiled network."""
+
+    def __init__(self, model, used):
+        super().__init__()
+        self.model, self.used = model, used
+
+    def forward(self, images):
+        if self.training:
+            self.used.append(len(images))
+        return self.model(images)

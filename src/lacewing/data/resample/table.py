@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lacewing.data.resample.places import STEP, Places
+from lacewing.data.sent import sent
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def positions(table: Table, places: Places) -> Positions:
 
     def axis(k: int) -> Tensor:
         along, start, last = (
-            torch.from_numpy(steps[:, k]).to(device)
+            sent(np.ascontiguousarray(steps[:, k]), device)
             for steps in (places.along, places.start, places.last)
         )
         sums = start[:, :, None] + along[:, None, :]  # [M, S, S]
@@ -79,7 +80,7 @@ def positions(table: Table, places: Places) -> Positions:
     # an int32 counts to 2 GiB
     dtype = torch.int32 if len(table.flat) < 2**31 else torch.int64
     first, line = (
-        torch.from_numpy(numbers).to(device, dtype)[:, None, None]
+        sent(numbers, device).to(dtype)[:, None, None]
         for numbers in (table.starts, 3 * table.widths)
     )
     upper = (y >> 8).to(dtype).mul_(line).add_(x >> 8, alpha=3).add_(first)

@@ -150,7 +150,10 @@ def race_training(trial: Trial, fitting: int, image_seconds: float) -> list[Lane
     found = ways.training_ways(trial.plan, trial.config, trial.device, capabilities)
     images = images_in_time(trial, fitting, len(found), image_seconds, TRAINING_SHARE)
     keys = [replace(way, images=images) for way in found]
-    return race(keys, training_pass(trial), trial.budget.until(TRAINING_SHARE))
+    until = trial.budget.until(TRAINING_SHARE)
+    # a GPU's first pass is mostly the search for algorithms
+    is_cpu = trial.bench.backend.kind == "cpu"
+    return race(keys, training_pass(trial), until, gives_up=is_cpu)
 
 
 def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
@@ -171,7 +174,9 @@ def race_forward(trial: Trial, trained: Way, image_seconds: float) -> list[Lane[
     usual, each = trial.plan.eval_batch.value, FORWARD_TO_STEP * image_seconds
     images = images_in_time(trial, usual, len(found), each, FORWARD_SHARE)
     keys = [replace(way, threads=trained.threads, images=images) for way in found]
-    return race(keys, forward_pass(trial, trained), trial.budget.until(0.7), FEW_ROUNDS)
+    is_cpu = trial.bench.backend.kind == "cpu"
+    until = trial.budget.until(0.7)
+    return race(keys, forward_pass(trial, trained), until, FEW_ROUNDS, gives_up=is_cpu)
 
 
 def best_of(lanes: list[Lane[Way]], worth: float = WORTH) -> Lane[Way]:

@@ -114,13 +114,12 @@ def saved_bytes(
 
     Counted, not measured: works on every device and before anything is at risk.
     """
-    own = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    own = {place(tensor) for tensor in network.state_dict().values()}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if place(tensor) not in own:
+            kept[place(tensor)] = size_of(tensor)
         return tensor
 
     network.train()
@@ -129,6 +128,23 @@ def saved_bytes(
             logits = network(images)
         loss(logits.float(), labels)
     return sum(kept.values())
+
+
+def place(tensor: Tensor) -> int:
+    """What two tensors in the same memory share; of one whose memory can't be asked, itself."""
+    return id(tensor) if is_opaque(tensor) else tensor.untyped_storage().data_ptr()
+
+
+def size_of(tensor: Tensor) -> int:
+    """Bytes of the memory in which a tensor lies."""
+    if is_opaque(tensor):
+        return tensor.numel() * tensor.element_size()
+    return tensor.untyped_storage().nbytes()
+
+
+def is_opaque(tensor: Tensor) -> bool:
+    """Whether it is DirectML's, whose tensors have no storage."""
+    return tensor.device.type == "privateuseone"
 
 
 def snapshot_bytes(network: nn.Module, optimizer: torch.optim.Optimizer) -> int:

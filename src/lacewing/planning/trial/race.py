@@ -46,15 +46,18 @@ def race(
     run: Callable[[Key], float | str],
     has_time: Callable[[], bool] = lambda: True,
     rounds: int = ROUNDS,
+    *,
+    gives_up: bool = True,
 ) -> list[Lane[Key]]:
     """Time every key and return the lanes in the order of the keys.
 
     `run` gives the seconds of one run, or the reason for which a key is out. Every key that
-    is not out gets one timed run, however little time there is.
+    is not out gets one timed run, however little time there is; with `gives_up`, none whose
+    warm-up was hopeless.
     """
     lanes = [Lane(key) for key in keys]
     for lane in lanes:
-        _warm_up(lane, lanes, run)
+        _warm_up(lane, lanes, run, gives_up)
     for number in range(rounds):
         racing = [lane for lane in lanes if not lane.out]
         if number >= LEAST_ROUNDS and len(racing) == 1:
@@ -69,14 +72,16 @@ def race(
     return lanes
 
 
-def _warm_up(lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float | str]) -> None:
+def _warm_up(
+    lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float | str], gives_up: bool
+) -> None:
     result = run(lane.key)
     if isinstance(result, str):
         lane.out = result
         return
     lane.warmup = result
     best = min(o.warmup for o in lanes if o.warmup is not None and not o.out)
-    if result > HOPELESS * best and result > LONG_SECONDS:
+    if gives_up and result > HOPELESS * best and result > LONG_SECONDS:
         lane.out = f"its first pass took {result / best:.0f} times as long as the fastest"
 
 

@@ -112,7 +112,10 @@ def try_compile(trial: Trial, best: Timed) -> CompileTime | None:
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left:
         return None
     fastest: CompileTime | None = None
-    for mode in capabilities.compile_modes:
+    modes = capabilities.compile_modes
+    if plan.accumulation.value > 1:  # CUDA graphs hold one pass, see training/recovery.py
+        modes = tuple(mode for mode in modes if mode != "reduce-overhead")
+    for mode in modes:
         if fastest is not None and fastest.cost_seconds > trial.budget.left:
             break
         found = time_compiled(trial, best.way, mode)

@@ -82,7 +82,8 @@ def measured_closing(session: Session) -> Closing:
     decoding = decode_seconds(session.index.split("val"), session.preprocessing)
     judging = 0.0
     if session.config.evaluate:
-        full = replace(usual, precision="fp32", micro_batch=PROBE_BATCH)
+        few = PROBE_BATCH if session.backend.kind == "cpu" else usual.micro_batch
+        full = replace(usual, precision="fp32", micro_batch=few)
         judging = judging_seconds(session, validation + test, full, decoding)
     validating = judging_seconds(session, validation, usual, decoding)
     mixes = session.config.recipe == "finetune" and session.config.wise_ft == "auto"

@@ -84,7 +84,8 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         session.backend,
         session.device_index,
         session.plan.execution,
-        sizes[-1],
+        # a GPU takes about as long for a small image as for a larger one
+        sizes[-1] if session.backend.kind == "cpu" else sizes[0],
         -(-batch // processes),
     )
     if own is None:

@@ -75,7 +75,9 @@ def rehearsed_speed(
     device = backend.torch_device(index)
     rehearsed = prepare_model(copy.deepcopy(model), execution, device)
     training_mode(rehearsed, freeze_norms=True)
-    optimizer = make_optimizer(OPTIMIZERS["adamw"], rehearsed, 1e-6, 0.0)
+    adamw, kernel = OPTIMIZERS["adamw"], execution.optimizer_kernel
+    kernel = kernel if kernel in adamw.kernels else "plain"
+    optimizer = make_optimizer(adamw, rehearsed, 1e-6, 0.0, kernel=kernel)
     images = to_format(noise(batch, size, device), execution.memory_format)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
 

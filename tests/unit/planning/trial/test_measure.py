@@ -32,8 +32,6 @@ def test_slow_bf16_is_not_chosen(scene):
     found = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1, "bf16": 8.0}))).measure()
     assert found.best.way.precision == "fp32"
     assert found.best_forward.way.precision == "fp32"
-    out = next(one.out for one in found.training if one.way.precision == "bf16")
-    assert "80 times as long" in out
 
 
 def test_training_and_forward_only_passes_choose_apart(scene):
@@ -120,9 +118,9 @@ def test_a_short_budget_still_times_every_way(scene):
     assert fake.now - before <= 16
 
 
-@pytest.mark.parametrize(("plan_budget", "images"), [(40.0, 5), (1.0, 4), (1000.0, 8)])
+@pytest.mark.parametrize(("plan_budget", "images"), [(20.0, 5), (1.0, 4), (1000.0, 8)])
 def test_a_pass_has_as_many_images_as_its_race_has_time_for(scene, plan_budget, images):
-    """Of four images a pass takes a second: 40 % of 40 s let four ways run three passes of five."""
+    """Eight images take a second: 40 % of 20 s let four ways run three passes of five."""
     fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
     found = scene(fake, plan_budget=plan_budget).measure()
     assert {one.way.images for one in found.training} == {images}
