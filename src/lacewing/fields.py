@@ -213,7 +213,7 @@ def secret(*, metavar: str = "TEXT") -> Reader:
             raise ValueError("must be letters, digits and signs of ASCII without spaces")
         return word
 
-    return Reader(metavar, lambda value: None if value is None else read(value))
+    return Reader(metavar, read, optional=True, unset=())
 
 
 def path(*, metavar: str = "PATH", optional: bool = False) -> Reader:

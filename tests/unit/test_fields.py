@@ -12,6 +12,7 @@ from lacewing.fields import (
     number,
     one_of,
     path,
+    secret,
     switch_or_path,
     text,
     whole,
@@ -145,3 +146,15 @@ def test_a_switch_or_path():
     assert switch_or_path().check("load_model", "yes") is True
     assert switch_or_path().check("load_model", False) is False
     assert switch_or_path().check("load_model", Path("runs/a")) == Path("runs/a")
+
+
+@pytest.mark.parametrize("word", ["auto", "none", "a+b&c%20", "~"])
+def test_a_secret_is_taken_as_it_is(word):
+    assert secret().check("token", word) == word
+    assert secret().check("token", None) is None
+
+
+@pytest.mark.parametrize("word", ["", "ä", "a b", "a\nb"])
+def test_a_secret_that_no_header_carries_is_refused(word):
+    with pytest.raises(ConfigError, match="letters, digits and signs of ASCII"):
+        secret().check("token", word)

@@ -124,7 +124,7 @@ def said_of(unlabelled: int) -> str:
     """A sentence on images without a label; "" if there are none."""
     if not unlabelled:
         return ""
-    return f"{unlabelled} images have no label (a hidden test split?): passed over."
+    return f"{unlabelled} of the images have no label (a hidden test split?): passed over."
 
 
 def names_of(schema: pa.Schema, label: str) -> tuple[str, ...]:

@@ -63,7 +63,10 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
             lambda done: update(done, len(index)),
         )
     if lost:
-        console.warn(f"{len(lost)} images can't be read any more and are not judged: {lost[0]}.")
+        console.warn(
+            f"{len(lost)} of {len(index)} images can't be read any more and are not judged, the "
+            f"first one {lost[0]}."
+        )
     there = np.setdiff1d(np.arange(len(index)), np.array(list(store.lost), np.int64))
     index, probabilities = index.take(there), logits.softmax(1).numpy()[there]
     found = figures(probabilities, labels.numpy()[there], index.classes)

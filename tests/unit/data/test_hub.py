@@ -166,8 +166,10 @@ def test_images_without_a_label_are_passed_over_and_said(parquet, pictures):
     index = open_images(parquet, val_share=0, test_share=0)
     assert index.classes == ("ants", "bees")
     assert len(index) == 6
-    assert any(note.startswith("2 images have no label") for note in index.notes)
-    assert any("2 images have no label" in note for note in open_images(parquet).notes), "again"
+    assert any(note.startswith("2 of the images have no label") for note in index.notes)
+    assert any("2 of the images have no label" in note for note in open_images(parquet).notes), (
+        "again"
+    )
 
 
 def test_negative_numbers_are_labels_where_no_class_has_a_name(tmp_path, pictures):
