@@ -1,41 +1,27 @@
 """A recipe from its first stage to its last."""
 
-import math
 import time
-from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from lacewing.config import TrainConfig, load_config
 from lacewing.data.preprocess import Preprocessing
-from lacewing.engine.schedules import make_schedule
-from lacewing.models.build import check_size
 from lacewing.models.bundle import load_model, save_model
-from lacewing.models.catalog import find_model
-from lacewing.planning.document import save_plan
 from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
-from lacewing.training.distributed import Team
 from lacewing.training.loop import Ending
 from lacewing.training.recipe import carry_out, closing, finetune, polish, prepare, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.closing import Closing
 from lacewing.training.recipe.finetune import (
-    RATE,
-    Hurried,
     open_finetuning,
-    place_of_pixels,
-    stretch,
 )
-from lacewing.training.recipe.length import Length, training_sizes
+from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import fit_linear
-from lacewing.training.recipe.size import Speed
-from lacewing.values import Choice
 
 FOREVER = float("inf")
 STOP = Ending("asked to stop", finished=False)
@@ -84,86 +70,10 @@ def test_without_time_for_an_epoch_the_head_is_the_result(recipe_session):
     assert session.run.model.is_file()
 
 
-def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
-    session = recipe_session(recipe="finetune", image_size=48)
-    tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
-    saved = TrainConfig(**load_config(session.run.config))
-    assert (saved.epochs, saved.eval_size, saved.freeze_norms) == (3, 48, True)
-    assert (saved.head_rate, saved.decay_norms) == (1.0, False)
-    assert tuned.plan.image_size.value == 32
-    assert tuned.plan.learning_rate.value == pytest.approx(RATE * 6 / 32)
-
-
-ASKED = {
-    "label_smoothing": 0.3,
-    "warmup_epochs": 0.5,
-    "head_rate": 5.0,
-    "freeze_norms": False,
-}
-
-
-def test_what_was_asked_of_fine_tuning_stands(recipe_session):
-    session = recipe_session(recipe="finetune", image_size=48, **ASKED)
-    config = open_finetuning(session, Length(32, 3, 9.0), FOREVER).config
-    assert {name: getattr(config, name) for name in ASKED} == ASKED
-
-
 def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_session, monkeypatch):
     monkeypatch.setattr(prepare, "LEAST_IMAGES_FOR_STATISTICS", 2)
     recipes = (recipe_session(recipe=name, image_size=48) for name in ("finetune", "classic"))
     assert [session.config.freeze_norms for session in recipes] == [True, False]
-
-
-def test_a_warm_up_that_no_longer_fits_is_shortened(recipe_session):
-    session = recipe_session(recipe="finetune", image_size=48, warmup_epochs=3.0)
-    assert open_finetuning(session, Length(32, 3, 9.0), FOREVER).config.warmup_epochs == 1.5
-
-
-def test_fine_tuning_takes_the_rate_of_a_plan_from_a_file(recipe_session, tmp_path):
-    plan = recipe_session(recipe="finetune", image_size=48).plan
-    edited = replace(plan, learning_rate=Choice(0.5, "by hand", "user"))
-    save_plan(edited, tmp_path / "plan.yaml")
-    session = recipe_session(recipe="finetune", image_size=None, plan=tmp_path / "plan.yaml")
-    tuned = open_finetuning(session, Length(32, 3, 9.0), FOREVER)
-    assert tuned.plan.learning_rate.value == 0.5
-    assert any("times what fine-tuning usually takes" in note for note in tuned.plan.notes)
-    assert tuned.plan.pixels == plan.pixels
-    assert tuned.config.eval_size == 48
-
-
-def test_pixels_on_the_device_stay_there_in_fine_tuning(recipe_session):
-    session = recipe_session(recipe="finetune", image_size=48)
-    session.plan = replace(session.plan, pixels=Choice("device", "", "measured"))
-    assert place_of_pixels(session, 32).value == "device"
-
-
-@pytest.mark.parametrize(
-    ("name", "judged", "rehearsed"),
-    [
-        ("vit_tiny_patch16_224", 192, 192),  # built for this size
-        ("halonet26t", 256, 256),  # which takes no other
-        ("inception_v3", 160, 160),  # 80 would be too small
-        ("dla34", 224, 128),  # multiples of 32 only
-    ],
-)
-def test_a_step_is_rehearsed_at_a_size_that_the_network_accepts(
-    recipe_session, monkeypatch, name, judged, rehearsed
-):
-    given = []
-
-    def speed(model, backend, index, execution, size, batch):
-        given.append(size)
-        return Speed(size, 1e6)
-
-    monkeypatch.setattr(finetune, "training_speed", speed)
-    session = recipe_session(recipe="finetune", image_size=48)
-    session.info = find_model(name)
-    session.preprocessing = replace(session.preprocessing, image_size=judged)
-    length = stretch(session, 0.1, 1000.0)
-    assert given == [rehearsed]
-    if not session.info.built_for_size:
-        check_size(session.info, given[0])
-    assert length.size >= given[0]
 
 
 def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, monkeypatch):
@@ -173,26 +83,6 @@ def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, mo
     assert ending.finished
     assert session.run.model.is_file()
     assert "memory" in [event["kind"] for event in read_lines(session.run.events)]
-
-
-def test_a_search_for_the_rate_has_time_set_aside(recipe_session, monkeypatch):
-    monkeypatch.setattr(finetune, "training_speed", lambda *words: Speed(words[4], 6.0))
-    given = []
-    monkeypatch.setattr(finetune, "choose_length", lambda *words, **_: given.append(words[5]))
-    for rate in (None, "auto"):
-        session = recipe_session(recipe="finetune", image_size=48, learning_rate=rate)
-        stretch(session, 1.0, 500.0)
-    size, largest = (training_sizes(session.info, 48)[place] for place in (-1, 0))
-    assert given == [500.0, pytest.approx(500 - 60 * (largest / size) ** 2)]
-
-
-def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
-    session = recipe_session(recipe="finetune", image_size=48)
-    fit_linear(session, FOREVER)
-    tuned = open_finetuning(session, Length(32, 1, 9.0), FOREVER)
-    expected = session.model.state_dict()
-    assert all(torch.equal(v, expected[k]) for k, v in tuned.model.state_dict().items())
-    assert tuned.progress.best_accuracy == session.progress.best_accuracy > 0
 
 
 def test_an_interrupted_recipe_is_resumed_in_its_second_stage(
@@ -283,17 +173,6 @@ def test_polish_scales_the_head_and_changes_no_answer(recipe_session, monkeypatc
 
 def test_a_handful_of_validation_images_polishes_nothing(recipe_session):
     assert polish.polish(recipe_session(recipe="features", image_size=48)) is None
-
-
-def test_a_schedule_keeps_up_with_the_clock():
-    def factor(spent):
-        inner = make_schedule("cosine", steps_per_epoch=100, epochs=1)
-        now = time.perf_counter()
-        return Hurried(inner, 100, Team(), now - spent, now - spent + 1000).factor(10)
-
-    assert factor(0) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.1)))
-    assert factor(500) == pytest.approx(0.5, abs=0.02)
-    assert factor(2000) < 0.001
 
 
 def test_a_budget_leaves_a_little_over():
