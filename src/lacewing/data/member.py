@@ -104,12 +104,25 @@ def open_regular(path: Path) -> io.BufferedReader:
     raise OSError("not a file")
 
 
-def stat_image(path: str | Path) -> os.stat_result:
-    """The state of a file, or of the tar file that holds it, or of what stands in for that."""
+def stat_image(
+    path: str | Path, archives: dict[Path, os.stat_result] | None = None
+) -> os.stat_result:
+    """The state of a file, or of the tar file that holds it, or of what stands in for that.
+
+    `archives` keeps the states of tar files, so that each is asked for once. Raises OSError.
+    """
     member = as_member(path)
     if member is None:
         return Path(path).stat()
+    known = {} if archives is None else archives
+    if member.archive not in known:
+        known[member.archive] = stat_archive(member.archive)
+    return known[member.archive]
+
+
+def stat_archive(archive: Path) -> os.stat_result:
+    """The state of a tar file, or of what stands in for it. Raises OSError."""
     try:
-        return member.archive.stat()
+        return archive.stat()
     except FileNotFoundError:
-        return stand_in_of(member.archive).stat()
+        return stand_in_of(archive).stat()

@@ -58,7 +58,8 @@ def scan(
     of files done and in total.
     """
     known = load_scans(cache_dir, root) if cache_dir is not None else {}
-    stats = [_stat(root / path) for path in paths]
+    archives: dict[Path, os.stat_result] = {}
+    stats = [_stat(root / path, archives) for path in paths]
     results: list[Scanned | str | None] = [
         state if isinstance(state, str) else _known(known, path, state)
         for path, state in zip(paths, stats, strict=True)
@@ -112,13 +113,13 @@ def _reason(error: Exception) -> str:
     return str(strerror or text or type(error).__name__)
 
 
-def _stat(path: Path) -> os.stat_result | str:
+def _stat(path: Path, archives: dict[Path, os.stat_result]) -> os.stat_result | str:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
         return "its name is not UTF-8"
     try:
-        state = stat_image(path)
+        state = stat_image(path, archives)
     except (OSError, ValueError):
         return "not there"
     return state if stat.S_ISREG(state.st_mode) else "not a file"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lacewing.data.listing import IMAGE_SUFFIXES, SPLIT_WORDS, Entry, is_system
 from lacewing.data.member import member_path, open_archive
-from lacewing.data.remote.stand_in import find_stand_ins, listed, remote_shard
+from lacewing.data.remote.stand_in import find_stand_ins
+from lacewing.data.shard_list import ShardImage, listed
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
 
@@ -60,18 +61,19 @@ def is_shard(archive: Path) -> bool:
 def read_shard(archive: Path, root: Path) -> list[Entry]:
     """The images of a shard, with paths below `root`. Raises DataError if it is damaged.
 
-    Images without a class, and members that are no images, are passed over. A shard on a server
-    is read through for it once.
+    Images without a class, and members that are no images, are passed over. It is read through
+    only once in each of its states.
     """
-    if remote_shard(archive) is not None and not archive.exists():
-        return listed(archive, lambda: read_members(archive, root))
-    return read_members(archive, root)
+    place = archive.relative_to(root)
+    split, name = split_of(place), place.as_posix()
+    return [
+        Entry(member_path(name, image.start, image.size, image.name), image.label, split)
+        for image in listed(archive, lambda: read_members(archive))
+    ]
 
 
-def read_members(archive: Path, root: Path) -> list[Entry]:
-    """`read_shard` by reading the shard."""
-    split = split_of(archive.relative_to(root))
-    name = archive.relative_to(root).as_posix()
+def read_members(archive: Path) -> list[ShardImage]:
+    """The images of a shard, by reading it through. Raises DataError."""
     try:
         with open_archive(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             samples = collect(tar, archive)
@@ -83,14 +85,13 @@ def read_members(archive: Path, root: Path) -> list[Entry]:
         ) from None
     except OSError as error:
         raise DataError(f"The shard {archive} can't be read: {error.strerror or error}.") from None
-    entries = []
+    images = []
     for key, sample in samples.items():
         label = sample.label or key.rpartition("/")[0].rpartition("/")[2]
         if sample.image is not None and label:
             image = sample.image
-            path = member_path(name, image.offset_data, image.size, image.name)
-            entries.append(Entry(path, label, split))
-    return entries
+            images.append(ShardImage(image.offset_data, image.size, image.name, label))
+    return images
 
 
 def collect(tar: tarfile.TarFile, archive: Path) -> dict[str, Sample]:

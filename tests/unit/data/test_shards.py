@@ -1,17 +1,21 @@
 """Tar shards: what is found in them, and that their images are those of the files."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lacewing.data import member, shards
 from lacewing.data.audit.formats import wrong_extension
+from lacewing.data.cache import cache_folder
 from lacewing.data.member import Member, as_member, member_path, open_image, stat_image
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, load_pixels
 from lacewing.data.preprocess import Preprocessing
+from lacewing.data.scan import scan
 from lacewing.data.shards import is_shard, key_of, read_shard, split_of, suffix_of
 from lacewing.errors import DataError
 
@@ -92,6 +96,82 @@ def test_a_second_scan_knows_sizes_without_opening(folder):
     first = open_images(folder, test_share=0)
     second = open_images(folder, test_share=0)
     assert second.table.equals(first.table)
+
+
+@pytest.fixture
+def read_through(monkeypatch):
+    """The names of the shards that are read through, in their order."""
+    names = []
+    plain = shards.read_members
+
+    def read(archive):
+        names.append(archive.name)
+        return plain(archive)
+
+    monkeypatch.setattr(shards, "read_members", read)
+    return names
+
+
+def test_a_shard_is_read_through_once_in_each_of_its_states(folder, shard, read_through):
+    first = open_images(folder, test_share=0)
+    assert read_through == [f"pests-{part}.tar" for part in ("train-00000", "train-00001",
+                                                             "val-00000")]  # fmt: skip
+    read_through.clear()
+    assert open_images(folder, test_share=0).table.equals(first.table)
+    assert read_through == []
+    shard(folder / "pests-train-00001.tar", samples(20, [1, 1, 0]))
+    assert len(open_images(folder, test_share=0)) == len(first) + 1
+    assert read_through == ["pests-train-00001.tar"]
+
+
+def test_a_list_holds_from_whatever_folder_the_shard_is_named(folder, read_through):
+    whole = open_images(folder, test_share=0)
+    read_through.clear()
+    (entry, *_) = read_shard(folder / "pests-val-00000.tar", folder.parent)
+    assert entry.path == f"shards/{whole.table['path'][6].as_py()}" and entry.split == "val"
+    assert read_through == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"state": 1}', b'{"state": [1, 2], "images": []}']
+)
+def test_a_list_that_is_damaged_or_of_another_state_is_made_anew(folder, read_through, content):
+    entries = read_shard(folder / "pests-val-00000.tar", folder)
+    (kept,) = (cache_folder() / "lists").iterdir()
+    for damaged in (content, json.dumps({**json.loads(kept.read_text()), "images": [[1, 2]]})):
+        kept.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+        read_through.clear()
+        assert read_shard(folder / "pests-val-00000.tar", folder) == entries
+        assert read_through == ["pests-val-00000.tar"]
+
+
+def test_a_cache_that_can_not_be_written_is_done_without(folder, read_through, monkeypatch):
+    (folder / "file").touch()
+    monkeypatch.setenv("LACEWING_CACHE", str(folder / "file"))
+    for _ in range(2):
+        assert len(read_shard(folder / "pests-val-00000.tar", folder)) == 2
+    assert len(read_through) == 2
+
+
+def test_a_name_that_is_no_text_comes_back_from_the_list(shard, tmp_path):
+    file = shard(tmp_path / "x.tar", {"bees/\udcff.jpg": 1})
+    first = read_shard(file, tmp_path)
+    assert as_member(first[0].path).name == "bees/\udcff.jpg"
+    assert read_shard(file, tmp_path) == first
+
+
+def test_each_shard_is_asked_for_its_state_once(folder, monkeypatch):
+    index = open_images(folder, test_share=0)
+    asked = []
+    plain = member.stat_archive
+
+    def stat_archive(archive):
+        asked.append(archive.name)
+        return plain(archive)
+
+    monkeypatch.setattr(member, "stat_archive", stat_archive)
+    assert scan(index.root, index.table["path"].to_pylist()).opened == 8
+    assert sorted(asked) == sorted(file.name for file in folder.glob("*.tar"))
 
 
 def test_one_shard_may_be_named(shard, tmp_path):

@@ -8,7 +8,6 @@ server for something.
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from hashlib import blake2b
@@ -16,7 +15,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lacewing.data.cache import cache_folder
-from lacewing.data.listing import Entry
 from lacewing.data.remote.address import file_names, shards_at, shown
 from lacewing.data.remote.server import (
     BLOCK_BYTES,
@@ -100,6 +98,11 @@ def stand_in_of(archive: Path) -> Path:
     return archive.with_name(archive.name + SUFFIX)
 
 
+def list_beside(archive: Path) -> Path:
+    """Where the list of a remote shard's images lies."""
+    return archive.with_name(archive.name + LIST_SUFFIX)
+
+
 def find_stand_ins(folder: Path) -> list[Path]:
     """The places of shards on a server in a folder; none outside of the cache."""
     if folder.resolve().parent != remote_folder():
@@ -124,20 +127,6 @@ def remote_shard(archive: Path) -> RemoteFile | None:
 def open_remote(file: RemoteFile) -> io.BufferedReader:
     """A remote file, open for reading; its reads raise DataError."""
     return io.BufferedReader(RemoteReader(file), BLOCK_BYTES)
-
-
-def listed(archive: Path, make: Callable[[], list[Entry]]) -> list[Entry]:
-    """The images of a remote shard, from the list beside its stand-in; made where there is none."""
-    file = archive.with_name(archive.name + LIST_SUFFIX)
-    try:
-        return [Entry(*row) for row in parse_json(file.read_bytes())]
-    except (OSError, ValueError, TypeError):
-        entries = make()
-    try:
-        write_text(file, json.dumps(entries))
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror or error}.") from None
-    return entries
 
 
 def describe_place(folder: Path) -> str:
