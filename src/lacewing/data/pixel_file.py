@@ -1,23 +1,26 @@
 """Decoded pixels in a file that outlives the run and is shared between runs.
 
-    header 4096 bytes | marks: uint64 a row, padded to 4096 | pixels of all rows
+    header 4096 bytes | table: 32 bytes a row, padded to 4096 | pixels of all rows
 
-A row's mark is 0, or 2^32 plus the CRC32 of its pixels; it is written after them. So a killed
+The table says of each row where its pixels begin, of what content they are, and whether they are
+there: its mark is 0, or 2^32 plus the CRC32 of its pixels; it is written after them. So a killed
 run leaves whole rows or none; what a power cut leaves between pixels and marks does not fit
 its CRC, which is checked when a process first uses a row. Two processes write the same bytes.
 
+What another file of the same size and filter has already (that of another split, fold or seed) is
+copied from there when it is first used.
+
 The file is written by calls and only read through the memory map: a disk that is full then is an
-error that can be told, not a signal that ends the run.
+error that can be told, not a signal that ends the run. Where the disk is read-only, what is there
+is used.
 """
 
 import contextlib
 import errno
-import mmap
 import os
 import shutil
 import threading
 import weakref
-import zlib
 from collections.abc import Callable, Sequence
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -26,11 +29,19 @@ import numpy as np
 
 from lacewing.data.member import open_image, remote_of
 from lacewing.data.pixel_place import lock_shared, make_room
+from lacewing.data.pixel_table import (
+    PAGE,
+    ROW,
+    header_of,
+    layout,
+    map_bytes,
+    mark_of,
+    new_table,
+    rows_elsewhere,
+    table_of,
+)
 
-VERSION = 2
-MAGIC = b"lacewing pixels"
-PAGE = 4096
-DONE = 1 << 32
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class PixelFile:
@@ -51,26 +62,39 @@ class PixelFile:
         self._contents = contents
         self._on_event = on_event
         self._starts, _ = layout(shapes)
-        self._file = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        self._file, refused = open_descriptor(path)
+        self._writable = not refused
         weakref.finalize(self, os.close, self._file)
         lock_shared(self._file)
         # the map lives as long as a view of it, also one that was handed out
-        self._bytes = np.frombuffer(mmap.mmap(self._file, 0, access=mmap.ACCESS_READ), np.uint8)
-        self._marks = self._bytes[PAGE : PAGE + 8 * len(shapes)].view("<u8")
+        self._bytes = map_bytes(self._file)
+        self._marks = table_of(self._bytes, len(shapes))["mark"]
         self._verified = np.zeros(len(shapes), bool)
         self._writing = threading.Lock()
-        self._writable = True
+        missing = self._marks == 0
+        self._elsewhere = rows_elsewhere(path, contents, missing)
+        if refused and missing.any():
+            self._tell_unwritable(refused)
 
     def get(self, row: int) -> np.ndarray | None:
         """The row's pixels, a view; None if they are not here yet or are damaged."""
         mark = int(self._marks[row])
         if not mark:
-            return None
+            return self._copied(row)
         pixels = self._place(row)
         if not self._verified[row]:
             if mark != mark_of(pixels):
                 return None
             self._verified[row] = True
+        return pixels
+
+    def _copied(self, row: int) -> np.ndarray | None:
+        """The row's pixels from another file, kept here from now on; None if none has them."""
+        other = self._elsewhere.get(row)
+        pixels = None if other is None else other.pixels(*self._shapes[row])
+        if pixels is not None and self._writable:
+            self._keep(row, pixels)
+            self._elsewhere.pop(row, None)
         return pixels
 
     def put(self, row: int, pixels: np.ndarray) -> None:
@@ -84,15 +108,20 @@ class PixelFile:
         # a server's answer tells by itself whether the file is still the same
         if remote_of(image) is None and content_hash(image) != self._contents[row]:
             return
+        self._keep(row, pixels)
+
+    def _keep(self, row: int, pixels: np.ndarray) -> None:
         try:
             with self._writing:
                 self._write(int(self._starts[row]), pixels.tobytes())
-                self._write(PAGE + 8 * row, mark_of(pixels).to_bytes(8, "little"))
+                self._write(PAGE + ROW.itemsize * row, mark_of(pixels).to_bytes(8, "little"))
         except OSError as error:
             self._writable = False
-            reason = error.strerror or error
-            self._on_event(f"{self.path} can't be written ({reason}): what is not in it yet is "
-                           "decoded each time it is used")  # fmt: skip
+            self._tell_unwritable(str(error.strerror or error))
+
+    def _tell_unwritable(self, reason: str) -> None:
+        self._on_event(f"{self.path} can't be written ({reason}): what is not in it yet is "
+                       "decoded each time it is used")  # fmt: skip
 
     def _write(self, start: int, content: bytes) -> None:
         os.lseek(self._file, start, os.SEEK_SET)
@@ -123,27 +152,26 @@ def open_pixel_file(
     path = folder / f"{key}.u8"
     folder.mkdir(parents=True, exist_ok=True)
     size = layout(shapes)[1]
-    header = header_of(key, size)
+    header = header_of(key, len(shapes), size)
     if not is_sound(path, header, size):
         path.unlink(missing_ok=True)
         make_room(folder, size)
-        create(path, header, size)
+        create(path, header + new_table(shapes, contents).tobytes(), size)
     file = PixelFile(path, shapes, images, contents, on_event)
-    os.utime(path)  # the time of the last use
+    with contextlib.suppress(OSError):  # a read-only disk
+        os.utime(path)  # the time of the last use
     return file
 
 
-def layout(shapes: np.ndarray) -> tuple[np.ndarray, int]:
-    """Where each row's pixels begin, int64 [rows], and the size of the file, in bytes."""
-    lengths = 3 * shapes.prod(1)
-    first = PAGE + -(-8 * len(shapes) // PAGE) * PAGE
-    ends = first + np.cumsum(lengths)
-    return ends - lengths, int(ends[-1]) if len(shapes) else first
-
-
-def header_of(key: str, size: int) -> bytes:
-    """The first page."""
-    return b"%s %d\n%s\n%d\n" % (MAGIC, VERSION, key.encode("ascii"), size) + b"\0" * 8
+def open_descriptor(path: Path) -> tuple[int, str]:
+    """An open file, and why it may not be written to; "" if it may. Raises OSError."""
+    binary = getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, os.O_RDWR | binary), ""
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return os.open(path, os.O_RDONLY | binary), str(error.strerror)
 
 
 def is_sound(path: Path, header: bytes, size: int) -> bool:
@@ -155,14 +183,14 @@ def is_sound(path: Path, header: bytes, size: int) -> bool:
         return False
 
 
-def create(path: Path, header: bytes, size: int) -> None:
-    """Make an empty file with all its space; another process's, if that was quicker."""
+def create(path: Path, head: bytes, size: int) -> None:
+    """Make a file, empty after its head, with all its space; unless another process was quicker."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             lock_shared(file.fileno())
             reserve(file.fileno(), size, path.parent)
-            file.write(header)
+            file.write(head)
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -185,11 +213,6 @@ def reserve(descriptor: int, size: int, folder: Path) -> None:
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     os.ftruncate(descriptor, size)
-
-
-def mark_of(pixels: np.ndarray) -> int:
-    """The mark of a row with these pixels."""
-    return DONE | zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 def content_hash(image: str) -> str | None:

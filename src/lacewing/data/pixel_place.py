@@ -35,7 +35,7 @@ def make_room(folder: Path, size: int) -> None:
     for _, path, bytes_ in files if size <= limit else ():
         if taken + size <= limit:
             break
-        if _delete_unused(path):
+        if delete_unused(path):
             taken -= bytes_
     if taken + size > limit:
         reason = (f"{format_bytes(size)} are needed, and all decoded images may take "
@@ -50,8 +50,8 @@ def lock_shared(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def _delete_unused(path: Path) -> bool:
-    """Delete a file that no process has open; whether it is gone."""
+def delete_unused(path: Path) -> bool:
+    """Delete a file that no process has marked as in use; whether it is gone."""
     with contextlib.suppress(OSError):  # in use, or no longer there: the next one is tried
         if os.name != "nt":
             with path.open("rb") as file:

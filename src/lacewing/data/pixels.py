@@ -105,8 +105,8 @@ def open_kept(
     `kind` is ram, disk, none, or device: then the loader keeps them (see device_pixels.py).
 
     On disk it is a file below `cache_dir` (`cache_folder()` by default) that is shared by all
-    runs with the same images, size and filter. Where there can be none, `on_event` gets a
-    sentence and nothing is kept.
+    runs with the same images, size and filter; one with other images copies what it has of the
+    same. Where there can be none, `on_event` gets a sentence and nothing is kept.
     """
     if kind in ("none", "device"):
         return NoPixels()
@@ -128,13 +128,15 @@ def open_kept(
 def pixel_key(contents: list[str], preprocessing: Preprocessing) -> str:
     """A name for the pixels of images with these content hashes, in this order.
 
-    Another version of Pillow may decode a little differently, so it has its own.
+    It begins with how they are made. Another version of Pillow may decode a little differently,
+    so it has its own.
     """
     recipe = (preprocessing.resize_size, preprocessing.interpolation, MAX_ASPECT, PIL.__version__)
-    digest = blake2b(repr(recipe).encode(), digest_size=16)
+    made = blake2b(repr(recipe).encode(), digest_size=8)
+    digest = blake2b(digest_size=16)
     for content in contents:
         digest.update(content.encode())
-    return digest.hexdigest()
+    return f"{made.hexdigest()}-{digest.hexdigest()}"
 
 
 class PixelStore:

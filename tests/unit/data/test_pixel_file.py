@@ -1,5 +1,6 @@
 """The disk cache of pixels under real faults: damage, kills, full disks, and many processes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from PIL import Image
 from lacewing.data import pixel_file, pixel_place
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
-from lacewing.data.pixel_file import PAGE, PixelFile, layout, open_pixel_file
+from lacewing.data.pixel_file import PixelFile, open_pixel_file
+from lacewing.data.pixel_table import PAGE, ROW, layout, mark_of
 from lacewing.data.pixels import PixelStore, load_pixels, open_kept, pixel_key
 from lacewing.data.preprocess import Preprocessing
 
@@ -97,10 +99,10 @@ def test_views_outlive_the_store(index, cache):
     assert np.array_equal(pixels, decoded(index)[0])
 
 
-def test_rows_lie_one_after_another_behind_header_and_marks():
+def test_rows_lie_one_after_another_behind_header_and_table():
     shapes = np.array([[32, 40], [32, 32]] * 300)
     starts, size = layout(shapes)
-    assert starts[0] == 3 * PAGE  # the header's, and two of marks
+    assert starts[0] == 6 * PAGE  # the header's, and five of the table
     assert (np.diff(starts) == np.array([3 * 32 * 40, 3 * 32 * 32] * 300)[:-1]).all()
     assert size == starts[-1] + 3 * 32 * 32
     assert layout(np.zeros((0, 2), np.int64))[1] == PAGE
@@ -141,7 +143,7 @@ def test_a_damaged_row_is_decoded_again_and_mended(index, cache):
 def test_a_damaged_mark_is_noticed(index, cache):
     path = fill(index, cache)
     content = bytearray(path.read_bytes())
-    content[PAGE + 8 * 2] ^= 1
+    content[PAGE + ROW.itemsize * 2] ^= 1
     path.write_bytes(content)
     assert 2 not in rows_in(kept(index, cache), index)
 
@@ -185,6 +187,53 @@ def test_a_read_only_folder(index, cache):
     said = []
     assert store(index, cache, on_event=said.append).get(0).shape == (32, 32, 3)
     assert "Permission denied" in said[0]
+
+
+def refuse_writing(path, number):
+    """An `os.open` that opens one file for reading only, as on a read-only disk."""
+    opened = os.open
+
+    def refusing(place, flags, *rest, **more):
+        if Path(place) == path and flags & os.O_RDWR:
+            raise OSError(number, os.strerror(number), str(place))
+        return opened(place, flags, *rest, **more)
+
+    return refusing
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_what_lies_on_a_read_only_disk_is_used(index, cache, monkeypatch, number):
+    path = fill(index, cache)
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(pixel_file.os, "open", refuse_writing(path, number))
+    monkeypatch.setattr(pixel_file.os, "utime", refuse)
+    said = []
+    assert rows_in(kept(index, cache, said.append), index) == list(range(12))
+    assert said == []
+
+
+def test_what_is_not_there_on_a_read_only_disk_is_said_once(index, cache, monkeypatch):
+    store(index, cache).get(3)
+    (path,) = (cache / "pixels").iterdir()
+    monkeypatch.setattr(pixel_file.os, "open", refuse_writing(path, errno.EROFS))
+    said = []
+    pixels = store(index, cache, on_event=said.append)
+    assert all(np.array_equal(pixels.get(n), one) for n, one in enumerate(decoded(index)))
+    assert said == [
+        f"{path} can't be written (Read-only file system): what is not in it yet is decoded each "
+        "time it is used"
+    ]
+    monkeypatch.undo()
+    assert rows_in(kept(index, cache), index) == [3]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_file_that_belongs_to_another_user_is_used(index, cache):
+    fill(index, cache).chmod(0o400)
+    assert rows_in(kept(index, cache), index) == list(range(12))
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="Linux keeps space for a file")
@@ -357,9 +406,9 @@ def test_an_open_pixel_file_is_in_use(index, cache, monkeypatch):
     path = fill(index, cache)
     monkeypatch.setattr(pixel_place, "pixel_limit", lambda folder: path.stat().st_size + 10)
     pixels = store(index, cache).get(0)
-    assert not pixel_place._delete_unused(path)
+    assert not pixel_place.delete_unused(path)
     del pixels
-    assert pixel_place._delete_unused(path)
+    assert pixel_place.delete_unused(path)
 
 
 def test_opening_is_a_use(index, cache):
@@ -371,7 +420,7 @@ def test_opening_is_a_use(index, cache):
 
 def test_a_mark_is_the_crc_with_a_bit_above():
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    assert pixel_file.mark_of(pixels) == 2**32 + zlib.crc32(bytes(range(12)))
+    assert mark_of(pixels) == 2**32 + zlib.crc32(bytes(range(12)))
 
 
 def test_open_pixel_file_names_its_file_by_the_key(cache):
