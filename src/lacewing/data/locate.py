@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.data.archive import Progress, is_archive, unpack
-from lacewing.data.hub import (
-    DONE,
-    PREFIX,
-    are_photos,
-    parquet_files,
-    shards_of_hub,
-    shards_of_parquet,
-)
+from lacewing.data.copies import DONE
+from lacewing.data.hub import PREFIX, shards_of_hub
 from lacewing.data.listing import subfolders
+from lacewing.data.parquet import are_photos, parquet_files, shards_of_parquet
 from lacewing.data.remote.address import is_address, remote_name
 from lacewing.data.remote.server import READERS
 from lacewing.data.remote.stand_in import describe_place, stand_ins

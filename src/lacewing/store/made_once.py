@@ -1,10 +1,15 @@
 """Folders that are either not there or whole, whoever else makes them at the same time."""
 
 import contextlib
+import glob
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+STALE_SECONDS = 24 * 3600
+"""So long after the last write nobody is still writing: the process was killed."""
 
 
 @contextlib.contextmanager
@@ -12,8 +17,10 @@ def made_once(target: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
     """A new folder beside `target` that takes its place when the block ends well.
 
     Where another process was first, its folder stays. One that is not whole is set aside and
-    removed. Names are random: in containers all processes have the same number. Raises OSError.
+    removed, and so is what killed processes left. Names are random: in containers all processes
+    have the same number. Raises OSError.
     """
+    remove_stale(target.parent, glob.escape(target.name))
     temporary = beside(target)
     try:
         temporary.mkdir(parents=True)
@@ -42,3 +49,17 @@ def put(folder: Path, target: Path, is_whole: Callable[[Path], bool]) -> None:
 def beside(target: Path) -> Path:
     """A name that nothing else has."""
     return target.with_name(f"{target.name}.{secrets.token_hex(4)}.tmp")
+
+
+def remove_stale(folder: Path, names: str) -> None:
+    """Remove what killed processes left in a folder, of targets whose names fit a glob pattern."""
+    for left in folder.glob(f"{names}.{'?' * 8}.tmp"):
+        with contextlib.suppress(OSError):  # another process removes it too
+            if is_stale(left):
+                shutil.rmtree(left)
+
+
+def is_stale(folder: Path) -> bool:
+    """Whether nothing was written into a folder, however deep, for a day. Raises OSError."""
+    limit = time.time() - STALE_SECONDS
+    return all(path.lstat().st_mtime < limit for path in (folder, *folder.rglob("*")))

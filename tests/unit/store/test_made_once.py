@@ -1,8 +1,11 @@
 """Folders that several processes make at once."""
 
+import os
+import time
+
 import pytest
 
-from lacewing.store.made_once import made_once
+from lacewing.store.made_once import STALE_SECONDS, made_once
 
 
 def is_whole(folder):
@@ -59,3 +62,16 @@ def test_processes_of_the_same_number_do_not_meet(tmp_path):
         (one / "done").touch()
         (two / "done").touch()
     assert is_whole(tmp_path / "set")
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
+    old = time.time() - STALE_SECONDS - 60
+    for name in ("set.0123abcd.tmp", "set.4567cdef.tmp", "other.0123abcd.tmp", "set.mine.tmp"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "file").touch()
+        for place in ("deep/file", "deep", "."):
+            os.utime(tmp_path / name / place, (old, old))
+    # another process is still at it, deep inside
+    os.utime(tmp_path / "set.4567cdef.tmp" / "deep" / "file")
+    make(tmp_path / "set")
+    assert names(tmp_path) == ["other.0123abcd.tmp", "set", "set.4567cdef.tmp", "set.mine.tmp"]
