@@ -107,9 +107,7 @@ def test_the_cache_is_told_and_cleared(run, split_photos, tmp_path):
     run("data", "check", split_photos)
     told = json.loads(run("cache", "info", "--json").out)
     assert told["folder"] == str(tmp_path / ".cache")
-    assert {one["kind"]: one["files"] for one in told["contents"]} == {
-        "scans": 1, "pixels": 0, "unpacked": 0, "sample": 0,
-    }  # fmt: skip
+    assert {one["kind"] for one in told["contents"] if one["files"]} == {"scans"}
     assert "decoded images, so that they are decoded once" in run("cache", "info").out
     assert run("cache", "clear", "pixels").out.startswith("Cleared pixels in ")
     assert (tmp_path / ".cache/scans").exists()
@@ -119,6 +117,6 @@ def test_the_cache_is_told_and_cleared(run, split_photos, tmp_path):
 
 
 def test_a_kind_that_is_not_kept(run):
-    ended = run("cache", "clear", "models")
+    ended = run("cache", "clear", "photos")
     assert ended.code == 2
-    assert "must be one of scans, pixels, unpacked, sample" in ended.error
+    assert "must be one of scans, lists, pixels, unpacked, remote, sample" in ended.error

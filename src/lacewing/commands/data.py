@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from lacewing import console
 from lacewing.commands.command import Command
 from lacewing.config import Short
+from lacewing.data.cached import KINDS as KEPT
 from lacewing.errors import ConfigError
 from lacewing.fields import boolean, one_of, path, text
 from lacewing.flags import Given, Word, flags_of, options_from
@@ -49,10 +50,8 @@ class CacheOptions:
 
     action: Annotated[str, one_of("info", "clear"), Word()]
     """info: what is kept to save time, and how large it is; clear: delete it."""
-    kind: Annotated[
-        str | None, one_of("scans", "pixels", "unpacked", "sample", optional=True), Word()
-    ] = None
-    """Clear only this kind: scans, pixels, unpacked or sample."""
+    kind: Annotated[str | None, one_of(*KEPT, optional=True), Word()] = None
+    """Clear only this kind of what `cache info` shows."""
     json: Annotated[bool, boolean()] = False
     """Print JSON."""
 

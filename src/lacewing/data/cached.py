@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.errors import DataError
+from lacewing.store.made_once import remove_stale
 
 KINDS = {
     "scans": "sizes and hashes of images, so that they are read once",
+    "lists": "what is in tar shards, so that they are read through once",
     "pixels": "decoded images, so that they are decoded once",
     "unpacked": "the content of parquet files, and of archives where nothing can be written",
+    "remote": "where the images of data sets on servers lie",
     "sample": "the data set called sample",
+    "models": "models out of zip files",
+    "trials": "what was timed on this machine for plans",
+    "runtime": "onnxruntime-web, for exports to the browser",
 }
 """The folders in the cache, and what they are for. Nothing else there is ever deleted."""
 
@@ -55,6 +61,7 @@ def clear_cache(folder: Path, kind: str | None = None) -> int:
             raise DataError(
                 f"{error.filename or place} can't be deleted: {error.strerror}."
             ) from None
+        remove_stale(folder, name)
         freed += before
     return freed
 

@@ -1,10 +1,19 @@
 """What lies in the cache, and what clearing it deletes."""
 
 import os
+import re
+import time
+from pathlib import Path
 
 import pytest
 
+import lacewing
 from lacewing.data.cached import KINDS, cache_contents, clear_cache
+from lacewing.data.locate import SAMPLE
+from lacewing.store.made_once import STALE_SECONDS
+
+JOINED = re.compile(r"""\bcache(?:_dir|_folder\(\))?(?:\.resolve\(\))?\)? / (f?"[^"]*"|\w+)""")
+"""Where the code names something in the cache folder: `cache_folder() / "models"`."""
 
 
 @pytest.fixture
@@ -21,7 +30,7 @@ def counts(folder):
 
 
 def test_every_kind_is_told(folder):
-    assert counts(folder) == {"scans": 1, "pixels": 2, "unpacked": 1, "sample": 0}
+    assert counts(folder) == dict.fromkeys(KINDS, 0) | {"scans": 1, "pixels": 2, "unpacked": 1}
     sizes = {one.kind: one.bytes for one in cache_contents(folder)}
     assert 10_000 <= sizes["pixels"] < 40_000
     assert sizes["sample"] == 0
@@ -35,7 +44,34 @@ def test_a_cache_that_is_not_there_is_empty(tmp_path):
 def test_one_kind_is_cleared(folder):
     before = {one.kind: one.bytes for one in cache_contents(folder)}
     assert clear_cache(folder, "pixels") == before["pixels"]
-    assert counts(folder) == {"scans": 1, "pixels": 0, "unpacked": 1, "sample": 0}
+    assert counts(folder) == dict.fromkeys(KINDS, 0) | {"scans": 1, "unpacked": 1}
+
+
+def test_nothing_that_the_code_puts_there_is_unknown():
+    source = Path(lacewing.__file__).parent
+    joined = {
+        found.strip('"')
+        for file in source.rglob("*.py")
+        for found in JOINED.findall(file.read_text(encoding="utf-8"))
+    }
+    assert {SAMPLE if name == "SAMPLE" else name for name in joined} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_told_and_cleared(tmp_path, kind):
+    (tmp_path / kind / "deep").mkdir(parents=True)
+    (tmp_path / kind / "deep" / "file").write_bytes(b"x")
+    assert counts(tmp_path)[kind] == 1
+    clear_cache(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_too(folder):
+    left = folder / "sample.0123abcd.tmp"
+    left.mkdir()
+    os.utime(left, (time.time() - STALE_SECONDS - 60,) * 2)
+    clear_cache(folder, "sample")
+    assert not left.exists()
 
 
 def test_everything_of_ours_is_cleared_and_nothing_else(folder):

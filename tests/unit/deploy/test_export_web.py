@@ -80,7 +80,7 @@ def test_what_npm_says_is_passed_on(npm, tmp_path):
     npm("echo 'no such host' >&2; exit 1")
     with pytest.raises(LacewingError, match=r"npm could not fetch .* \(no such host\)"):
         runtime.runtime_folder()
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache" / "runtime").iterdir()) == []
 
 
 @pytest.fixture

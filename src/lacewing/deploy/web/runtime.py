@@ -27,7 +27,7 @@ def runtime_folder() -> Path:
     given = os.environ.get(FOLDER_VARIABLE, "").strip()
     if given:
         return complete(Path(given).expanduser())
-    kept = cache_folder() / f"{PACKAGE}-{VERSION}"
+    kept = cache_folder() / "runtime" / f"{PACKAGE}-{VERSION}"
     if not is_complete(kept):
         fetch(kept)
     return kept
