@@ -7,9 +7,11 @@ from lacewing.errors import PlanError
 from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Device, Machine
+from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import is_possible
 from lacewing.planning.rules.device import choose_tier, find_device
+from lacewing.planning.rules.image_size import nearest_size
 from lacewing.planning.rules.memory import free_bytes
 from lacewing.values import format_bytes
 
@@ -39,6 +41,24 @@ def check_arithmetic(plan: Plan) -> None:
         raise PlanError(
             f"The plan's accumulation is {passes}, but its batch {batch} in passes of at most "
             f"{micro} images takes {needed}: set accumulation to {needed} in the plan file."
+        )
+
+
+def check_work(plan: Plan, job: Job) -> None:
+    """Raise PlanError for a batch above the images, or a size that the network refuses."""
+    batch, images = plan.batch.value, job.training_images
+    if batch > images:
+        raise PlanError(
+            f"The plan's batch {batch} is over the {images} training images there are: set batch "
+            f"to {images} or less in the plan file, with micro_batch, accumulation and "
+            "learning_rate to go with it, or make a new plan."
+        )
+    size = plan.image_size.value
+    fitting = job.native_size if job.fixed_size else nearest_size(size, job)
+    if size != fitting:
+        raise PlanError(
+            f"{job.model} can't take the plan's image_size {size}: set it to {fitting} in the "
+            "plan file, or make a new plan."
         )
 
 

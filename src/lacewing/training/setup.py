@@ -24,7 +24,8 @@ from lacewing.models.build import preprocessing_for
 from lacewing.models.catalog import ModelInfo, find_model
 from lacewing.models.weights import Weights, fetch_weights, read_weights_file
 from lacewing.performance_config import Tier, load_tiers
-from lacewing.planning.check import check_plan
+from lacewing.planning.asked import check_asked
+from lacewing.planning.check import check_plan, check_work
 from lacewing.planning.document import load_plan
 from lacewing.planning.growth import check_network, check_plan_file
 from lacewing.planning.job import Job
@@ -173,11 +174,16 @@ def decide(
     tiers: dict[str, Tier],
     backends: BackendTable = BACKENDS,
 ) -> Plan:
-    """The plan file to the letter, if one was given; else what the rules say."""
+    """The plan file to the letter, if one was given; else what the rules say.
+
+    Raises a UserError for a file that can't be obeyed, or not together with the flags.
+    """
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
     plan = load_plan(config.plan)
+    check_asked(config, plan, job, tiers[plan.tier.value])
     check_plan_file(config, plan)
+    check_work(plan, job)
     for note in check_plan(plan, machine, backends):
         console.note(note)
     return plan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lacewing.errors import DeviceError, PlanError
-from lacewing.planning.check import check_plan
+from lacewing.planning.check import check_plan, check_work
 from lacewing.values import Choice
 
 
@@ -80,3 +80,27 @@ def test_where_the_machine_differs_is_said(plan_on, recorded, make_job):
 def test_more_decoding_threads_than_cores_are_said(plan_on, recorded):
     notes = check_plan(plan_on("t4_16gb", workers=6), recorded("t4_16gb"))
     assert notes == ("The plan's workers 6 are more than the 2 usable cores here.",)
+
+
+def test_a_batch_that_the_images_do_not_fill_is_refused(plan_on, make_job):
+    plan = with_values(plan_on("h100_80gb"), batch=64)
+    check_work(plan, make_job(training_images=64))
+    with pytest.raises(PlanError, match="batch 64 is over the 20 training images there are: set"):
+        check_work(plan, make_job(training_images=20))
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "fitting"),
+    [
+        ({"fixed_size": True}, 128, 224),
+        ({"min_size": 75}, 64, 75),
+        ({"size_multiple": 32}, 100, 96),
+    ],
+)
+def test_a_size_that_the_network_refuses_is_refused_at_once(
+    plan_on, make_job, network, size, fitting
+):
+    job, plan = make_job(**network), plan_on("cpu_2core_24gb")
+    with pytest.raises(PlanError, match=f"image_size {size}: set it to {fitting} in the plan file"):
+        check_work(with_values(plan, image_size=size), job)
+    check_work(with_values(plan, image_size=fitting), job)

@@ -45,14 +45,18 @@ def open_sizes(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> tuple[i
         parts = (ceil(requested / passes) for passes in range(1, MOST_PASSES + 1))
         even = {even_passes(requested, size)[0] for size in parts if size >= floor}
         return tuple(sorted(even)) if len(even) > 1 else ()
-    low, high = tier.batch_share
-    if low == high:
-        return ()
-    shares = (low, (low + high) / 2, high)
-    sizes = {max(floor, round(requested * share)) for share in shares}
     # memory already spoke against more than the rules' size
-    allowed = sorted(size for size in sizes if size <= plan.micro_batch.value)
+    sizes = sizes_of_shares(requested, tier)
+    allowed = [size for size in sizes if size <= plan.micro_batch.value]
     return tuple(allowed) if len(allowed) > 1 else ()
+
+
+def sizes_of_shares(requested: int, tier: Tier) -> tuple[int, ...]:
+    """The tier's smallest, middle and largest share of a requested batch, the smallest first."""
+    low, high = tier.batch_share
+    floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
+    shares = (low, (low + high) / 2, high)
+    return tuple(sorted({max(floor, round(requested * share)) for share in shares}))
 
 
 def largest(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> int:

@@ -1,0 +1,65 @@
+"""A plan from a file: obeyed with its own words, refused with others and for other work."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.config import TrainConfig, load_config
+from lacewing.errors import ConfigError, PlanError
+from lacewing.planning.document import load_plan, save_plan
+from lacewing.running.decide import prepared_fully
+from lacewing.training.begin import begin
+from lacewing.training.setup import prepare
+
+
+@pytest.fixture
+def filed(small, tmp_path):
+    """`filed(image_size=64)`: what is asked beside a plan file of the small run."""
+    save_plan(prepare(small(device="cpu")).plan, tmp_path / "plan.yaml")
+    return lambda **words: prepare(small(**{"plan": tmp_path / "plan.yaml", **words})).plan
+
+
+def test_with_its_own_words_or_without_any(filed, tmp_path):
+    plan = load_plan(tmp_path / "plan.yaml")
+    assert filed() == plan
+    free = {"batch_size": None, "learning_rate": None, "image_size": None, "threads": None}
+    assert filed(**free) == plan
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"image_size": 64}, "image_size 32 and --image-size says 64"),
+        ({"batch_size": 4}, "batch 6 and --batch-size says 4"),
+        ({"learning_rate": 0.1}, "learning_rate 0.01 and --learning-rate says 0.1"),
+    ],
+)
+def test_with_other_words_it_is_refused(filed, words, said):
+    with pytest.raises(ConfigError, match=said):
+        filed(**words)
+
+
+@pytest.mark.parametrize(
+    ("decision", "value", "said"),
+    [
+        ("batch", 64, "batch 64 is over the 21 training images"),
+        ("image_size", 16, "test_resnet can't take the plan's image_size 16: set it to "),
+    ],
+)
+def test_what_images_or_network_do_not_allow_is_refused_at_once(
+    filed, tmp_path, decision, value, said
+):
+    plan = load_plan(tmp_path / "plan.yaml")
+    micro = replace(plan.micro_batch, value=value)
+    others = {"micro_batch": micro} if decision == "batch" else {}
+    changed = replace(plan, **{decision: replace(plan.choices()[decision], value=value)}, **others)
+    save_plan(changed, tmp_path / "plan.yaml")
+    with pytest.raises(PlanError, match=said):
+        filed(batch_size=None, learning_rate=None, image_size=None)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_repeated_by_its_own_files(small):
+    session = begin(prepared_fully(small(device="cpu", batch_size=8, accumulate=False)))
+    again = TrainConfig(**{**load_config(session.run.config), "plan": session.run.plan})
+    assert prepared_fully(again).plan == session.plan
