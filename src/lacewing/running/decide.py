@@ -21,7 +21,11 @@ from lacewing.training.recipe.outlook import (
     measure_speeds,
     outlook_rows,
 )
-from lacewing.training.recipe.prepare import with_gentle_rate, with_recipe_decided
+from lacewing.training.recipe.prepare import (
+    with_gentle_rate,
+    with_norms_decided,
+    with_recipe_decided,
+)
 from lacewing.training.setup import Prepared, check_words, look
 from lacewing.training.trial import with_trial
 
@@ -44,7 +48,8 @@ def prepared_fully(
     seen = None if machine is None else look(config, check_words(config), machine=machine)
     prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
     spent = 0.0 if started is None else time.perf_counter() - started
-    decided = with_gentle_rate(with_trial(with_recipe_decided(prepared, spent=spent)))
+    measured = with_trial(with_recipe_decided(prepared, spent=spent))
+    decided = with_norms_decided(with_gentle_rate(measured))
     return replace(decided, plan=with_processes(decided.plan, decided.config, ranks))
 
 

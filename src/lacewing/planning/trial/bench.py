@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import Loss
-from lacewing.engine.prepare import prepare_model, to_format
+from lacewing.engine.prepare import prepare_model, to_format, training_mode
 from lacewing.engine.step import eval_step, train_step
 from lacewing.hardware.backend import Backend
 from lacewing.planning.trial.ways import Way
@@ -55,15 +55,15 @@ class Bench:
     clock: Callable[[], float]
     clip_norm: float | None = None
     deterministic: bool = False
+    freeze_norms: bool = False
+    """Whether BatchNorm keeps its statistics in training."""
     copies: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[tuple[str, str], torch.optim.Optimizer] = field(default_factory=dict)
 
     def train(self, way: Way) -> Pass:
         """One optimiser step on `way.images` images."""
         self.configure(way)
-        network, optimizer = self.copy(way.memory_format), self.optimizer(way)
-        if not network.training:  # what is switched off within it stays so
-            network.train()
+        network, optimizer = self.ready(way.memory_format), self.optimizer(way)
         scaler = self.backend.grad_scaler(way.precision)
         images, labels = self.batch(way.images)
         started = self._now()
@@ -94,13 +94,21 @@ class Bench:
         return Pass(seconds, float(self.loss(logits, labels)))
 
     def copy(self, memory_format: str) -> nn.Module:
-        """The network on the device, in a memory format."""
+        """The network on the device, in a memory format; a new one is ready to train."""
         if memory_format not in self.copies:
             execution = Execution(device="", memory_format=memory_format)
             device = self.backend.torch_device(self.index)
             network = prepare_model(deepcopy(self.model), execution, device)
+            training_mode(network, self.freeze_norms)
             self.copies[memory_format] = awake(network)
         return self.copies[memory_format]
+
+    def ready(self, memory_format: str) -> nn.Module:
+        """The copy in the mode of the run's training."""
+        network = self.copy(memory_format)
+        if not network.training:  # what is switched off within it stays so
+            training_mode(network, self.freeze_norms)
+        return network
 
     def optimizer(self, way: Way) -> torch.optim.Optimizer:
         """The optimiser of a copy."""
@@ -169,7 +177,6 @@ def awake(network: nn.Module) -> nn.Module:
 @contextmanager
 def without_dropout(network: nn.Module) -> Iterator[None]:
     """Training with dropout and its kin switched off, whose masks differ between precisions."""
-    network.train()
     drops = [m for m in network.modules() if "Drop" in type(m).__name__ and m.training]
     for module in drops:
         module.eval()

@@ -10,12 +10,13 @@ from lacewing.data.cache import cache_folder
 from lacewing.hardware.machine import Machine
 from lacewing.parsing import parse_json
 from lacewing.planning.job import Job
+from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 9
+VERSION = 10
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 
@@ -45,6 +46,7 @@ def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: st
         "work": [job.model, job.classes, job.optimizer, job.training_images, job.pretrained, data],
         "plan": {name: getattr(plan, name).value for name in decided},
         "asked": {name: str(getattr(config, name)) for name in asked},
+        "norms": keeps_statistics(config, job.pretrained, plan.micro_batch.value),
     }
     text = json.dumps(question, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=12).hexdigest()

@@ -47,7 +47,7 @@ def count_memory(trial: Trial, way: Way) -> MemoryModel:
     found = guarded(
         bench,
         lambda: memory.counted(
-            bench.copy(way.memory_format),
+            bench.ready(way.memory_format),
             images,
             labels,
             bench.loss,

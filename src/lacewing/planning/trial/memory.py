@@ -110,7 +110,7 @@ def saved_bytes(
     loss: Loss,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> int:
-    """Bytes that a forward pass in training keeps for the backward pass, weights apart.
+    """Bytes that a forward pass in the network's mode keeps for the backward pass, weights apart.
 
     Counted, not measured: works on every device and before anything is at risk.
     """
@@ -122,7 +122,6 @@ def saved_bytes(
             kept[place(tensor)] = size_of(tensor)
         return tensor
 
-    network.train()
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         with autocast():
             logits = network(images)

@@ -32,7 +32,7 @@ def training_pass(trial: Trial) -> Callable[[Way], float | str]:
 
     def first(way: Way) -> Pass:
         # masks differ between precisions, and then the losses do
-        with without_dropout(trial.bench.copy(way.memory_format)):
+        with without_dropout(trial.bench.ready(way.memory_format)):
             return trial.bench.train(way)
 
     return checked(trial, first, trial.bench.train, is_forward=False)

@@ -19,6 +19,7 @@ from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.loaders import loading_of, train_loader
+from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.bench import Bench
 
@@ -86,6 +87,7 @@ def set_up(
         clock=clock,
         clip_norm=config.clip_norm,
         deterministic=config.deterministic,
+        freeze_norms=keeps_statistics(config, work.weights is not None, plan.micro_batch.value),
     )
     return bench, sample
 

@@ -138,7 +138,7 @@ def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
     """Compile the way's network in a mode of `torch.compile` and time its passes."""
     bench, clock = trial.bench, trial.budget.clock
     bench.optimizer(way)  # over the weights, which both forms share
-    network = bench.copy(way.memory_format)
+    network = bench.ready(way.memory_format)
     started = clock()
     compiled = compile_model(network, mode, lambda _: None)
     bench.copies[way.memory_format] = compiled

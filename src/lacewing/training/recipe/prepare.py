@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from lacewing.config import TrainConfig
+from lacewing.engine.optimizers import ADAM_RATES, find_optimizer
 from lacewing.errors import ConfigError, ModelError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
@@ -11,6 +12,7 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.job import REFERENCE_BATCH
+from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.rules.device import find_device
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.closing import allowance_of
@@ -27,8 +29,8 @@ NEW_HEAD_RATE = 10.0
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
 FAR_ABOVE = 3.0
 """Times the usual rate of fine-tuning that can hardly be meant for it."""
-LEAST_IMAGES_FOR_STATISTICS = 32
-"""BatchNorm's error grows below this (Wu and He 2018, arXiv:1803.08494, figure 1)."""
+NORMS_KEPT = "BatchNorm keeps its pretrained statistics"
+"""How the note on it begins."""
 FULL_TO_FASTEST = 2.0
 """What a pass in full precision, by which a model is judged, takes of one in the fastest."""
 TRIAL_SHARE = 0.04
@@ -43,7 +45,7 @@ def with_recipe_decided(
     `spent` is how many seconds of the budget are gone.
     """
     config = decided(prepared.config, prepared.info, prepared.weights)
-    prepared = with_norms_decided(replace(prepared, config=config))
+    prepared = replace(prepared, config=config)
     if config.plan is not None:
         return prepared
     if config.recipe == "classic":
@@ -63,18 +65,27 @@ def with_gentle_rate(prepared: Prepared) -> Prepared:
     config, plan = prepared.config, prepared.plan
     if config.recipe != "finetune" or config.learning_rate is not None:
         return prepared
-    batch = plan.batch.value
+    batch, usual = plan.batch.value, gentle_rate(config.optimizer)
     if config.plan is not None:
-        times = plan.learning_rate.value / (RATE * batch / REFERENCE_BATCH)
+        times = plan.learning_rate.value / (usual * batch / REFERENCE_BATCH)
         note = (
             f"The learning rate of {config.plan} is {times:.0f} times what fine-tuning usually "
             "takes: a plan for classic training? --recipe classic carries it out as such."
         )
-        notes = (*plan.notes, note) if times > FAR_ABOVE else plan.notes
+        is_new = times > FAR_ABOVE and note not in plan.notes
+        notes = (*plan.notes, note) if is_new else plan.notes
         return replace(prepared, plan=replace(plan, notes=notes))
-    reason = f"{RATE:g} x {batch}/{REFERENCE_BATCH}: gentle, since the head is fitted first"
-    rate = Choice(RATE * batch / REFERENCE_BATCH, reason, "rule")
+    reason = (
+        f"{config.optimizer.lower()}'s {usual:g} x {batch}/{REFERENCE_BATCH}: gentle, since the "
+        "head is fitted first"
+    )
+    rate = Choice(usual * batch / REFERENCE_BATCH, reason, "rule")
     return replace(prepared, plan=replace(plan, learning_rate=rate))
+
+
+def gentle_rate(optimizer: str) -> float:
+    """Fine-tuning's rate for 32 images per step: AdamW's, as other optimisers' are to AdamW's."""
+    return RATE * (find_optimizer(optimizer).rates.fine_tune / ADAM_RATES.fine_tune)
 
 
 def with_growth(prepared: Prepared) -> Prepared:
@@ -85,25 +96,24 @@ def with_growth(prepared: Prepared) -> Prepared:
 
 
 def with_norms_decided(prepared: Prepared) -> Prepared:
-    """Whether BatchNorm's statistics stay, where it was not asked; said in the plan's notes.
+    """Whether BatchNorm's statistics stay, by the passes of the finished plan.
 
-    A recipe leaves them alone: the head is fitted to what they give.
+    Where it was not asked, classic training says so in the plan's notes; those of a plan file may
+    say it of other passes.
     """
     config, plan = prepared.config, prepared.plan
-    if config.freeze_norms is not None:
-        return prepared
-    if config.recipe != "classic":
-        return replace(prepared, config=replace(config, freeze_norms=True))
     images = plan.micro_batch.value
-    small = prepared.weights is not None and images < LEAST_IMAGES_FOR_STATISTICS
-    note = (
-        f"BatchNorm keeps its pretrained statistics: {images} images of a pass are too few for "
-        "new ones (--freeze-norms False lets them go)."
-    )
+    kept = keeps_statistics(config, prepared.weights is not None, images)
+    notes = [note for note in plan.notes if not note.startswith(NORMS_KEPT)]
+    if kept and config.freeze_norms is None and config.recipe == "classic":
+        notes.append(
+            f"{NORMS_KEPT}: {images} images of a pass are too few for new ones "
+            "(--freeze-norms False lets them go)."
+        )
     return replace(
         prepared,
-        config=replace(config, freeze_norms=small),
-        plan=replace(plan, notes=(*plan.notes, note)) if small else plan,
+        config=replace(config, freeze_norms=kept),
+        plan=replace(plan, notes=tuple(notes)),
     )
 
 

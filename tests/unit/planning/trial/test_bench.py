@@ -2,13 +2,14 @@
 
 import time
 
+import pytest
 import torch
 from torch import nn
 
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
 from lacewing.hardware.cpu import CpuBackend
-from lacewing.planning.trial.bench import AWAKE, Bench, awake
+from lacewing.planning.trial.bench import AWAKE, Bench, awake, without_dropout
 from lacewing.planning.trial.ways import Way
 
 WAY = Way(precision="fp32", memory_format="contiguous", kernel="plain", threads=1, images=4)
@@ -25,6 +26,28 @@ def network():
     return made
 
 
+@pytest.fixture
+def make_bench():
+    """`make_bench(freeze_norms=True)`: a bench on the CPU."""
+
+    def make(**changes):
+        fields = {
+            "model": network(),
+            "make_optimizer": lambda model, _: make_optimizer(
+                OPTIMIZERS["adamw"], model, 1e-3, 0.0
+            ),
+            "loss": make_loss(),
+            "images": torch.randn(4, 3, 8, 8),
+            "labels": torch.tensor([0, 1, 0, 1]),
+            "backend": CpuBackend(),
+            "index": 0,
+            "clock": time.perf_counter,
+        }
+        return Bench(**{**fields, **changes})
+
+    return make
+
+
 def test_what_is_zero_throughout_gets_a_small_value_and_all_else_stays():
     before = network()
     after = awake(network())
@@ -34,17 +57,8 @@ def test_what_is_zero_throughout_gets_a_small_value_and_all_else_stays():
     assert torch.equal(after[3].bias, before[3].bias)
 
 
-def test_no_gradient_of_a_network_that_begins_at_zero_is_denormal():
-    bench = Bench(
-        model=network(),
-        make_optimizer=lambda model, _: make_optimizer(OPTIMIZERS["adamw"], model, 1e-3, 0.0),
-        loss=make_loss(),
-        images=torch.randn(4, 3, 8, 8),
-        labels=torch.tensor([0, 1, 0, 1]),
-        backend=CpuBackend(),
-        index=0,
-        clock=time.perf_counter,
-    )
+def test_no_gradient_of_a_network_that_begins_at_zero_is_denormal(make_bench):
+    bench = make_bench()
     for _ in range(3):
         bench.train(WAY)
     assert not bench.model[1].weight.any()
@@ -52,3 +66,27 @@ def test_no_gradient_of_a_network_that_begins_at_zero_is_denormal():
         small = parameter.grad.abs()
         assert not ((small > 0) & (small < TINY)).any()
         assert small.any()
+
+
+@pytest.mark.parametrize("freeze_norms", [False, True])
+def test_norms_are_in_the_mode_of_the_run(make_bench, freeze_norms):
+    bench = make_bench(freeze_norms=freeze_norms)
+    bench.train(WAY)
+    bench.forward(WAY, "contiguous")
+    bench.train(WAY)
+    copy = bench.copy("contiguous")
+    assert copy.training
+    assert copy[1].training is not freeze_norms
+    assert copy[1].num_batches_tracked == (0 if freeze_norms else 2)
+
+
+def test_a_first_pass_without_dropout_leaves_the_mode_alone(make_bench):
+    bench = make_bench(model=nn.Sequential(*network(), nn.Dropout(0.5)), freeze_norms=True)
+    bench.forward(WAY, "contiguous")
+    copy = bench.ready("contiguous")
+    with without_dropout(copy):
+        bench.train(WAY)
+        assert not copy[4].training
+        assert not copy[1].training
+    assert copy[4].training
+    assert not copy[1].training

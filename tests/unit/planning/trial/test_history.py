@@ -75,3 +75,12 @@ def test_costs_of_compiling_are_kept_by_network_and_device():
     history.remember_compile("resnet50", "cuda:0", 90.0)
     assert history.compile_seconds("resnet18", "cpu") == 41.5
     assert history.compile_seconds("resnet50", "cpu") is None
+
+
+def test_whether_norms_keep_their_statistics_changes_the_question(ask):
+    """128 images of a pass are enough for new ones in classic training, not in a recipe."""
+    classic = ask(batch_size=320)
+    assert ask(batch_size=320, recipe="finetune") != classic
+    assert ask(batch_size=320, freeze_norms=True) != classic
+    assert ask(batch_size=320, freeze_norms=False) == classic
+    assert ask(batch_size=8, recipe="finetune") == ask(batch_size=8)

@@ -10,6 +10,7 @@ from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
+from lacewing.planning.trial.stage import set_up
 from lacewing.planning.trial.weigh import cheaper
 from lacewing.values import Choice
 
@@ -149,6 +150,15 @@ def test_peaks_of_a_device_give_the_line(scene):
     assert found.memory_measured
     assert found.memory.points == ((2, 700), (4, 900), (8, 1300))
     assert found.memory.image_bytes == pytest.approx(100)
+
+
+@pytest.mark.parametrize("freeze_norms", [None, True])
+def test_norms_are_timed_as_the_run_will_have_them(scene, freeze_norms):
+    made = scene(FakeBackend(), freeze_norms=freeze_norms)
+    bench, _ = set_up(made.plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
+    assert bench.freeze_norms is bool(freeze_norms)
+    frozen = made.measure()
+    assert all(one.out == "" for one in frozen.training), "every copy has the same statistics"
 
 
 def test_a_network_that_does_not_fit_at_all_is_an_error_with_a_remedy(scene, monkeypatch):

@@ -73,3 +73,12 @@ def test_what_is_counted_grows_with_the_images():
     assert model.fixed_bytes == 4 * weights
     assert model.image_bytes > 2 * 8 * 14 * 14 * 4
     assert isinstance(model, MemoryModel)
+
+
+def test_what_is_counted_leaves_norms_that_are_frozen_alone():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten())
+    network[1].eval()
+    labels = torch.tensor([0, 1])
+    assert saved_bytes(network, torch.rand(2, 3, 8, 8), labels, make_loss(), nullcontext) > 0
+    assert not network[1].training
+    assert network[1].num_batches_tracked == 0

@@ -12,7 +12,11 @@ from lacewing.hardware.backends import BACKENDS
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.training.begin import begin
-from lacewing.training.recipe.prepare import with_gentle_rate, with_recipe_decided
+from lacewing.training.recipe.prepare import (
+    with_gentle_rate,
+    with_norms_decided,
+    with_recipe_decided,
+)
 from lacewing.training.session import Session
 from lacewing.training.setup import prepare
 
@@ -35,6 +39,7 @@ def recipe_session(small, weights_file) -> Callable[..., Session]:
         usual = {"weights": weights_file, "learning_rate": None, "epochs": TrainConfig().epochs,
                  "trial": False}  # fmt: skip
         config = small(device="cpu", **{**usual, **fields})
-        return begin(with_gentle_rate(with_recipe_decided(prepare(config), BACKENDS)), BACKENDS)
+        decided = with_gentle_rate(with_recipe_decided(prepare(config), BACKENDS))
+        return begin(with_norms_decided(decided), BACKENDS)
 
     return start

@@ -8,12 +8,13 @@ from safetensors.torch import load_file
 
 from lacewing.data.preprocess import Preprocessing
 from lacewing.models.bundle import load_model, save_model
+from lacewing.planning import norms
 from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.loop import Ending
-from lacewing.training.recipe import carry_out, closing, finetune, polish, prepare, views
+from lacewing.training.recipe import carry_out, closing, finetune, polish, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.closing import Closing
@@ -71,7 +72,7 @@ def test_without_time_for_an_epoch_the_head_is_the_result(recipe_session):
 
 
 def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_session, monkeypatch):
-    monkeypatch.setattr(prepare, "LEAST_IMAGES_FOR_STATISTICS", 2)
+    monkeypatch.setattr(norms, "LEAST_IMAGES", 2)
     recipes = (recipe_session(recipe=name, image_size=48) for name in ("finetune", "classic"))
     assert [session.config.freeze_norms for session in recipes] == [True, False]
 

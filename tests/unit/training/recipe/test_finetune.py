@@ -15,7 +15,6 @@ from lacewing.planning.document import save_plan
 from lacewing.training.distributed import Team
 from lacewing.training.recipe import finetune
 from lacewing.training.recipe.finetune import (
-    RATE,
     Hurried,
     open_finetuning,
     place_of_pixels,
@@ -23,6 +22,7 @@ from lacewing.training.recipe.finetune import (
 )
 from lacewing.training.recipe.length import Length, training_sizes
 from lacewing.training.recipe.linear import fit_linear
+from lacewing.training.recipe.prepare import gentle_rate
 from lacewing.training.recipe.size import Speed
 from lacewing.values import Choice
 
@@ -36,7 +36,7 @@ def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
     assert (saved.epochs, saved.eval_size, saved.freeze_norms) == (3, 48, True)
     assert (saved.head_rate, saved.decay_norms) == (1.0, False)
     assert tuned.plan.image_size.value == 32
-    assert tuned.plan.learning_rate.value == pytest.approx(RATE * 6 / 32)
+    assert tuned.plan.learning_rate.value == pytest.approx(gentle_rate("sgd") * 6 / 32)
 
 
 ASKED = {

@@ -1,16 +1,23 @@
 """What a recipe needs, and what it changes before the run."""
 
+from dataclasses import replace
+
 import pytest
 
 from lacewing.config import TrainConfig
 from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import read_weights_file
+from lacewing.planning.document import save_plan
+from lacewing.running.decide import prepared_fully
 from lacewing.training.recipe import prepare as recipe_prepare
+from lacewing.training.recipe.finetune import RATE
 from lacewing.training.recipe.prepare import (
     NEW_HEAD_RATE,
     decided,
+    gentle_rate,
     head_rate,
+    with_norms_decided,
     with_recipe_decided,
 )
 from lacewing.training.recipe.size import Speed
@@ -136,3 +143,59 @@ def test_a_pass_that_can_not_be_timed_leaves_the_rules(recipe_session, monkeypat
     plan = recipe_session(recipe="features", image_size=None).plan
     assert plan.image_size.source != "measured"
     assert plan.eval_precision.source == "rule"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [("AdamW", RATE), ("adam", RATE), ("SGD", 8e-4), ("rmsprop", 3e-6), ("lion", 6e-6)],
+)
+def test_fine_tuning_is_as_gentle_with_any_optimiser(recipe_session, optimizer, rate):
+    assert gentle_rate(optimizer) == pytest.approx(rate)
+    session = recipe_session(recipe="finetune", image_size=48, optimizer=optimizer)
+    choice = session.plan.learning_rate
+    assert choice.value == pytest.approx(rate * 6 / 32)
+    assert choice.reason.startswith(f"{optimizer.lower()}'s {rate:.1g} x 6/32: gentle")
+
+
+@pytest.fixture
+def in_passes_of(small, weights_file):
+    """`in_passes_of(64)`: a classic plan of such passes, with BatchNorm's mode decided."""
+
+    def decide(images, **words):
+        config = small(device="cpu", weights=weights_file, recipe="classic", **words)
+        prepared = prepare_run(config)
+        micro = replace(prepared.plan.micro_batch, value=images)
+        plan = replace(prepared.plan, micro_batch=micro, notes=("Another.",))
+        return with_norms_decided(replace(prepared, plan=plan))
+
+    return decide
+
+
+def test_norms_are_decided_by_the_passes_of_the_finished_plan(in_passes_of):
+    few, many = in_passes_of(16), in_passes_of(64)
+    assert (few.config.freeze_norms, many.config.freeze_norms) == (True, False)
+    assert few.plan.notes[0] == "Another."
+    assert few.plan.notes[1].startswith("BatchNorm keeps its pretrained statistics: 16 images")
+    assert many.plan.notes == ("Another.",)
+    asked = in_passes_of(16, freeze_norms=True)
+    assert asked.config.freeze_norms is True
+    assert asked.plan.notes == ("Another.",)
+
+
+def test_what_a_plan_file_says_of_norms_is_said_once_and_of_its_passes(in_passes_of):
+    few = in_passes_of(16)
+    assert with_norms_decided(replace(few, config=replace(few.config, freeze_norms=None))) == few
+    larger = replace(few.plan, micro_batch=replace(few.plan.micro_batch, value=64))
+    changed = replace(few, plan=larger, config=replace(few.config, freeze_norms=None))
+    assert with_norms_decided(changed).plan.notes == ("Another.",)
+    assert with_norms_decided(changed).config.freeze_norms is False
+
+
+@pytest.mark.parametrize("recipe", ["classic", "finetune"])
+def test_a_plan_and_a_run_by_it_decide_what_a_run_alone_does(small, weights_file, tmp_path, recipe):
+    words = {"device": "cpu", "weights": weights_file, "recipe": recipe, "learning_rate": None}
+    alone = prepared_fully(small(**words))
+    save_plan(alone.plan, tmp_path / "plan.yaml")
+    by_it = prepared_fully(small(**words, plan=tmp_path / "plan.yaml"))
+    assert by_it.plan == alone.plan
+    assert by_it.config == replace(alone.config, plan=tmp_path / "plan.yaml")
