@@ -80,15 +80,16 @@ def capabilities_of(prepared: Prepared, backends: BackendTable) -> Capabilities:
 
 
 def amounts_of(prepared: Prepared) -> Amounts:
-    """One process's images of each split, and epochs."""
-    index, config, processes = prepared.index, prepared.config, prepared.processes
+    """Images of each split, epochs, and the processes that share them."""
+    index, config = prepared.index, prepared.config
     epochs = min(config.epochs, config.limit_epochs or config.epochs)
     sides = sides_of(config, prepared.info, prepared.plan.image_size.value)
     return Amounts(
-        training=len(index.split("train")) // processes,
-        validation=len(index.split("val")) // processes,
-        test=len(index.split("test")) // processes,
+        training=len(index.split("train")),
+        validation=len(index.split("val")),
+        test=len(index.split("test")),
         epochs=epochs,
+        processes=prepared.processes,
         work_shares=work_shares(sides)[:epochs],
     )
 

@@ -16,7 +16,7 @@ from lacewing.training import trial
 from lacewing.training.begin import begin
 from lacewing.training.loop import train
 from lacewing.training.setup import prepare
-from lacewing.training.trial import with_trial
+from lacewing.training.trial import amounts_of, with_trial
 
 WORDS = {"threads": 1, "trial": True}
 
@@ -120,3 +120,10 @@ def test_a_measured_size_needs_the_trial():
         TrainConfig(batch_size="auto", trial=False)
     assert TrainConfig(batch_size="AUTO").batch_size == "auto"
     assert TrainConfig(batch_size="none").batch_size is None
+
+
+def test_amounts_are_of_all_images_whoever_shares_them(small):
+    prepared = prepare(small(**WORDS), fake_backends(FakeBackend()))
+    amounts = amounts_of(replace(prepared, processes=5))
+    assert (amounts.training, amounts.validation, amounts.test) == (21, 15, 3)
+    assert amounts.processes == 5

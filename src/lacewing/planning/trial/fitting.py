@@ -22,10 +22,16 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
     Raises PlanError with the shortfall if a single image does not fit.
     """
     model, allowed = findings.memory, plan.memory_bytes.value
+    if model is None or allowed is None:
+        return plan
+    allowed -= beside_the_step(plan, findings)
+    return fit_evaluation(fit_training(plan, model, allowed, job), model, allowed)
+
+
+def fit_training(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> Plan:
+    """The plan with smaller passes in training if need be. Raises PlanError."""
     micro = plan.micro_batch.value
-    if allowed is not None:
-        allowed -= beside_the_step(plan, findings)
-    if model is None or allowed is None or model.bytes_for(micro) <= allowed:
+    if model.bytes_for(micro) <= allowed:
         return plan
     most = model.largest(allowed)
     if most < 1:
@@ -48,6 +54,17 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
             min(plan.eval_batch.value, max(1, 2 * size)), "twice the micro-batch", "measured"
         ),
     )
+
+
+def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int) -> Plan:
+    """The plan with smaller forward-only passes if need be."""
+    images = plan.eval_batch.value
+    most = max(1, model.largest_eval(allowed))
+    if images <= most:
+        return plan
+    need = format_bytes(model.eval_bytes_for(images))
+    reason = f"{images} would take {need}, over the {format_bytes(allowed)} allowed"
+    return replace(plan, eval_batch=Choice(most, reason, "measured"))
 
 
 def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
@@ -93,9 +110,11 @@ def beside_the_step(plan: Plan, findings: Findings) -> int:
 def predicted_bytes(plan: Plan, findings: Findings) -> int:
     """The highest memory of the run: of the whole process on the CPU, of the device else."""
     model = findings.memory
-    taken = model.bytes_for(plan.micro_batch.value) if model else 0
-    kept = float(beside_the_step(plan, findings))
+    taken, kept = 0, float(beside_the_step(plan, findings))
     if model:
+        taken = max(
+            model.bytes_for(plan.micro_batch.value), model.eval_bytes_for(plan.eval_batch.value)
+        )
         # a new snapshot is made before the old one goes, but between steps
         taken = max(taken, round(model.fixed_bytes + kept))
     where = "ram" if plan.device.value == "cpu" else "device"

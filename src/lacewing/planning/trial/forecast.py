@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.compile import COST_SECONDS
 from lacewing.planning.trial.findings import Findings
 
 
@@ -16,6 +17,8 @@ class Amounts:
     validation: int
     test: int
     epochs: int
+    processes: int = 1
+    """That share the steps and the validation; one of them judges."""
     work_shares: tuple[float, ...] = ()
     """What each epoch's steps take of those at the full image size; () where all take that."""
 
@@ -25,13 +28,15 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
 
     Loading runs beside the network: on a GPU it costs only where it is the slower of the
     two, on the CPU both share the cores. Where images grow, a later epoch is the mean of all.
+    Whatever is compiled is so in the first.
     """
     batch = plan.batch.value
-    images = amounts.training // batch * batch
+    images = amounts.training // batch * batch / amounts.processes
+    validated = amounts.validation / amounts.processes
     shares = amounts.work_shares or (1.0,)
-    validating = amounts.validation / (findings.best_forward.rate or 1.0)
+    validating = validated / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
-    reading = waiting(plan, amounts.validation * decoding, validating, cores)
+    reading = waiting(plan, validated * decoding, validating, cores)
     # augmented by the threads that decode, or between the steps
     beside, between = findings.augment_seconds, 0.0
     if not is_augmented_ahead(plan):
@@ -42,6 +47,7 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
         return computing + waiting(plan, images * loading, computing, cores)
 
     first = training(shares[0], decoding + beside) + validating + reading
+    first += compile_seconds(plan, findings)
     again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
     later = training(fmean(shares[1:] or shares), again[0] + beside) + validating + again[1]
     judged = amounts.validation + amounts.test
@@ -62,14 +68,26 @@ def is_augmented_ahead(plan: Plan) -> bool:
 
 
 def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:
-    """Of the plan's micro-batch, where that was timed; else of the one that was."""
-    timed = [one for one in findings.sizes if one.way.images == plan.micro_batch.value]
-    best = timed[0] if timed and timed[0].seconds else findings.best
-    seconds = best.seconds or 0.0
-    compiled = findings.compiled
+    """Of the plan's micro-batch, where that was timed; else of the one that was.
+
+    A compiled network was timed in passes of the best way's images.
+    """
+    compiled, best = findings.compiled, findings.best
     if plan.compile.value != "off" and compiled and compiled.pass_seconds:
-        seconds = compiled.pass_seconds
-    return seconds / best.way.images
+        return compiled.pass_seconds / best.way.images
+    timed = [one for one in findings.sizes if one.way.images == plan.micro_batch.value]
+    best = timed[0] if timed and timed[0].seconds else best
+    return (best.seconds or 0.0) / best.way.images
+
+
+def compile_seconds(plan: Plan, findings: Findings) -> float:
+    """What compiling takes as it was measured, here or in an earlier run, or as it usually does."""
+    if plan.compile.value == "off":
+        return 0.0
+    if findings.compiled is not None:
+        return findings.compiled.cost_seconds
+    known = findings.compile_cost_seconds
+    return COST_SECONDS if known is None else known
 
 
 def waiting(plan: Plan, loading: float, computing: float, cores: int) -> float:

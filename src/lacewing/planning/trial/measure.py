@@ -118,7 +118,7 @@ def carry_out(trial: Trial) -> Findings:
     best = as_timed(best_of(details, WORTH_OF_DETAILS) if details else best_of(training))
     forward = race_forward(trial, best.way, image_seconds)
     trial.bench.keep_only(best.way)
-    model, is_measured = weigh_memory(trial, best)
+    model, is_measured = weigh_memory(trial, best, best_of(forward).key)
     most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
     tried = tuple(try_sizes(trial, best, most))
     return Findings(

@@ -32,24 +32,42 @@ class MemoryModel:
     fixed_bytes: float
     image_bytes: float
     """Per image of a micro-batch."""
+    eval_image_bytes: float = 0.0
+    """Per image of a forward-only pass; 0 where that was not measured."""
     points: tuple[tuple[int, int], ...] = ()
     """Micro-batches and the bytes that were measured for them."""
 
     def times(self, factor: float) -> "MemoryModel":
         """One that takes so many times as much."""
         return replace(
-            self, fixed_bytes=factor * self.fixed_bytes, image_bytes=factor * self.image_bytes
+            self,
+            fixed_bytes=factor * self.fixed_bytes,
+            image_bytes=factor * self.image_bytes,
+            eval_image_bytes=factor * self.eval_image_bytes,
         )
 
     def bytes_for(self, images: int) -> int:
         """The predicted bytes of a step in passes of so many images."""
         return round(self.fixed_bytes + self.image_bytes * images)
 
+    def eval_bytes_for(self, images: int) -> int:
+        """The same of a forward-only pass: the optimiser's state stays beside it."""
+        return round(self.fixed_bytes + self.eval_image_bytes * images)
+
     def largest(self, allowed: int) -> int:
         """Most images of a pass that the allowed bytes hold; 0 if not one."""
-        if self.image_bytes <= 0:
-            return 0 if self.fixed_bytes > allowed else 2**31
-        return max(0, int((allowed - self.fixed_bytes) / self.image_bytes))
+        return most_images(allowed - self.fixed_bytes, self.image_bytes)
+
+    def largest_eval(self, allowed: int) -> int:
+        """The same of a forward-only pass."""
+        return most_images(allowed - self.fixed_bytes, self.eval_image_bytes)
+
+
+def most_images(room: float, image_bytes: float) -> int:
+    """How many images of so many bytes the room holds."""
+    if image_bytes <= 0:
+        return 0 if room < 0 else 2**31
+    return max(0, int(room / image_bytes))
 
 
 def fit(points: Mapping[int, int], slope: float | None = None) -> MemoryModel:

@@ -4,6 +4,7 @@ Where RAM runs out, Linux ends a process without a word: here it ends the child,
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,8 +21,6 @@ from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.memory import base_bytes, measure_growing
 from lacewing.planning.trial.ways import Way
 
-CHILD_SECONDS = 300
-
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -37,8 +36,10 @@ class Task:
     """Micro-batches, the smallest first."""
     allowed: int | None
     """No pass is tried that is expected to take more bytes."""
-    eval_images: int = 0
-    """Of a forward-only pass that is tried last; 0 for none."""
+    forward: dict[str, Any]
+    """The fields of a forward-only Way, which is tried last."""
+    freeze_norms: bool
+    """Whether BatchNorm keeps its statistics in training."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,33 @@ class Peaks:
 
     training: dict[int, int]
     """By micro-batch; those that could be measured."""
-    evaluation: int | None = None
-    """Of training and a forward-only pass after it."""
+    evaluation: int = 0
+    """That a forward-only pass adds to what stays between the steps."""
 
 
-def peaks_in_child(task: Task) -> Peaks:
-    """Peaks on the CPU. A child that is ended is followed by one without the largest size."""
+def peaks_in_child(task: Task, seconds: float) -> Peaks:
+    """Peaks on the CPU; none if they are not there in so many seconds.
+
+    A child that is ended is followed by one without the largest size, in the time that is left.
+    """
+    started = time.monotonic()
     code = (
         "from lacewing.planning.trial.peaks import report_peaks; "
         f"report_peaks(report, {json.dumps(asdict(task))!r})"
     )
     try:
-        found = run_child(code, CHILD_SECONDS)
+        found = run_child(code, seconds)
     except ChildError:
-        if len(task.sizes) <= 1:
+        left = seconds - (time.monotonic() - started)
+        if len(task.sizes) <= 1 or left <= 0:
             return Peaks({})
-        return peaks_in_child(replace(task, sizes=task.sizes[:-1]))
+        return peaks_in_child(replace(task, sizes=task.sizes[:-1]), left)
     training = {int(size): int(peak) for size, peak in found["training"].items()}
     return Peaks(training, found["evaluation"])
 
 
 def report_peaks(report: Callable[[Any], None], text: str) -> None:
-    """The child's part: build the network, take two steps at each size, report the peaks."""
+    """The child's part: build the network, take steps and a forward-only pass, report the peaks."""
     report(asdict(measure(Task(**json.loads(text)))))
 
 
@@ -82,18 +88,16 @@ def measure(task: Task) -> Peaks:
     bench.copy(way.memory_format)
     bench.model = torch.nn.Identity()
     points = peaks_here(bench, way, task.sizes, base, task.allowed)
-    evaluation = None
-    if task.eval_images and points:
-        bench.forward(replace(way, images=task.eval_images), way.memory_format)
-        evaluation = (backend.peak_bytes(index) or base) - base
-    return Peaks(points, evaluation)
+    if not points:
+        return Peaks({})
+    return Peaks(points, added_by_forward(bench, Way(**task.forward), way.memory_format))
 
 
 def child_bench(task: Task) -> Bench:
     """A bench with random weights and random images: memory is the same for all."""
     info = find_optimizer(task.optimizer)
     backend, index = backend_for("cpu")
-    size, count = task.image_size, max(*task.sizes, task.eval_images)
+    size, count = task.image_size, max(task.sizes)
     return Bench(
         model=build_model(find_model(task.model), task.classes, 0.0, None, size),
         make_optimizer=lambda model, kernel: make_optimizer(info, model, 1.0, 0.0, kernel=kernel),
@@ -103,6 +107,7 @@ def child_bench(task: Task) -> Bench:
         backend=backend,
         index=index,
         clock=lambda: 0.0,
+        freeze_norms=task.freeze_norms,
     )
 
 
@@ -116,6 +121,20 @@ def peaks_here(
         return None if peak is None else peak - base
 
     return measure_growing(sizes, peak_of, allowed)
+
+
+def added_by_forward(bench: Bench, way: Way, weights_format: str) -> int:
+    """Bytes that a forward-only pass adds to what stays between the steps; 0 if it is full."""
+    bench.free()
+    bench.backend.reset_peak(bench.index)
+    before = bench.backend.peak_bytes(bench.index) or 0
+    try:
+        bench.forward(way, weights_format)
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if not bench.backend.is_out_of_memory(error):
+            raise
+        return 0
+    return max(0, (bench.backend.peak_bytes(bench.index) or 0) - before)
 
 
 def two_steps(bench: Bench, way: Way) -> int | None:

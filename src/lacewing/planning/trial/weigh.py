@@ -13,46 +13,76 @@ from lacewing.planning.trial.findings import CompileTime, Timed
 from lacewing.planning.trial.images import count_memory, most_images
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
-from lacewing.planning.trial.peaks import Task, peaks_here, peaks_in_child, sizes_for, two_steps
+from lacewing.planning.trial.peaks import (
+    Peaks,
+    Task,
+    added_by_forward,
+    peaks_here,
+    peaks_in_child,
+    sizes_for,
+)
 from lacewing.planning.trial.ways import Way
 
 SAFE_SHARE = 0.4
 """Of the allowed memory: a run that is counted on to take less is measured in this process."""
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
+CHILD_SECONDS = 30.0
+"""That a child process may take however short the trial: most of them go into loading torch."""
 COMPILED_PASSES = 3
 SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
 
 
-def weigh_memory(trial: Trial, best: Timed) -> tuple[MemoryModel, bool]:
-    """What the way takes, and whether it was measured or only counted.
+def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, bool]:
+    """What the ways take, and whether it was measured or only counted.
 
     On the CPU, what may come near the limit is measured in a child process, and what is far
     from it only if the trial has time for it.
     """
     way = best.way
+    forward = replace(forward, images=trial.plan.eval_batch.value)
     counted = count_memory(trial, way)
     most, allowed = most_images(trial), trial.plan.memory_bytes.value
     # of a larger pass the line through smaller ones tells
     micro = max(trial.plan.micro_batch.value, min(most, WEIGHED_IMAGES))
     is_safe = allowed is None or counted.bytes_for(most) < SAFE_SHARE * allowed
-    if trial.bench.backend.kind != "cpu":
-        points = peaks_here(trial.bench, way, sizes_for(micro), trial.base_bytes, allowed)
-    elif is_safe and not trial.budget.has_room(2 * expected_seconds(best, micro)):
+    is_cpu = trial.bench.backend.kind == "cpu"
+    if not is_cpu:
+        found = peaks_of(trial, way, forward, sizes_for(micro), allowed)
+    elif is_safe and not trial.budget.has_room(3 * expected_seconds(best, micro)):
         return counted, False
     elif is_safe and trial.config.batch_size != "auto":
-        peak = two_steps(trial.bench, replace(way, images=micro))
-        points = {} if peak is None else {micro: peak - trial.base_bytes}
+        found = peaks_of(trial, way, forward, (micro,), None)
     else:
-        points = peaks_in_child(task_of(trial, way, micro)).training
-    if not points:
+        seconds = max(CHILD_SECONDS, trial.budget.left)
+        found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
+    if not found.training:
         return counted, False
-    keeps = trial.bench.backend.kind == "cpu" and is_kept()
-    return memory.fit(points, counted.image_bytes).times(memory.HOLES if keeps else 1.0), True
+    line = replace(
+        memory.fit(found.training, counted.image_bytes),
+        eval_image_bytes=larger_in_evaluation(trial) * found.evaluation / forward.images,
+    )
+    return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
 
 
-def task_of(trial: Trial, way: Way, micro: int) -> Task:
+def peaks_of(
+    trial: Trial, way: Way, forward: Way, sizes: tuple[int, ...], allowed: int | None
+) -> Peaks:
+    """Peaks in this process."""
+    training = peaks_here(trial.bench, way, sizes, trial.base_bytes, allowed)
+    if not training:
+        return Peaks({})
+    return Peaks(training, added_by_forward(trial.bench, forward, way.memory_format))
+
+
+def larger_in_evaluation(trial: Trial) -> float:
+    """Pixels of an image that is judged over those of one that is trained on."""
+    size = trial.plan.image_size.value
+    return ((trial.config.eval_size or size) / size) ** 2
+
+
+def task_of(trial: Trial, way: Way, forward: Way, micro: int) -> Task:
     """What a child is asked to measure."""
     fields = {**vars(way)}
     del fields["images"]
@@ -64,6 +94,8 @@ def task_of(trial: Trial, way: Way, micro: int) -> Task:
         way=fields,
         sizes=sizes_for(micro),
         allowed=trial.plan.memory_bytes.value,
+        forward={**vars(forward)},
+        freeze_norms=trial.bench.freeze_norms,
     )
 
 

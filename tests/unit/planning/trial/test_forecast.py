@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.planning.rules.compile import COST_SECONDS
+from lacewing.planning.trial.findings import CompileTime, Timed
 from lacewing.planning.trial.forecast import Amounts, expected_seconds, forecast
 from lacewing.values import Choice
 
@@ -93,3 +95,37 @@ def test_without_threads_decoding_adds_up(plan_on, found):
 def test_some_epochs_of_it():
     figures = {"first_epoch_seconds": 5.0, "epoch_seconds": 3.0}
     assert [expected_seconds(figures, n) for n in (0, 1, 3)] == [0.0, 5.0, 11.0]
+
+
+def test_processes_share_whole_batches_and_the_validation(plan_on, found):
+    plan = planned(plan_on("h100_80gb"), batch=64, pixels="ram", workers=0)
+    shared = Amounts(training=200, validation=100, test=200, epochs=3, processes=4)
+    figures = forecast(plan, found(), shared, cores=8)
+    assert figures["epoch_seconds"] == pytest.approx(192 / 4 * 0.05 + 100 / 4 / 40)
+    assert figures["judge_seconds"] == pytest.approx(300 * 0.1), "one process judges"
+
+
+def test_a_compiled_pass_has_the_images_with_which_it_was_timed(plan_on, found, way):
+    """Ten in 0.2 s; the plan's pass of 20 was timed too, but not compiled."""
+    plan = planned(plan_on("h100_80gb"), batch=20, micro_batch=20, workers=0, compile="default")
+    findings = found(
+        sizes=(Timed(way=way(images=20), seconds=0.8),),
+        compiled=CompileTime(cost_seconds=30.0, pass_seconds=0.2),
+    )
+    figures = forecast(plan, findings, AMOUNTS, cores=8)
+    assert figures["epoch_seconds"] == pytest.approx(1000 * 0.02 + 100 / 40)
+    assert figures["first_epoch_seconds"] == pytest.approx(figures["epoch_seconds"] + 30)
+    rest = 2 * figures["epoch_seconds"] + figures["judge_seconds"]
+    assert figures["run_seconds"] == pytest.approx(figures["first_epoch_seconds"] + rest)
+    off = forecast(planned(plan, compile="off"), findings, AMOUNTS, cores=8)
+    assert off["epoch_seconds"] == off["first_epoch_seconds"]
+    assert off["epoch_seconds"] == pytest.approx(1000 * 0.04 + 100 / 40)
+
+
+@pytest.mark.parametrize(("known", "cost"), [(41.5, 41.5), (None, COST_SECONDS)])
+def test_compiling_that_was_asked_for_costs_what_it_once_took_or_usually_does(
+    plan_on, found, known, cost
+):
+    plan = planned(plan_on("h100_80gb"), pixels="ram", workers=0, compile="default")
+    figures = forecast(plan, found(compile_cost_seconds=known), AMOUNTS, cores=8)
+    assert figures["first_epoch_seconds"] == pytest.approx(figures["epoch_seconds"] + cost)

@@ -1,6 +1,7 @@
 """The memory model: a line, how far it goes, and what is counted before anything runs."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,8 +21,9 @@ def test_a_line_through_exact_points_is_found_again():
 
 
 def test_holes_between_tensors_take_their_share():
-    model = fit({2: 120, 4: 140}).times(1.5)
+    model = replace(fit({2: 120, 4: 140}), eval_image_bytes=4.0).times(1.5)
     assert model.bytes_for(4) == 210
+    assert model.eval_bytes_for(10) == 210
     assert model.points == ((2, 120), (4, 140)), "what was measured"
 
 
@@ -73,6 +75,14 @@ def test_what_is_counted_grows_with_the_images():
     assert model.fixed_bytes == 4 * weights
     assert model.image_bytes > 2 * 8 * 14 * 14 * 4
     assert isinstance(model, MemoryModel)
+
+
+def test_a_forward_only_pass_has_a_line_of_its_own():
+    model = MemoryModel(fixed_bytes=100, image_bytes=10, eval_image_bytes=2)
+    assert model.eval_bytes_for(16) == 132
+    assert model.largest_eval(132) == 16
+    assert model.largest_eval(99) == 0
+    assert replace(model, eval_image_bytes=0.0).largest_eval(100) > 10**6
 
 
 def test_what_is_counted_leaves_norms_that_are_frozen_alone():

@@ -1,0 +1,62 @@
+"""A plan within its memory: training's passes, and those that only look."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.errors import PlanError
+from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.values import Choice
+
+MODEL = MemoryModel(fixed_bytes=100.0, image_bytes=10.0, eval_image_bytes=4.0)
+
+
+@pytest.fixture
+def fitted(plan_on, make_job, found):
+    """`fitted(allowed)`: a plan of 16 images a pass, and 32 in evaluation, within its memory."""
+
+    def fit(allowed, model=MODEL, **values):
+        usual = {"micro_batch": 16, "batch": 16, "eval_batch": 32, "memory_bytes": allowed,
+                 "pixels": "none"}  # fmt: skip
+        choices = {name: Choice(v, "", "rule") for name, v in {**usual, **values}.items()}
+        plan = replace(plan_on("h100_80gb"), **choices)
+        return fit_to_memory(plan, found(memory=model), make_job())
+
+    return fit
+
+
+def sizes(plan):
+    return [getattr(plan, name).value for name in ("micro_batch", "accumulation", "eval_batch")]
+
+
+def test_what_fits_stays(fitted):
+    assert sizes(fitted(260)) == [16, 1, 32]
+    assert fitted(None).eval_batch.source == "rule"
+
+
+def test_evaluation_shrinks_by_itself(fitted):
+    plan = fitted(260, replace(MODEL, eval_image_bytes=8.0))
+    assert sizes(plan) == [16, 1, 20]
+    assert plan.eval_batch.reason == "32 would take 356 B, over the 260 B allowed"
+
+
+def test_evaluation_follows_training(fitted):
+    assert sizes(fitted(180)) == [8, 2, 16]
+    assert sizes(fitted(180, replace(MODEL, eval_image_bytes=20.0))) == [8, 2, 4]
+
+
+def test_evaluation_that_was_not_measured_is_left_alone(fitted):
+    assert sizes(fitted(260, replace(MODEL, eval_image_bytes=0.0))) == [16, 1, 32]
+
+
+def test_a_single_image_that_does_not_fit_is_refused(fitted):
+    with pytest.raises(PlanError, match="needs about 110 B for a pass of a single image"):
+        fitted(105)
+
+
+def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
+    plan = fitted(None)
+    for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
+        model = replace(MODEL, eval_image_bytes=eval_image_bytes)
+        assert predicted_bytes(plan, found(memory=model)) == expected
