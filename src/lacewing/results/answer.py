@@ -19,6 +19,19 @@ SOURCES = {
     "fallback": "a fallback",
 }
 
+TILES = {
+    "top1": ("Top-1", "the first answer is right", ".1%"),
+    "top3": ("Top-3", "right among the first three", ".1%"),
+    "top5": ("Top-5", "right among the first five", ".1%"),
+    "f1": ("Macro F1", "every class counts the same", ".1%"),
+    "recall": ("Macro recall", "mean share of a class that is found", ".1%"),
+    "precision": ("Macro precision", "mean share of an answer that is right", ".1%"),
+    "geometric_mean": ("Geometric mean", "of the recalls: low if any class is missed", ".1%"),
+    "calibration_error": ("Calibration error", "mean gap of confidence and accuracy", ".1%"),
+    "loss": ("Loss", "cross-entropy, nats per image", ".3f"),
+}
+"""Name, explanation and form of each headline figure, by its key in results.json."""
+
 
 def title(pieces: Pieces) -> str:
     """`resnet50 on IP102`."""
@@ -84,26 +97,24 @@ def tiles(pieces: Pieces) -> list[tuple[str, str, str]]:
     figures = pieces.figures
     if not figures:
         return []
-    f1_low, f1_high = figures["f1_interval"]
     count = len(figures["classes"])
-    rows = [
-        ("Top-1", f"{figures['top1']:.1%}", "the first answer is right"),
-        ("Top-3", f"{figures['top3']:.1%}", "right among the first three"),
-        ("Top-5", f"{figures['top5']:.1%}", "right among the first five"),
-        ("Macro F1", f"{figures['f1']:.1%}",
-         f"every class counts the same; 95%: {f1_low:.1%} to {f1_high:.1%}"),
-        ("Macro recall", f"{figures['recall']:.1%}", "mean share of a class that is found"),
-        ("Macro precision", f"{figures['precision']:.1%}", "mean share of an answer that is right"),
-        ("Geometric mean", f"{figures['geometric_mean']:.1%}",
-         "of the recalls: low if any class is missed"),
-        ("Calibration error", f"{figures['calibration_error']:.1%}",
-         "mean gap of confidence and accuracy"),
-        ("Loss", f"{figures['loss']:.3f}", "cross-entropy, nats per image"),
-    ]  # fmt: skip
     # With so few classes these are right by necessity.
-    hidden = {"Top-3"} if count <= 3 else set()
-    hidden |= {"Top-5"} if count <= 5 else set()
-    return [row for row in rows if row[0] not in hidden]
+    hidden = {"top3"} if count <= 3 else set()
+    hidden |= {"top5"} if count <= 5 else set()
+    return [
+        (name, f"{figures[key]:{form}}", about + between(figures, key, form))
+        for key, (name, about, form) in TILES.items()
+        if key not in hidden
+    ]
+
+
+def between(figures: dict[str, Any], key: str, form: str) -> str:
+    """`"; 95%: 87.0% to 93.0%"`; "" for figures of a version that had no such interval."""
+    interval = figures.get(f"{key}_interval")
+    if interval is None:
+        return ""
+    low, high = interval
+    return f"; 95%: {low:{form}} to {high:{form}}"
 
 
 def splits(pieces: Pieces) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from lacewing.results.consequences import log_figures, note_doubt
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.evidence import gather_evidence
 from lacewing.results.figures import curves_png
+from lacewing.results.intervals import Interval
 from lacewing.results.pieces import read_pieces
 from lacewing.results.projection import project
 from lacewing.results.report import write_report
@@ -197,13 +198,12 @@ def show_answer(run: Run, judged: Judged | None) -> None:
     console.heading("Result")
     if judged is not None:
         figures = judged.figures
-        low, high = figures.top1_interval
         console.pairs(
             (
                 ("test images", str(figures.images)),
-                ("top-1 accuracy", f"{figures.top1:.1%}  (95 % interval {low:.1%} to {high:.1%})"),
+                ("top-1 accuracy", with_interval(figures.top1, figures.top1_interval)),
                 ("top-3, top-5", f"{figures.top3:.1%}, {figures.top5:.1%}"),
-                ("macro F1", f"{figures.f1:.1%}"),
+                ("macro F1", with_interval(figures.f1, figures.f1_interval)),
                 ("macro precision, recall", f"{figures.precision:.1%}, {figures.recall:.1%}"),
                 ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
             )
@@ -211,3 +211,9 @@ def show_answer(run: Run, judged: Judged | None) -> None:
     whole = answer.on_all_images(read_pieces(run))
     rows = [("on all images", whole)] if whole else []
     console.pairs([*rows, ("run folder", str(run.folder)), ("report", str(run.report))])
+
+
+def with_interval(value: float, interval: Interval) -> str:
+    """`"90.0%  (95 % interval 87.0% to 93.0%)"`."""
+    low, high = interval
+    return f"{value:.1%}  (95 % interval {low:.1%} to {high:.1%})"

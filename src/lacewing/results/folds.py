@@ -26,7 +26,7 @@ def summarise(folds: Sequence[Row]) -> Row:
     confusion = np.sum([fold["confusion"] for fold in folds], axis=0)
     truth, predicted = np.nonzero(confusion)
     cells = confusion[truth, predicted]
-    accuracy, f1 = bootstrap(confusion)
+    intervals = bootstrap(confusion)
     return {
         "folds": [{k: v for k, v in fold.items() if k != "confusion"} for fold in folds],
         "mean": {name: fmean(fold[name] for fold in folds) for name in FIGURES},
@@ -34,9 +34,9 @@ def summarise(folds: Sequence[Row]) -> Row:
         "together": {
             "images": int(confusion.sum()),
             "top1": float(confusion.trace() / confusion.sum()),
-            "top1_interval": list(accuracy),
+            "top1_interval": list(intervals.accuracy),
             "f1": float(macro_f1(cells[None], truth, predicted, len(confusion))[0]),
-            "f1_interval": list(f1),
+            "f1_interval": list(intervals.f1),
         },
     }
 

@@ -12,12 +12,18 @@ import numpy as np
 
 from lacewing.engine.calibration import CALIBRATION_BINS, bin_of, calibration_error
 from lacewing.errors import DataError, TrainingError
-from lacewing.results.intervals import Interval, bootstrap, wilson
+from lacewing.results.intervals import (
+    ZERO_RECALL,
+    Interval,
+    bootstrap,
+    calibration_interval,
+    mean_interval,
+    wilson,
+    wilson_of,
+)
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 """Probabilities below this count as this in the loss, so that one image can't make it infinite."""
-ZERO_RECALL = 0.001
-"""What a recall of zero counts as in the geometric mean (imbalanced-learn's `correction`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +57,31 @@ class Figures:
     images: int
     top1: float
     top1_interval: Interval
-    """95 %, over 1000 bootstrap resamples of the images; so is `f1_interval`."""
+    """95 %, over 1000 bootstrap resamples of the images; so are the others but top-3's and top-5's,
+    which are Wilson's."""
     top3: float
     """Share of images whose class is among the 3 most probable; 1 with fewer classes."""
+    top3_interval: Interval
     top5: float
+    top5_interval: Interval
     loss: float
     """Mean cross-entropy, in nats."""
+    loss_interval: Interval
     precision: float
+    precision_interval: Interval
     recall: float
+    recall_interval: Interval
     f1: float
     f1_interval: Interval
     weighted_f1: float
     """Mean F1 of the classes, each weighed by its images."""
+    weighted_f1_interval: Interval
     geometric_mean: float
     """Geometric mean of the classes' recalls, zeros counting as ZERO_RECALL."""
+    geometric_mean_interval: Interval
     calibration_error: float
     """Expected calibration error over 15 equal bins of confidence."""
+    calibration_error_interval: Interval
     reliability: tuple[Reliability, ...]
     """Of the bins that have an answer, the least sure first."""
     classes: tuple[ClassFigures, ...]
@@ -75,10 +90,12 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        plain = {
+            name: list(value) if name.endswith("_interval") else value
+            for name, value in vars(self).items()
+        }
         return {
-            **vars(self),
-            "top1_interval": list(self.top1_interval),
-            "f1_interval": list(self.f1_interval),
+            **plain,
             "reliability": [vars(one) for one in self.reliability],
             "classes": [
                 {**vars(one), "recall_interval": list(one.recall_interval)} for one in self.classes
@@ -101,25 +118,45 @@ def figures(
     confusion = count_pairs(labels, probabilities.argmax(axis=1), len(classes))
     rows = class_figures(confusion, classes)
     present = [row for row in rows if row.support]
-    accuracy_interval, f1_interval = bootstrap(confusion, seed)
+    intervals = bootstrap(confusion, seed)
+    losses = -np.log(np.maximum(truth, SMALLEST_PROBABILITY), dtype=np.float64)
+    confidence, correct = probabilities.max(axis=1), ranks < 1
+    gaps = correct - confidence.astype(np.float64)
     return Figures(
         images=len(labels),
-        top1=float(np.mean(ranks < 1)),
-        top1_interval=accuracy_interval,
+        top1=float(np.mean(correct)),
+        top1_interval=intervals.accuracy,
         top3=float(np.mean(ranks < 3)),
+        top3_interval=among_first(ranks, 3, len(classes)),
         top5=float(np.mean(ranks < 5)),
-        loss=float(-np.log(np.maximum(truth, SMALLEST_PROBABILITY), dtype=np.float64).mean()),
+        top5_interval=among_first(ranks, 5, len(classes)),
+        loss=float(losses.mean()),
+        loss_interval=mean_interval(losses, seed),
         precision=float(np.mean([row.precision for row in present])),
+        precision_interval=intervals.precision,
         recall=float(np.mean([row.recall for row in present])),
+        recall_interval=intervals.recall,
         f1=float(np.mean([row.f1 for row in present])),
-        f1_interval=f1_interval,
+        f1_interval=intervals.f1,
         weighted_f1=sum(row.f1 * row.support for row in present) / len(labels),
+        weighted_f1_interval=intervals.weighted_f1,
         geometric_mean=geometric_mean([row.recall for row in present]),
-        calibration_error=calibration_error(probabilities.max(axis=1), ranks < 1),
-        reliability=reliability(probabilities.max(axis=1), ranks < 1),
+        geometric_mean_interval=intervals.geometric_mean,
+        calibration_error=calibration_error(confidence, correct),
+        calibration_error_interval=calibration_interval(
+            gaps, bin_of(confidence), CALIBRATION_BINS, seed
+        ),
+        reliability=reliability(confidence, correct),
         classes=rows,
         confusion=confusion,
     )
+
+
+def among_first(ranks: np.ndarray, count: int, classes: int) -> Interval:
+    """The interval of the share of ranks int64 [n] below `count`; with no more classes, certain."""
+    if classes <= count:
+        return 1.0, 1.0
+    return wilson_of(int((ranks < count).sum()), len(ranks))
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> tuple[Reliability, ...]:

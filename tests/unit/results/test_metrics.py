@@ -106,10 +106,25 @@ def test_a_probability_of_zero_leaves_the_loss_finite():
 def test_intervals_hold_the_figures(scores):
     probabilities, labels = scores(500, 9)
     found = figures(probabilities, labels, names(9))
-    assert found.top1_interval[0] < found.top1 < found.top1_interval[1]
-    assert found.f1_interval[0] < found.f1 < found.f1_interval[1]
+    plain = found.as_dict()
+    held = [name.removesuffix("_interval") for name in plain if name.endswith("_interval")]
+    assert set(held) == {"top1", "top3", "top5", "loss", "precision", "recall", "f1",
+                         "weighted_f1", "geometric_mean", "calibration_error"}  # fmt: skip
+    for name in held:
+        low, high = plain[f"{name}_interval"]
+        assert low < plain[name] < high, name
     for one in found.classes:
         assert one.recall_interval[0] <= one.recall <= one.recall_interval[1]
+
+
+def test_what_can_not_be_missed_is_certain(scores):
+    probabilities, labels = scores(60, 4)
+    found = figures(probabilities, labels, names(4))
+    assert found.top5_interval == (1.0, 1.0)
+    assert found.top3_interval[0] < found.top3
+    all_found = certain([0, 1, 2, 3], [0, 1, 2, 3], 4)
+    assert (all_found.top3, all_found.top3_interval[1]) == pytest.approx((1.0, 1.0))
+    assert all_found.top3_interval[0] < 0.6
 
 
 def test_as_dict_is_plain_json(scores):
