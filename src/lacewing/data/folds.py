@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from lacewing.data.index import ImageIndex
 from lacewing.data.splits import chance_of, groups_of
+from lacewing.data.subset import SAMPLED, WHOLE
 from lacewing.errors import DataError
 
 ALL = 0
@@ -30,14 +31,15 @@ def fold_of(index: ImageIndex, folds: int, fold: int, seed: int) -> ImageIndex:
         )
     if fold == ALL:
         splits = np.where(numbers > 0, "train", "test")
-        return with_splits(index, splits, "All training and validation images are trained on.")
+        note = "All training and validation images are trained on."
+        return with_whole_dealt(with_splits(index, splits, note))
     dealt = numbers > 0
     splits = np.where(numbers == fold, "val", "train")
     note = (
         f"Fold {fold} of {folds}, dealt with seed {seed}: validated on {(numbers == fold).sum():,} "
         f"of {dealt.sum():,} images; the test split is left to the last run."
     )
-    return with_splits(index, splits, note).take(np.flatnonzero(dealt))
+    return with_whole_dealt(with_splits(index, splits, note).take(np.flatnonzero(dealt)))
 
 
 def fold_numbers(index: ImageIndex, folds: int, seed: int) -> np.ndarray:
@@ -66,6 +68,18 @@ def fold_numbers(index: ImageIndex, folds: int, seed: int) -> np.ndarray:
         counts[fold, label] += len(rows)
         numbers[rows] = fold + 1
     return numbers
+
+
+def with_whole_dealt(index: ImageIndex) -> ImageIndex:
+    """The index with the images that there were before a sample was drawn, if one was, dealt out
+    as its own are."""
+    whole = index.details.get(WHOLE)
+    if whole is None:
+        return index
+    counts = {split: len(index.split(split)) for split in SAMPLED}
+    times = sum(whole.values()) / sum(counts.values())
+    dealt = {split: round(times * count) for split, count in counts.items()}
+    return replace(index, details={**index.details, WHOLE: dealt})
 
 
 def with_splits(index: ImageIndex, splits: np.ndarray, note: str) -> ImageIndex:

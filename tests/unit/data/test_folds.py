@@ -9,6 +9,7 @@ import pytest
 
 from lacewing.data.folds import fold_numbers, fold_of
 from lacewing.data.index import SCHEMA, ImageIndex
+from lacewing.data.subset import draw_subset, times_larger
 from lacewing.errors import DataError
 
 
@@ -83,6 +84,17 @@ def test_the_last_run_trains_on_everything_but_the_test_split(whole):
     assert [len(last.split(name)) for name in ("train", "val", "test")] == [43, 0, 10]
     tested = whole.split("test").table.column("path")
     assert last.split("test").table.column("path").equals(tested)
+
+
+def test_of_a_sample_the_whole_is_dealt_out_too(whole):
+    drawn = draw_subset(whole, 0.5, 1, seed=0)
+    images = len(drawn) - 10
+    last, first = (fold_of(drawn, 4, fold, seed=0) for fold in (0, 1))
+    assert times_larger(last)["train"] == pytest.approx(43 / images)
+    assert last.details["whole"] == {"train": 43, "val": 0}
+    assert times_larger(first) == pytest.approx({"train": 43 / images, "val": 43 / images}, rel=0.1)
+    assert sum(first.details["whole"].values()) == 43
+    assert "whole" not in fold_of(whole, 4, 1, seed=0).details
 
 
 def test_too_few_images_are_refused(make):
