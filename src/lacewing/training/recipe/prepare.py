@@ -18,6 +18,7 @@ from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.closing import allowance_of
 from lacewing.training.recipe.finetune import RATE, asked_epochs
 from lacewing.training.recipe.forward import fastest_forward
+from lacewing.training.recipe.idle import with_idle_said
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
 from lacewing.training.recipe.size import Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import decode_seconds
@@ -40,10 +41,16 @@ TRIAL_SHARE = 0.04
 def with_recipe_decided(
     prepared: Prepared, backends: BackendTable = BACKENDS, spent: float = 0.0
 ) -> Prepared:
-    """The recipe named, the head's rate set, and the image size measured where it is free.
+    """The recipe named, the head's rate set, and the image size measured where it is free; what
+    was asked for in vain is said.
 
     `spent` is how many seconds of the budget are gone.
     """
+    return with_idle_said(recipe_decided(prepared, backends, spent))
+
+
+def recipe_decided(prepared: Prepared, backends: BackendTable, spent: float) -> Prepared:
+    """The same, without a word on what was asked for in vain."""
     config = decided(prepared.config, prepared.info, prepared.weights)
     prepared = replace(prepared, config=config)
     if config.plan is not None:
