@@ -19,6 +19,7 @@ from lacewing.training.recipe.outlook import (
     amounts_of,
     look_ahead,
     measure_speeds,
+    of_recipe,
     outlook_rows,
 )
 from lacewing.training.recipe.prepare import (
@@ -56,10 +57,10 @@ def prepared_fully(
 def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook]:
     """What each budget, in seconds, would buy; measured and shown, without training.
 
-    Raises ConfigError where the recipe is classic, whose epochs are named by its flags.
+    Raises ConfigError where training is classic, whose epochs are named by its flags.
     """
     started = time.perf_counter()
-    if config.recipe == "classic":
+    if config.recipe in (None, "classic"):
         raise ConfigError(
             "--budgets is for the recipe, which chooses what a time is spent on: leave out the "
             "classic training flags."
@@ -71,7 +72,7 @@ def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook
     outlooks: list[Outlook] = []
     timed: dict[str, Speeds] = {}
     for seconds in budgets:
-        prepared = prepare_with_network(replace(config, budget=seconds), seen=seen)
+        prepared = of_recipe(prepare_with_network(replace(config, budget=seconds), seen=seen))
         name = prepared.info.name
         if name not in timed:
             timed[name] = measure_speeds(prepared)

@@ -6,7 +6,7 @@ Nothing is said of the accuracy: that is for the validation images to tell.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lacewing.errors import PlanError
+from lacewing.errors import ConfigError, PlanError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, preprocessing_for
@@ -14,7 +14,9 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.planning.trial.fitting import no_room
 from lacewing.training.recipe.budget import RESERVE
 from lacewing.training.recipe.closing import PROBE_BATCH, allowance_of, closing_of
+from lacewing.training.recipe.finetune import asked_epochs
 from lacewing.training.recipe.length import Length, choose_length, training_sizes
+from lacewing.training.recipe.prepare import decided, lack
 from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import decode_seconds, forward_speed, training_speed
 from lacewing.training.setup import Prepared
@@ -25,12 +27,20 @@ COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
 
 @dataclass(frozen=True)
 class Amounts:
-    """Images of each split, and classes; how the finished model may look at them."""
+    """Images of each split, and classes; what was asked of the recipe."""
 
     train: int
     val: int
     test: int
     classes: int
+    tunes: bool = True
+    """Whether fine-tuning follows the head."""
+    size: int | None = None
+    """Side of the images in the feature pass and in judging, where it was asked for."""
+    epochs: int | None = None
+    """Of fine-tuning, where they were asked for."""
+    judges: bool = True
+    """Whether the finished model is judged."""
     mixes: bool = True
     """Whether means of weights are compared after fine-tuning."""
     grows: bool = False
@@ -72,34 +82,41 @@ def look_ahead(
     """The stages that fit into `seconds`, of which `spent` go before the first of them."""
     left = max(0.0, seconds * (1 - RESERVE) - spent)
     images = amounts.train + amounts.val
-    views = views_for(amounts.train, amounts.classes)
-    judged = amounts.val + amounts.test
-    allowance = allowance_of(left, speeds.judging, images, amounts.val + judged, speeds.decoding)
-    features = choose_pass(info, images, views, speeds.forward, allowance).value
+    judged = amounts.val + amounts.test if amounts.judges else 0
+    features = pass_of(info, amounts, speeds, left, amounts.val + judged)
     seen = features.views * amounts.train + amounts.val
     passing = speeds.forward.seconds(seen, features.size) + speeds.decoding * images
     judging = speeds.decoding * judged + speeds.judging.seconds(judged, features.size)
     validating = speeds.forward.seconds(amounts.val, features.size)
     again = validating + speeds.decoding * amounts.val
-    closing = closing_of(amounts.tta, amounts.val, again, judging, mixes=amounts.mixes)
+    mixes = amounts.tunes and amounts.mixes
+    closing = closing_of(amounts.tta, amounts.val, again, judging, mixes=mixes)
     rest = left - passing - closing.reserved(seconds)
-    length = (
-        choose_length(
+    length = None
+    if amounts.tunes and rest > 0:
+        length = choose_length(
             info,
             features.size,
             amounts.train,
             speeds.training,
             validating,
             rest,
+            amounts.epochs,
             grows=amounts.grows,
         )
-        if rest > 0
-        else None
-    )
     if length is None:
         closing = closing_of(amounts.tta, amounts.val, again, judging)
     needed = spent + passing + closing.reserved(seconds) + (length.seconds if length else 0.0)
     return Outlook(seconds, info.name, features, length, needed)
+
+
+def pass_of(info: ModelInfo, amounts: Amounts, speeds: Speeds, left: float, judged: int) -> Pass:
+    """The feature pass: of the size that was asked for, or the largest that the time allows."""
+    images, views = amounts.train + amounts.val, views_for(amounts.train, amounts.classes)
+    if amounts.size is not None:
+        return Pass(amounts.size, views)
+    allowance = allowance_of(left, speeds.judging, images, judged, speeds.decoding)
+    return choose_pass(info, images, views, speeds.forward, allowance).value
 
 
 def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Speeds:
@@ -126,13 +143,35 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
     )
 
 
+def of_recipe(prepared: Prepared) -> Prepared:
+    """The same with its recipe decided. Raises ConfigError where that is the classic one."""
+    config = decided(prepared.config, prepared.info, prepared.weights)
+    if config.recipe == "classic":
+        raise ConfigError(
+            f"--budgets is for a recipe, which {lack(prepared.info, prepared.weights)}: training "
+            "would be classic, for as many epochs as --epochs says."
+        )
+    return replace(prepared, config=config)
+
+
 def amounts_of(prepared: Prepared) -> Amounts:
-    """Images of each split, classes, whether images grow, and views."""
-    train, val, test = (len(prepared.index.split(name)) for name in ("train", "val", "test"))
-    grows = prepared.config.progressive_resizing
-    tta = prepared.config.tta or "auto"  # as recipes do, of which these are
-    mixes = prepared.config.wise_ft == "auto"
-    return Amounts(train, val, test, len(prepared.index.classes), mixes, grows, tta)
+    """Images of each split, classes, and what the configuration, which is decided, asks for."""
+    config, plan, index = prepared.config, prepared.plan, prepared.index
+    train, val, test = (len(index.split(name)) for name in ("train", "val", "test"))
+    of_plan = None if config.plan is None else plan.image_size.value
+    return Amounts(
+        train,
+        val,
+        test,
+        len(index.classes),
+        tunes=config.recipe == "finetune",
+        size=config.eval_size or config.image_size or of_plan,
+        epochs=asked_epochs(config),
+        judges=config.evaluate,
+        mixes=config.wise_ft == "auto",
+        grows=config.progressive_resizing,
+        tta=config.tta,
+    )
 
 
 def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, str]]:

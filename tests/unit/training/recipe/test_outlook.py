@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.training.recipe import outlook
 from lacewing.training.recipe.closing import LEEWAY, REPORT_SECONDS
@@ -47,6 +48,50 @@ def test_a_budget_that_is_too_short_is_called_so():
     (row,) = outlook_rows([found])
     assert row[:4] == ("20 s", "efficientnet_lite0", "128 pixels, one view", "none")
     assert row[4].startswith("too short: about ")
+
+
+def with_amounts(seconds, **amounts):
+    return look_ahead(LITE, replace(AMOUNTS, **amounts), SPEEDS, seconds, spent=10.0)
+
+
+def test_features_alone_are_not_followed_by_epochs_however_long_the_budget():
+    found = with_amounts(8 * 3600.0, tunes=False)
+    assert found.finetuning is None
+    assert outlook_rows([found])[0][3] == "none"
+
+
+def test_an_asked_image_size_stands_and_asked_epochs_too():
+    found = with_amounts(3600.0, size=160, epochs=5)
+    assert found.features.size == 160
+    assert found.finetuning.epochs == 5
+    assert found.finetuning.size <= 160
+    short = with_amounts(60.0, epochs=5)
+    assert short.finetuning.epochs == 5
+    assert outlook_rows([short])[0][4].startswith("too short")
+
+
+def test_what_is_not_judged_takes_no_time():
+    judging = 600 * 0.004 + 600 / 200 * (256 / 224) ** 2
+    least = with_amounts(60.0).needed - with_amounts(60.0, judges=False).needed
+    assert least >= judging * 0.999
+
+
+def test_the_amounts_are_those_of_the_recipe_that_train_would_carry_out(small, weights_file):
+    words = {"weights": weights_file, "image_size": None, "epochs": 10, "recipe": "auto"}
+
+    def amounts(**fields):
+        return outlook.amounts_of(outlook.of_recipe(prepare(small(**{**words, **fields}))))
+
+    usual = amounts()
+    assert (usual.tunes, usual.size, usual.epochs, usual.judges) == (True, None, None, True)
+    assert (usual.tta, usual.mixes) == ("auto", True)
+    asked = amounts(recipe="features", image_size=48, evaluate=False, epochs=7)
+    assert (asked.tunes, asked.size, asked.epochs, asked.judges) == (False, 48, 7, False)
+
+
+def test_what_train_would_do_classically_has_no_budgets(small):
+    with pytest.raises(ConfigError, match=r"pretrained weights, and there are none: training woul"):
+        outlook.of_recipe(prepare(small(recipe="auto")))
 
 
 def test_speeds_are_measured_at_the_networks_own_size(small):
