@@ -124,7 +124,7 @@ then all weights; classic: just what the flags say, the default where one of the
     budget: Annotated[float | None, duration(optional=True)] = None
     """Time for the whole run, as in 90s, 10m or 2h; the recipe spends it and no more."""
     optimize: Annotated[str, one_of("accuracy", "macro-f1")] = "accuracy"
-    """What the recipe makes best: the share of right answers, or the mean over the classes."""
+    """What is made best: the share of right answers, or macro F1, to which every class counts."""
     tta: Annotated[str | None, one_of(*VIEWS, optional=True, unset=())] = None
     """How the finished model looks at an image: off, as in training's validation; the whole frame;
 mirrored too, at twice the time; both; auto: the best on validation images. Recipes do auto."""

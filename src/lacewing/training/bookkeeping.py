@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 
 from lacewing import console
+from lacewing.config import TrainConfig
+from lacewing.engine.calibration import macro_f1
 from lacewing.errors import TrainingError
 from lacewing.models.bundle import load_model, save_model
 from lacewing.store.atomic import replacing
@@ -38,7 +40,7 @@ def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | No
     if improved:
         progress.best_epoch = progress.epoch
         if validated:
-            progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
+            note_best(row, progress)
     peak = session.backend.peak_bytes(session.device_index)
     row |= {"peak_bytes": peak, "best": improved, "micro_batch": progress.micro_batch}
     tell_events(session)
@@ -83,8 +85,24 @@ def add_to(writer: EpochWriter, row: dict[str, Any], session: Session) -> None:
 
 
 def is_better(row: dict[str, Any], progress: Progress) -> bool:
-    """Higher validation accuracy; of two equal ones, the lower loss."""
-    return (row["val_accuracy"], -row["val_loss"]) > (progress.best_accuracy, -progress.best_loss)
+    """Higher validation accuracy, or macro F1 where the row has it; of equals, the lower loss."""
+    aim, best = row["val_accuracy"], progress.best_accuracy
+    if "val_macro_f1" in row:
+        aim, best = row["val_macro_f1"], progress.best_macro_f1
+    return bool((aim, -row["val_loss"]) > (best, -progress.best_loss))
+
+
+def note_best(row: dict[str, Any], progress: Progress) -> None:
+    """Keep a row's validation figures as the best so far."""
+    progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
+    progress.best_macro_f1 = row.get("val_macro_f1", progress.best_macro_f1)
+
+
+def aimed_at(config: TrainConfig, logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Macro F1 on the validation split, for its row, where that is what epochs are chosen by."""
+    if config.optimize != "macro-f1":
+        return {}
+    return {"val_macro_f1": macro_f1(logits, labels)}
 
 
 def load_best(session: Session) -> None:

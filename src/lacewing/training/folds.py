@@ -1,6 +1,6 @@
 """Cross-validation: the runs that it is made of, and where they stand."""
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median, mode
 from typing import Any
@@ -17,6 +17,21 @@ ASKED, FOUND = "folds.yaml", "folds.json"
 """In the folder around the runs: what was asked for, and what came out."""
 LAST = "all"
 """Name of the last run."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How the last run, which has no images to calibrate on, changes its head: as the folds did."""
+
+    tau: float
+    """Strength of the logit adjustment, the middle one of the folds'; so is `temperature`."""
+    temperature: float
+    folds: int
+    """That were calibrated."""
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)
 
 
 def folds_folder(config: TrainConfig, typed: TrainConfig | None = None) -> Path:
@@ -71,21 +86,37 @@ def last_config(config: TrainConfig, folder: Path, folds: list[dict[str, Any]]) 
 
     What the folds chose stands in for it: the view of most of them, the middle one of their means
     of weights, only the head where fine-tuning was worse in most of them, and the middle one of
-    their best epochs where most were stopped early.
+    their best epochs where most were stopped early. See `taken_from_folds` for its calibration.
     """
-    last = replace(
-        fold_config(config, folder, ALL),
-        tta=mode(fold["view"] for fold in folds),
+    last = replace(fold_config(config, folder, ALL), tta=mode(fold["view"] for fold in folds))
+    recipe, best = folds[0]["recipe"], int(median(fold["best_epoch"] for fold in folds))
+    if recipe == "finetune":
         # of a fold whose best epoch stayed as it was, None
-        wise_ft=float(median(1.0 if fold["share"] is None else fold["share"] for fold in folds)),
-    )
-    best = int(median(fold["best_epoch"] for fold in folds))
-    if folds[0]["recipe"] == "finetune" and best == 0 and last.wise_ft == 1:
-        return replace(last, recipe="features")
+        share = median(1.0 if fold["share"] is None else fold["share"] for fold in folds)
+        if best == 0 and share == 1:
+            return replace(last, recipe="features")
+        return replace(last, wise_ft=float(share))
     early = [fold["epochs"] < config.epochs for fold in folds]
-    if folds[0]["recipe"] == "classic" and median(early) == 1 and not config.budget:
+    if recipe == "classic" and median(early) == 1 and not config.budget:
         return replace(last, epochs=max(1, best), warmup_epochs=min(last.warmup_epochs, best / 2))
     return last
+
+
+def taken_from_folds(folder: Path) -> Taken | None:
+    """What the folds around a last run were calibrated with; None where none was. Raises RunError.
+
+    They stand in folds.json, which is written before the last run begins.
+    """
+    file = folder / FOUND
+    rows = read_json(file).get("folds", []) if file.is_file() else []
+    calibrated = [row for row in rows if row.get("temperature") is not None]
+    if not calibrated:
+        return None
+    return Taken(
+        tau=float(median(row["tau"] for row in calibrated)),
+        temperature=float(median(row["temperature"] for row in calibrated)),
+        folds=len(calibrated),
+    )
 
 
 def fold_row(folder: Path, fold: int) -> dict[str, Any]:
@@ -95,12 +126,14 @@ def fold_row(folder: Path, fold: int) -> dict[str, Any]:
     judged = results.get("splits", {}).get("val")
     if judged is None:
         raise RunError(f"{run.folder} was not judged on validation images.")
-    training = results.get("training", {})
+    training, stages = results.get("training", {}), results.get("recipe", {})
     return {
         "run": run.folder.name,
         "recipe": load_config(run.config).get("recipe") or "classic",
-        "view": results.get("recipe", {}).get("views", {}).get("chosen", "off"),
-        "share": results.get("recipe", {}).get("blend", {}).get("chosen"),
+        "view": stages.get("views", {}).get("chosen", "off"),
+        "share": stages.get("blend", {}).get("chosen"),
+        "tau": stages.get("polish", {}).get("tau"),
+        "temperature": stages.get("polish", {}).get("temperature"),
         "best_epoch": training.get("best_epoch", 0),
         "epochs": training.get("epochs", 0),
         **{name: judged[name] for name in ("images", "top1", "f1", "loss", "confusion")},

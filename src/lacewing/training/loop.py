@@ -16,7 +16,13 @@ from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
 from lacewing.training.adapt import Monitor, adapt, open_monitor
-from lacewing.training.bookkeeping import checkpoint, checkpoint_at_stop, deliver, finish_epoch
+from lacewing.training.bookkeeping import (
+    aimed_at,
+    checkpoint,
+    checkpoint_at_stop,
+    deliver,
+    finish_epoch,
+)
 from lacewing.training.loggers import open_loggers
 from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.progress import show_watchers
@@ -211,11 +217,13 @@ def validate(session: Session, stop: Stop) -> dict[str, float | None]:
         return {"val_loss": None, "val_accuracy": None, "val_seconds": 0.0}
     with averaged(session.model, session.average):
         found = predicted(session, stop)
-    figures = session.team.first(lambda: figures_of(*found) if found else {})
+    figures = session.team.first(
+        lambda: figures_of(*found) | aimed_at(session.config, *found) if found else {}
+    )
     return {**figures, "val_seconds": time.perf_counter() - started}
 
 
-def figures_of(logits: Tensor, labels: Tensor) -> dict[str, float | None]:
+def figures_of(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Loss and accuracy of logits float32 [n, classes] for labels int64 [n]."""
     return {
         "val_loss": float(torch.nn.functional.cross_entropy(logits, labels)),

@@ -35,6 +35,8 @@ class Progress:
     best_epoch: int = 0
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
+    best_macro_f1: float = -1.0
+    """Only where epochs are chosen by it."""
     stale_epochs: int = 0
     """Epochs since the best one."""
     elapsed_seconds: float = 0.0

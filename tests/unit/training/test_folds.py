@@ -2,17 +2,19 @@
 
 import pytest
 
-from lacewing.config import TrainConfig
+from lacewing.config import TrainConfig, save_config
 from lacewing.errors import RunError
 from lacewing.store.run import open_run, write_json
 from lacewing.training.folds import (
     FOUND,
+    Taken,
     asked_folds,
     fold_config,
     fold_row,
     folds_folder,
     is_done,
     last_config,
+    taken_from_folds,
 )
 
 
@@ -80,6 +82,28 @@ def test_the_last_run_takes_what_the_folds_chose(config, tmp_path):
     assert last("classic", (0, 0, 0), 9, warmup_epochs=3).epochs == 1
     assert last("classic", (3, 4, 9)).epochs == 10
     assert last("classic", (3, 4, 9), 9, budget=60.0).epochs == 10
+    assert last("classic", (3, 4, 9)).wise_ft == last("finetune", (0, 0, 2)).wise_ft == "auto"
+
+
+def test_the_last_run_is_calibrated_as_the_middle_fold_was(tmp_path):
+    assert taken_from_folds(tmp_path) is None
+    write_json(tmp_path / FOUND, {"folds": [{"temperature": None, "tau": None}, {"run": "old"}]})
+    assert taken_from_folds(tmp_path) is None
+    found = [(0.2, 1.5), (0.6, 1.1), (0.4, 2.0), (None, None)]
+    rows = [{"tau": tau, "temperature": temperature} for tau, temperature in found]
+    write_json(tmp_path / FOUND, {"folds": rows})
+    assert taken_from_folds(tmp_path) == Taken(tau=0.4, temperature=1.5, folds=3)
+
+
+def test_a_fold_tells_what_it_was_calibrated_with(config, tmp_path):
+    folder = tmp_path / "fold-1"
+    folder.mkdir()
+    save_config(config, folder / "config.yaml")
+    judged = {"images": 3, "top1": 1.0, "f1": 1.0, "loss": 0.1, "confusion": [[3]]}
+    results = {"splits": {"val": judged}, "recipe": {"polish": {"tau": 0.3, "temperature": 1.2}}}
+    write_json(folder / "results.json", results)
+    row = fold_row(tmp_path, 1)
+    assert (row["tau"], row["temperature"], row["share"]) == (0.3, 1.2, None)
 
 
 def test_a_fold_that_was_not_judged_is_named(tmp_path):

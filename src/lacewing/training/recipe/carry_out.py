@@ -8,6 +8,7 @@ from typing import Any
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.store.run import read_json, write_json
+from lacewing.training.folds import Taken
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
@@ -16,6 +17,8 @@ from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.closing import (
     closing_seconds,
     has_time_to_mix,
+    is_classic,
+    is_polished,
     measured_closing,
     views_to_try,
 )
@@ -27,6 +30,9 @@ from lacewing.training.recipe.size import PASS_SHARE
 from lacewing.training.recipe.views import Looked, settle_view
 from lacewing.training.session import Session
 from lacewing.values import format_seconds
+
+LEAST_SHARE = 0.2
+"""Of the budget, for the feature pass at the least: a head that has seen one batch is none."""
 
 
 def train(
@@ -42,7 +48,7 @@ def train(
     used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
     session.began = started - used
     budget = None if seconds is None else Budget(session.began, seconds)
-    if is_classic(session):
+    if is_classic(session.config):
         ending = train_classic(session, budget)
         if ending.finished:
             team.only_first(lambda: settle(session, budget))
@@ -62,11 +68,6 @@ def train(
     return session, ending
 
 
-def is_classic(session: Session) -> bool:
-    """Whether the flags say how to train, and no recipe."""
-    return session.config.recipe in (None, "classic")
-
-
 def train_classic(session: Session, budget: Budget | None) -> Ending:
     """The loop that the flags describe."""
     if budget:
@@ -79,19 +80,19 @@ def train_classic(session: Session, budget: Budget | None) -> Ending:
 def settle(session: Session, budget: Budget | None) -> None:
     """The finished model: its weights, its view, its calibration, and what is noted of them.
 
-    A classic training is left as the flags made it, but for a view that was asked for.
+    A classic training is left as the flags made it, but for a view or an aim that was asked for.
     """
     mix(session, budget)
     looked = settle_view(session, views_to_try(session, budget))
-    if not is_classic(session):
+    if is_polished(session.config):
         note_stages(session, looked, polish(session))
     elif looked is not None:
-        write_json(session.run.results, {"recipe": {"views": looked.as_dict()}})
+        note(session, views=looked.as_dict())
 
 
 def mix(session: Session, budget: Budget | None) -> None:
     """Give a fine-tuned model the mean of weights, and note it at once: it is in the model too."""
-    if is_classic(session) or not session.progress.step:
+    if is_classic(session.config) or not session.progress.step:
         return
     free = session.config.wise_ft != "auto" or has_time_to_mix(session, budget)
     mixed = blend(session) if free else None
@@ -106,12 +107,13 @@ def classic_deadline(session: Session, budget: Budget) -> float:
 
 
 def first_stage(session: Session, budget: Budget | None) -> Linear:
-    """The head on frozen features."""
+    """The head on frozen features, which get some time however long judging takes."""
     end = math.inf
     if budget is not None:
-        closing = closing_seconds(session, budget)
-        warn_of_overrun(session, closing - budget.left())
-        end = time.perf_counter() + (budget.left() - closing) * 2 * PASS_SHARE
+        room = budget.left() - closing_seconds(session, budget)
+        least = LEAST_SHARE * budget.seconds
+        warn_of_overrun(session, least - room)
+        end = time.perf_counter() + max(room * 2 * PASS_SHARE, least)
     linear = fit_linear(session, end)
     note_features(session, linear)
     return linear
@@ -153,7 +155,7 @@ def room_for(session: Session, linear: Linear | None, budget: Budget) -> Room:
 
 
 def warn_of_overrun(session: Session, seconds: float) -> None:
-    """Say that judging alone will take longer than the budget has left, if it will."""
+    """Say that what can't be left out will take longer than the budget has left, if it will."""
     if seconds > 0:
         late = format_seconds(seconds)
         session.events.add("budget", f"judging the model will end about {late} after the budget")
@@ -193,6 +195,7 @@ def note_features(session: Session, linear: Linear) -> None:
     """Write what the first stage chose into results.json, at once: a resumed run knows no more."""
     features = {
         "images": linear.images,
+        "fitted_images": linear.chosen.images,
         "views": linear.views,
         "size": session.preprocessing.image_size,
         "strength": linear.chosen.strength,
@@ -203,7 +206,7 @@ def note_features(session: Session, linear: Linear) -> None:
     write_json(session.run.results, {"recipe": {"features": features}})
 
 
-def note_stages(session: Session, looked: Looked | None, polished: Polish | None) -> None:
+def note_stages(session: Session, looked: Looked | None, polished: Polish | Taken | None) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
     found: dict[str, Any] = {"optimize": session.config.optimize}
     if looked is not None:

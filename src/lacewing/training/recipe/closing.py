@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
+from lacewing.config import TrainConfig
 from lacewing.engine.execution import Execution
 from lacewing.training.recipe.blend import SHARES
 from lacewing.training.recipe.budget import Budget
@@ -87,7 +88,20 @@ def measured_closing(session: Session) -> Closing:
         judging = judging_seconds(session, validation + test, full, decoding)
     validating = judging_seconds(session, validation, usual, decoding)
     mixes = session.config.recipe == "finetune" and session.config.wise_ft == "auto"
-    return closing_of(session.config.tta, validation, validating, judging, mixes=mixes)
+    closing = closing_of(session.config.tta, validation, validating, judging, mixes=mixes)
+    if is_classic(session.config) and is_polished(session.config):  # after the last epoch's
+        return replace(closing, usual=closing.usual + validating)
+    return closing
+
+
+def is_classic(config: TrainConfig) -> bool:
+    """Whether the flags say how to train, and no recipe."""
+    return config.recipe in (None, "classic")
+
+
+def is_polished(config: TrainConfig) -> bool:
+    """Whether the finished model is calibrated: by every recipe, and where macro F1 is the aim."""
+    return not is_classic(config) or config.optimize == "macro-f1"
 
 
 def closing_seconds(session: Session, budget: Budget) -> float:

@@ -1,5 +1,6 @@
 """The first stage: a head on frozen features, saved as a finished model."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from lacewing.engine.heads import Head, write_head
 from lacewing.models.build import linear_head
 from lacewing.planning.loaders import loading_of
 from lacewing.store.run import append_line
-from lacewing.training.bookkeeping import save_best
+from lacewing.training.bookkeeping import aimed_at, note_best, save_best
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import Chosen, Limit, choose_head
 from lacewing.training.recipe.size import views_for
@@ -51,7 +52,8 @@ def fit_linear(session: Session, deadline: float) -> Linear:
     started = time.perf_counter()
     session.backend.reset_peak(session.device_index)
     views = views_for(len(session.index.split("train")), len(session.index.classes))
-    val = collect(session, "val", 1, deadline) if session.val_loader.images else None
+    ends = deadline_of_validation(session, views, deadline)
+    val = collect(session, "val", 1, ends) if session.val_loader.images else None
     train = collect(session, "train", views, deadline)
     pass_seconds = time.perf_counter() - started
     limit = limit_of(session.config.recipe, deadline, pass_seconds)
@@ -66,6 +68,15 @@ def fit_linear(session: Session, deadline: float) -> Linear:
     return Linear(len(train.labels), views, val_images, chosen, pass_seconds)
 
 
+def deadline_of_validation(session: Session, views: int, deadline: float) -> float:
+    """When validation images, which come first, must be done: training images get their part."""
+    if deadline == math.inf:
+        return deadline
+    train, val = (len(session.index.split(name)) for name in ("train", "val"))
+    now = time.perf_counter()
+    return now + (deadline - now) * val / (views * train + val)
+
+
 def limit_of(recipe: str | None, deadline: float, pass_seconds: float) -> Limit:
     """How long the head may be fitted: until the deadline, and a part of that before fine-tuning.
 
@@ -77,9 +88,9 @@ def limit_of(recipe: str | None, deadline: float, pass_seconds: float) -> Limit:
 
 
 def collect(session: Session, split: str, views: int, deadline: float) -> Features:
-    """Features of a split; of training images in a random order, so that any part is fair."""
+    """Features of a split, in a random order where a part may be all: any part is then fair."""
     rows = session.index.split(split)
-    if split == "train":
+    if split == "train" or deadline < math.inf:
         rows = rows.take(order(session.config.seed, 0, len(rows)))
     with console.progress(f"features of the {split} images") as update:
         found = feature_pass(
@@ -128,7 +139,8 @@ def row_of(
     if val is None:
         row |= {"val_loss": None, "val_accuracy": None}
     else:
-        row |= judged("val", head(val.values[0]), val.labels)
+        logits = head(val.values[0])
+        row |= judged("val", logits, val.labels) | aimed_at(session.config, logits, val.labels)
     images = train.values.shape[0] * train.values.shape[1]
     return row | {
         "images_per_second": images / pass_seconds,
@@ -157,7 +169,7 @@ def keep(session: Session, row: dict[str, Any]) -> None:
     """Write the row down and save the model as the best so far."""
     progress = session.progress
     if row["val_accuracy"] is not None:
-        progress.best_accuracy, progress.best_loss = row["val_accuracy"], row["val_loss"]
+        note_best(row, progress)
     progress.elapsed_seconds += row["seconds"]
     append_line(session.run.metrics, row)
     save_best(session)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from lacewing.data.folds import ALL
 from lacewing.engine.calibration import (
     calibration_error_of,
     choose_tau,
@@ -19,8 +20,10 @@ from lacewing.engine.calibration import (
 )
 from lacewing.engine.heads import read_head, write_head
 from lacewing.engine.inference import predict_logits
+from lacewing.errors import ModelError
 from lacewing.models.build import linear_head
 from lacewing.training.bookkeeping import load_best, save_best
+from lacewing.training.folds import Taken, taken_from_folds
 from lacewing.training.recipe.views import validation_images
 from lacewing.training.session import Session
 
@@ -49,10 +52,41 @@ class Polish:
         return asdict(self)
 
 
-def polish(session: Session) -> Polish | None:
-    """Calibrate the best model of a session and save it; None with too few validation images."""
-    if session.val_loader.images < LEAST_IMAGES:
+def polish(session: Session) -> Polish | Taken | None:
+    """Calibrate the best model of a session and save it; the last run of folds takes what they
+    found. None where there is nothing to go by, which is said if macro F1 was asked for."""
+    if not ends_in_one_layer(session):
+        leave_alone(session, f"{session.info.name} does not end in one linear layer")
         return None
+    images = session.val_loader.images
+    if images >= LEAST_IMAGES:
+        return fitted(session)
+    taken = taken_from_folds(session.run.folder.parent) if session.config.fold == ALL else None
+    if taken is None:
+        leave_alone(session, f"{images} validation images are too few to fit it to")
+        return None
+    load_best(session)
+    change(session, prior_shift(session.index.counts("train"), taken.tau), taken.temperature)
+    return taken
+
+
+def ends_in_one_layer(session: Session) -> bool:
+    """Whether there is a layer that the changes can be folded into."""
+    try:
+        linear_head(session.model)
+    except ModelError:
+        return False
+    return True
+
+
+def leave_alone(session: Session, reason: str) -> None:
+    """Say that rare classes get no bonus, if it was asked for."""
+    if session.config.optimize == "macro-f1":
+        session.events.warn("polish", f"--optimize macro-f1 gives rare classes no bonus: {reason}")
+
+
+def fitted(session: Session) -> Polish:
+    """The best model calibrated on the validation images, and saved."""
     load_best(session)
     logits, labels = predict_logits(
         session.finished,
@@ -63,10 +97,15 @@ def polish(session: Session) -> Polish | None:
     tau, shift = adjustment(session, logits, labels)
     adjusted = logits + shift
     temperature = fit_temperature(adjusted, labels)
+    change(session, shift, temperature)
+    return judged(logits, adjusted / temperature, labels, tau, temperature)
+
+
+def change(session: Session, shift: Tensor, temperature: float) -> None:
+    """Fold a shift float32 [C] of the logits and a temperature into the head, and save it."""
     layer = linear_head(session.model)
     write_head(layer, read_head(layer).shifted(shift).scaled(1 / temperature))
     save_best(session)
-    return judged(logits, adjusted / temperature, labels, tau, temperature)
 
 
 def adjustment(session: Session, logits: Tensor, labels: Tensor) -> tuple[float, Tensor]:

@@ -45,7 +45,9 @@ def test_features_alone_end_with_the_head(recipe_session):
     assert ending.finished
     assert [row["epoch"] for row in rows(session)] == [0]
     assert session.run.model.is_file()
-    assert read_json(session.run.results)["recipe"]["features"]["views"] == 2, "few photos"
+    features = read_json(session.run.results)["recipe"]["features"]
+    assert features["views"] == 2, "few photos"
+    assert features["images"] == features["fitted_images"] == len(session.index.split("train"))
 
 
 def test_fine_tuning_goes_on_from_the_head_and_keeps_the_better(recipe_session, two_epochs):
@@ -172,10 +174,6 @@ def test_polish_scales_the_head_and_changes_no_answer(recipe_session, monkeypatc
     assert done.tau == 0.0
 
 
-def test_a_handful_of_validation_images_polishes_nothing(recipe_session):
-    assert polish.polish(recipe_session(recipe="features", image_size=48)) is None
-
-
 def test_a_budget_leaves_a_little_over():
     now = time.perf_counter()
     assert Budget(now, 100.0).end == pytest.approx(now + 99.0)
@@ -282,3 +280,4 @@ def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
     carry_out.first_stage(session, Budget(now, 10.0))
     late = list(read_lines(session.run.events))[-1]
     assert (late["kind"], "after the budget" in late["message"]) == ("budget", True)
+    assert given[1] - time.perf_counter() == pytest.approx(2, abs=1), "a fifth, not a past end"

@@ -11,6 +11,7 @@ from lacewing.engine.heads import read_head
 from lacewing.models.build import apply_head, features, linear_head
 from lacewing.models.bundle import load_model, restore_model
 from lacewing.store.run import read_lines
+from lacewing.training.recipe import linear
 from lacewing.training.recipe.features import feature_pass
 from lacewing.training.recipe.linear import collect, fit_linear, limit_of, loader_of
 
@@ -47,6 +48,30 @@ def test_training_images_come_shuffled_by_the_seed(session):
     expected = rows.take(order(session.config.seed, 0, len(rows))).column("label")
     found = collect(session, "train", 1, FOREVER)
     assert found.labels.tolist() == np.asarray(expected).tolist()
+
+
+def test_validation_images_that_may_be_cut_short_come_shuffled_too(session):
+    rows = session.index.split("val")
+    expected = rows.take(order(session.config.seed, 0, len(rows))).column("label").tolist()
+    assert expected != rows.column("label").tolist()
+    found = collect(session, "val", 1, time.perf_counter() + 1000)
+    assert found.labels.tolist() == expected
+
+
+def test_validation_images_leave_training_images_their_part_of_the_time(session, monkeypatch):
+    ends = {}
+
+    def noted(session, split, views, deadline):
+        ends[split] = deadline
+        return collect(session, split, views, deadline)
+
+    monkeypatch.setattr(linear, "collect", noted)
+    now = time.perf_counter()
+    found = fit_linear(session, now + 1000)
+    share = found.val_images / (found.val_images + found.views * found.images)
+    assert ends["train"] == now + 1000
+    assert ends["val"] - now == pytest.approx(1000 * share, abs=50)
+    assert 0 < share < 0.3
 
 
 def test_the_deadline_ends_the_pass_after_a_batch(session):

@@ -1,0 +1,54 @@
+"""The report's first figures, each with how sure it is."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.results.answer import TILES, tiles
+from lacewing.results.calibration import sentences
+from lacewing.results.finish import with_interval
+from lacewing.results.pieces import read_pieces
+
+CLASSES = [f"class {label}" for label in range(8)]
+
+
+@pytest.fixture
+def pieces(make_run):
+    return read_pieces(make_run(CLASSES))
+
+
+def test_every_figure_has_its_interval(pieces):
+    shown = {name: (value, about) for name, value, about in tiles(pieces)}
+    assert len(shown) == len(TILES)
+    for value, about in shown.values():
+        low, high = about.partition("; 95%: ")[2].split(" to ")
+        assert float(low.strip("%")) <= float(value.strip("%")) <= float(high.strip("%"))
+    low, high = pieces.figures["loss_interval"]
+    assert shown["Loss"][1].endswith(f"95%: {low:.3f} to {high:.3f}")
+
+
+def test_what_an_older_version_judged_is_shown_without(pieces):
+    def older(figures):
+        kept = ("top1_interval", "f1_interval")
+        return {
+            name: value
+            for name, value in figures.items()
+            if name in kept or not name.endswith("_interval")
+        }
+
+    splits = {name: older(figures) for name, figures in pieces.results["splits"].items()}
+    old = replace(pieces, results={**pieces.results, "splits": splits})
+    shown = {name: about for name, _, about in tiles(old)}
+    assert "95%" in shown["Macro F1"]
+    assert shown["Loss"] == "cross-entropy, nats per image"
+
+
+def test_an_interval_is_said_beside_its_figure():
+    assert with_interval(0.9, (0.87, 0.93)) == "90.0%  (95 % interval 87.0% to 93.0%)"
+
+
+def test_a_calibration_that_the_folds_gave_is_called_so(pieces):
+    taken = {"tau": 0.0, "temperature": 1.25, "folds": 5}
+    found = replace(pieces, results={**pieces.results, "recipe": {"polish": taken}})
+    said = " ".join(sentences(found, []))
+    assert "divided the scores by 1.25, the middle one of what 5 folds" in said
