@@ -5,7 +5,7 @@ values whether each is brighter than its left neighbour: 64 bits that survive sc
 compression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,8 @@ MIN_CONTRAST = 4
 """A hash with fewer bits of either kind says too little (a plain area, a gradient)."""
 MAX_ASPECT_CHANGE = 1.1
 MAX_SCALE_CHANGE = 2.0
-BLOCK = 512
+PAIRS_AT_ONCE = 2**20
+"""Some 60 MB of distances and ratios."""
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -54,48 +55,56 @@ def near_identical_groups(
     parents = np.arange(len(contents))
     _join_equal(parents, np.unique(np.asarray(contents, dtype=str), return_inverse=True)[1])
     if max_distance >= 0:
-        for first, second in _similar_pairs(hashes, widths, heights, max_distance):
-            _join(parents, first, second)
+        _join_similar(parents, hashes, widths, heights, max_distance)
     return np.array([_root(parents, row) for row in range(len(parents))], dtype=np.int64)
 
 
-def _similar_pairs(
-    hashes: np.ndarray, widths: np.ndarray, heights: np.ndarray, max_distance: int
-) -> list[tuple[int, int]]:
-    """Pairs of rows that are alike. Equal 16-bit chunks are found first: of four chunks, at
-    least one is equal where no more than three bits differ."""
+def _join_similar(
+    parents: np.ndarray,
+    hashes: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+    max_distance: int,
+) -> None:
+    """Join rows that are alike. Equal 16-bit chunks are found first: of four chunks, at least
+    one is equal where no more than three bits differ."""
     ones = bit_count(hashes)
     rows = np.flatnonzero((ones >= MIN_CONTRAST) & (ones <= 64 - MIN_CONTRAST))
     # Images of one hash and one size behave alike, so that one of them stands for all.
     keys = np.stack([hashes[rows], widths[rows].astype(np.uint64), heights[rows].astype(np.uint64)])
     _, firsts, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     chosen = rows[firsts]
-    pairs = list(zip(chosen[inverse.ravel()].tolist(), rows.tolist(), strict=True))
+    for first, row in zip(chosen[inverse.ravel()].tolist(), rows.tolist(), strict=True):
+        _join(parents, first, row)
     shift = np.uint64(16)
     for number in range(4):
         chunk = (hashes[chosen] >> (shift * np.uint64(number))) & np.uint64(0xFFFF)
         order = np.argsort(chunk, kind="stable")
         edges = np.flatnonzero(np.diff(chunk[order])) + 1
         for bucket in np.split(chosen[order], edges):
-            pairs += _pairs_in(bucket, hashes, widths, heights, max_distance)
-    return pairs
+            for row, others in _alike_in(bucket, hashes, widths, heights, max_distance):
+                # thousands of frames of one scene: most are joined already
+                for other in np.unique(parents[others]).tolist():
+                    _join(parents, row, other)
 
 
-def _pairs_in(
+def _alike_in(
     bucket: np.ndarray,
     hashes: np.ndarray,
     widths: np.ndarray,
     heights: np.ndarray,
     max_distance: int,
-) -> list[tuple[int, int]]:
-    pairs: list[tuple[int, int]] = []
-    for start in range(0, len(bucket) if len(bucket) > 1 else 0, BLOCK):
-        block = bucket[start : start + BLOCK]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each row of a bucket with all that are alike, itself among them."""
+    if len(bucket) < 2:
+        return
+    at_once = max(1, PAIRS_AT_ONCE // len(bucket))
+    for start in range(0, len(bucket), at_once):
+        block = bucket[start : start + at_once]
         distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
         alike = (distance <= max_distance) & _similar_size(block, bucket, widths, heights)
-        left, right = np.nonzero(alike)
-        pairs += [(int(a), int(b)) for a, b in zip(block[left], bucket[right], strict=True)]
-    return pairs
+        for row, others in zip(block.tolist(), alike, strict=True):
+            yield row, bucket[others]
 
 
 def _similar_size(
