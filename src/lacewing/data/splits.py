@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
-from lacewing.data.dhash import MAX_DISTANCE, near_identical_groups
+from lacewing.data.dhash import near_identical_groups
 from lacewing.data.index import ImageIndex
 
 LARGEST_GROUP_SHARE = 0.05
@@ -143,24 +143,31 @@ def chance_of(rows: list[int], contents: list[str], seed: int) -> bytes:
 
 
 def groups_of(index: ImageIndex) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Groups of near-identical images; by contents alone where perception says nothing."""
+    """Groups of near-identical images; of a group too large for one side, of equal files only."""
     contents = index.table.column("hash").to_pylist()
     dhash, width, height = (index.column(name) for name in ("dhash", "width", "height"))
-    for distance in (MAX_DISTANCE, 0):
-        groups = near_identical_groups(contents, dhash, width, height, distance)
-        largest = int(np.bincount(groups).max(initial=0))
-        if largest <= max(LARGEST_GROUP, LARGEST_GROUP_SHARE * len(groups)):
-            twins = int((np.bincount(groups) > 1).sum())
-            return groups, _twin_note(twins)
-    note = "The images are too much alike to tell near-identical ones; only equal files were kept"
-    groups = near_identical_groups(contents, dhash, width, height, -1)
-    return groups, (f"{note} on one side of the split.",)
+    groups = near_identical_groups(contents, dhash, width, height)
+    sizes = np.bincount(groups)
+    too_large = sizes > max(LARGEST_GROUP, LARGEST_GROUP_SHARE * len(groups))
+    notes = _twin_note(int(((sizes > 1) & ~too_large).sum()))
+    if too_large.any():
+        equal = near_identical_groups(contents, dhash, width, height, max_distance=-1)
+        groups = np.where(too_large[groups], equal, groups)
+        notes += (_too_large_note(int(sizes[too_large].sum())),)
+    return groups, notes
 
 
 def _twin_note(twins: int) -> tuple[str, ...]:
     if not twins:
         return ()
     return (f"{twins} groups of near-identical images were kept on one side of the split each.",)
+
+
+def _too_large_note(images: int) -> str:
+    return (
+        f"{images:,} images are too much alike, and too many, to be kept on one side of the split: "
+        "of these only equal files were, so the figures may be too good."
+    )
 
 
 def _what_was_made(splits: np.ndarray, val: bool, test: bool, seed: int) -> str:

@@ -1,5 +1,6 @@
 """Splits that are made: complete, stratified, seeded, blind to order, and never between twins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lacewing.data.dhash import bit_count, difference_hash, near_identical_groups
 from lacewing.data.index import SCHEMA, ImageIndex
 from lacewing.data.open import open_images
-from lacewing.data.splits import complete_splits, wanted
+from lacewing.data.splits import complete_splits, groups_of, wanted
 
 
 def make_index(
@@ -157,78 +157,24 @@ def test_images_too_much_alike_are_split_by_content():
     assert any("too much alike" in note for note in after.notes)
 
 
-def test_flat_images_are_not_taken_for_twins():
-    groups = near_identical_groups(
-        ["a", "b", "b"], np.zeros(3, np.uint64), np.full(3, 8), np.full(3, 8)
-    )
-    assert groups.tolist() == [0, 1, 1]
+def test_only_groups_too_large_are_split_by_content():
+    scene, *others = np.random.default_rng(2).integers(0, 2**63, 11).tolist()
+    looks = [scene ^ (1 << frame % 3) for frame in range(100)]
+    looks += [other ^ twin for other in others for twin in (0, 1)]
+    index = make_index([row % 2 for row in range(120)], list(range(120)))
+    column = index.table.schema.get_field_index("dhash")
+    table = index.table.set_column(column, "dhash", pa.array(looks, pa.uint64()))
+    groups, notes = groups_of(replace(index, table=table))
+    assert groups[:100].tolist() == list(range(100))
+    assert groups[100:].tolist() == [100 + pair // 2 * 2 for pair in range(20)]
+    assert len(notes) == 2
+    assert notes[0].startswith("10 groups of near-identical images were kept on one side")
+    assert notes[1].startswith("100 images are too much alike")
 
 
-@pytest.mark.parametrize(("bits", "together"), [(0, True), (3, True), (4, False)])
-def test_distance_of_near_identical_images(bits, together):
-    base = 0x0F1E2D3C4B5A6978
-    other = base ^ sum(1 << position for position in (0, 16, 33, 50)[:bits])
-    groups = near_identical_groups(
-        ["a", "b"], np.array([base, other], np.uint64), np.array([60, 60]), np.array([40, 40])
-    )
-    assert (groups[0] == groups[1]) == together
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "together"), [(60, 40, True), (119, 80, True), (200, 133, False),
-                                      (60, 60, False)],
-)  # fmt: skip
-def test_size_of_near_identical_images(width, height, together):
-    hashes = np.full(2, 0x0F1E2D3C4B5A6978, np.uint64)
-    groups = near_identical_groups(
-        ["a", "b"], hashes, np.array([60, width]), np.array([40, height])
-    )
-    assert (groups[0] == groups[1]) == together
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30), st.data())
-def test_groups_are_those_of_comparing_each_with_each(bases, data):
-    flips = data.draw(st.lists(st.lists(st.integers(0, 63), max_size=4), max_size=10))
-    hashes = list(bases)
-    for position, bits in enumerate(flips):
-        value = bases[position % len(bases)]
-        for bit in bits:
-            value ^= 1 << bit
-        hashes.append(value)
-    array = np.array(hashes, np.uint64)
-    count = len(hashes)
-    groups = near_identical_groups(
-        [str(row) for row in range(count)], array, np.full(count, 9), np.full(count, 9)
-    )
-    assert groups.tolist() == _slow_groups(hashes)
-
-
-def _slow_groups(hashes: list[int]) -> list[int]:
-    groups = list(range(len(hashes)))
-    telling = [4 <= value.bit_count() <= 60 for value in hashes]
-    for a in range(len(hashes)):
-        for b in range(a):
-            alike = (hashes[a] ^ hashes[b]).bit_count() <= 3 and telling[a] and telling[b]
-            if alike and groups[a] != groups[b]:
-                low, high = sorted((groups[a], groups[b]))
-                groups = [low if group == high else group for group in groups]
-    return groups
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
-def test_bit_count(values):
-    counted = bit_count(np.array(values, np.uint64))
-    assert counted.tolist() == [value.bit_count() for value in values]
-
-
-def test_a_scaled_and_compressed_copy_has_nearly_the_same_hash(tmp_path):
-    from PIL import Image
-
-    smooth = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    image = Image.fromarray(smooth).resize((320, 240), Image.Resampling.BICUBIC)
-    image.resize((200, 150)).save(tmp_path / "copy.jpg", quality=70)
-    distance = difference_hash(image) ^ difference_hash(Image.open(tmp_path / "copy.jpg"))
-    assert distance.bit_count() <= 3
-    assert (difference_hash(image) ^ difference_hash(image.rotate(180))).bit_count() > 15
+def test_of_a_group_too_large_equal_files_stay_together():
+    index = make_index([0, 1] * 60, [7] * 120)
+    contents = pa.array([f"{row // 3:08x}" for row in range(120)], pa.string())
+    column = index.table.schema.get_field_index("hash")
+    groups, _ = groups_of(replace(index, table=index.table.set_column(column, "hash", contents)))
+    assert groups.tolist() == [row // 3 * 3 for row in range(120)]
