@@ -25,10 +25,11 @@ def draw_subset(index: ImageIndex, share: float, min_per_class: int, seed: int) 
     labels, splits = index.column("label"), index.column("split")
     contents = index.table.column("hash").to_pylist()
     for split in SAMPLED:
-        for label in range(len(index.classes)):
-            rows = np.flatnonzero((splits == split) & (labels == label))
-            wanted = max(round(share * len(rows)), min_per_class)
-            ordered = sorted(rows.tolist(), key=lambda row: _place(contents[row], row, seed))
+        rows = np.flatnonzero(splits == split)
+        rows = rows[np.argsort(labels[rows], kind="stable")]
+        for of_class in np.split(rows, np.flatnonzero(np.diff(labels[rows])) + 1):
+            wanted = max(round(share * len(of_class)), min_per_class)
+            ordered = sorted(of_class.tolist(), key=lambda row: _place(contents[row], row, seed))
             kept[ordered[wanted:]] = False
     whole = {split: int((splits == split).sum()) for split in SAMPLED}
     drawn = index.take(np.flatnonzero(kept))
