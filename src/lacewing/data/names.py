@@ -123,6 +123,11 @@ def names_by_key(file: Path, keys: Collection[int]) -> tuple[dict[str, str], tup
     elif first == 0 and 0 not in keys and last + 1 in keys:
         shift = 1
         notes = (f"{file.name} counts from 0 and the labels from 1: names were matched so.",)
+    elif first == 0 and 0 not in keys:
+        notes = (
+            f"{file.name} counts from 0 and no image has the label 0: if the labels count from 1, "
+            f"every class has the next one's name, and lines like `1 {numbered[0]}` mend it.",
+        )
     return {str(number + shift): name for number, name in numbered.items()}, notes
 
 

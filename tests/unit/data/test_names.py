@@ -51,6 +51,9 @@ def test_names_are_sorted_naturally():
         ("0 a\n1 b\n2 c\n", {1, 2, 3}, {"1": "a", "2": "b", "3": "c"}, True),
         ("a\nb\nc\n", {0, 1, 2}, {"0": "a", "1": "b", "2": "c"}, False),
         ("a\nb\nc\n", {1, 2, 3}, {"1": "a", "2": "b", "3": "c"}, True),
+        ("a\nb\nc\n", {1, 2}, {"0": "a", "1": "b", "2": "c"}, True),
+        ("0 a\n1 b\n2 c\n", {1, 2}, {"0": "a", "1": "b", "2": "c"}, True),
+        ("1 a\n2 b\n3 c\n", {1, 2}, {"1": "a", "2": "b", "3": "c"}, False),
         ("1   rice leaf roller \r\n\r\n2\tpaddy stem: maggot", {0, 1},
          {"0": "rice leaf roller", "1": "paddy stem: maggot"}, True),
     ],
@@ -66,6 +69,16 @@ def test_ip102_without_its_first_and_last_class_is_taken_to_count_from_0(tmp_pat
     (tmp_path / "classes.txt").write_text("\n".join(f"{n} pest {n}" for n in range(1, 103)))
     names, notes = names_by_key(tmp_path / "classes.txt", {5, 6, 7})
     assert names["5"] == "pest 6" and "taken to count from 0" in notes[0]
+
+
+def test_names_that_may_be_off_by_one_are_said(tmp_path):
+    (tmp_path / "classes.txt").write_text("\n".join(f"pest {n}" for n in range(10)))
+    names, notes = names_by_key(tmp_path / "classes.txt", set(range(1, 10)))
+    assert names["1"] == "pest 1"
+    assert notes == (
+        "classes.txt counts from 0 and no image has the label 0: if the labels count from 1, every "
+        "class has the next one's name, and lines like `1 pest 0` mend it.",
+    )
 
 
 def test_a_number_without_a_name_is_said():
