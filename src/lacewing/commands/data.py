@@ -11,6 +11,7 @@ from lacewing.data.cached import KINDS as KEPT
 from lacewing.errors import ConfigError
 from lacewing.fields import boolean, one_of, path, text
 from lacewing.flags import Given, Word, flags_of, options_from
+from lacewing.training.signals import interrupt_on_signals
 from lacewing.values import format_bytes
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def data(given: Given) -> int:
     """Check a data set."""
     options = options_from(DataOptions, given)
     check_targets(options)
-    report = checked(options)
+    with interrupt_on_signals():
+        report = checked(options)
     if options.out is not None:
         from lacewing.data.audit.page import write_page
 

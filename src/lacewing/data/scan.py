@@ -14,7 +14,7 @@ from pathlib import Path
 from lacewing.data.dhash import difference_hash
 from lacewing.data.member import as_member, open_image, stat_image
 from lacewing.data.rgb import decode
-from lacewing.data.scan_cache import ScanKey, load_scans, save_scans
+from lacewing.data.scan_cache import ScanRow, absolute, open_scans
 
 Progress = Callable[[int, int], None]
 DRAFT_PIXELS = 96
@@ -54,33 +54,37 @@ def scan(
     """Decode every file fully; never raises for a file.
 
     With `cache_dir`, what is known of an unchanged file (same path, size and time) is taken
-    from there. An interrupted scan keeps what it has seen so far. `progress` gets the numbers
-    of files done and in total.
+    from there, whatever root it was found from. An interrupted scan keeps what it has seen so
+    far, one that is killed all but the last half minute. `progress` gets the numbers of files
+    done and in total.
     """
-    known = load_scans(cache_dir, root) if cache_dir is not None else {}
     archives: dict[Path, os.stat_result] = {}
-    stats = [_stat(root / path, archives) for path in paths]
-    results: list[Scanned | str | None] = [
-        state if isinstance(state, str) else _known(known, path, state)
-        for path, state in zip(paths, stats, strict=True)
-    ]
-    missing = [position for position, result in enumerate(results) if result is None]
-    done = len(paths) - len(missing)
-    notes: tuple[str, ...] = ()
+    states = {path: _stat(root / path, archives) for path in paths}
+    there = {path: state for path, state in states.items() if not isinstance(state, str)}
+    places = absolute(root, there)
+    scans = open_scans(cache_dir, places.values())
+    results: dict[str, Scanned | str | None] = {
+        path: state if isinstance(state, str) else _known(scans.known, places[path], state)
+        for path, state in states.items()
+    }
+    missing = [path for path, result in results.items() if result is None]
+    done = len(results) - len(missing)
     try:
-        files = [root / paths[position] for position in missing]
-        with contextlib.closing(_look_at(files, threads)) as looks:
-            for position, result in zip(missing, looks, strict=True):
-                results[position] = result
+        with contextlib.closing(_look_at([root / path for path in missing], threads)) as looks:
+            for path, result in zip(missing, looks, strict=True):
+                results[path] = result
+                if isinstance(result, Scanned):  # a broken file is looked at again the next time
+                    scans.add(places[path], _row(there[path], result))
                 done += 1
                 if progress is not None:
-                    progress(done, len(paths))
+                    progress(done, len(results))
     finally:
-        if cache_dir is not None and missing:
-            notes = _keep(cache_dir, root, paths, stats, results)
+        scans.save()
     if progress is not None and not missing:
-        progress(done, len(paths))
-    return Scan([result or "not read" for result in results], len(missing), notes)
+        progress(done, len(results))
+    lost = f"The scan could not be kept in {cache_dir}: the next run scans again."
+    found = [results[path] or "not read" for path in paths]
+    return Scan(found, len(missing), (lost,) if scans.lost else ())
 
 
 def look_at(file: Path) -> Scanned | str:
@@ -125,13 +129,19 @@ def _stat(path: Path, archives: dict[Path, os.stat_result]) -> os.stat_result | 
     return state if stat.S_ISREG(state.st_mode) else "not a file"
 
 
-def _known(
-    known: dict[ScanKey, tuple[int, int, str, int]], path: str, state: os.stat_result
-) -> Scanned | None:
-    row = known.get((path, state.st_size, state.st_mtime_ns))
-    member = as_member(path)
+def _known(known: dict[str, ScanRow], place: str, state: os.stat_result) -> Scanned | None:
+    row = known.get(place)
+    if row is None or (row.bytes, row.mtime_ns) != (state.st_size, state.st_mtime_ns):
+        return None
+    member = as_member(place)
     size = state.st_size if member is None else member.size
-    return Scanned(row[0], row[1], size, row[2], row[3]) if row else None
+    return Scanned(row.width, row.height, size, row.hash, row.dhash)
+
+
+def _row(state: os.stat_result, found: Scanned) -> ScanRow:
+    return ScanRow(
+        state.st_size, state.st_mtime_ns, found.width, found.height, found.hash, found.dhash
+    )
 
 
 def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, None]:
@@ -146,27 +156,3 @@ def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, 
             yield from pool.map(look_at, files)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _keep(
-    cache_dir: Path,
-    root: Path,
-    paths: Sequence[str],
-    stats: list[os.stat_result | str],
-    results: Sequence[Scanned | str | None],
-) -> tuple[str, ...]:
-    """Save what is readable; a file that isn't is looked at again the next time."""
-    rows = {
-        (path, state.st_size, state.st_mtime_ns): (
-            found.width,
-            found.height,
-            found.hash,
-            found.dhash,
-        )
-        for path, state, found in zip(paths, stats, results, strict=True)
-        if isinstance(found, Scanned) and not isinstance(state, str)
-    }
-    with contextlib.suppress(OSError):
-        save_scans(cache_dir, root, rows)
-        return ()
-    return (f"The scan could not be kept in {cache_dir}: the next run scans again.",)

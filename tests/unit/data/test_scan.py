@@ -9,9 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lacewing.data import scan_cache
 from lacewing.data.open import open_images
 from lacewing.data.scan import Scanned, scan
-from lacewing.data.scan_cache import cache_file, load_scans
+from lacewing.data.scan_cache import (
+    ScanRow,
+    Scans,
+    absolute,
+    cache_file,
+    common_folder,
+    load_scans,
+)
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -154,6 +162,102 @@ def test_an_interrupted_scan_keeps_what_it_saw(tmp_path, jpeg):
     with pytest.raises(KeyboardInterrupt):
         scan(root, paths, cache_dir=cache, progress=stop)
     assert scan(root, paths, cache_dir=cache).opened == 15
+
+
+def test_a_scan_is_saved_while_it_goes(tmp_path, jpeg, monkeypatch):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(6)]
+    kept: list[int] = []
+
+    def look(*_: int) -> None:
+        kept.append(len(load_scans(cache, root)))
+
+    scan(root, paths, cache_dir=cache, progress=look)
+    assert kept == [0] * 6
+    assert len(load_scans(cache, root)) == 6
+    cache_file(cache, root).unlink()
+    monkeypatch.setattr(scan_cache, "SAVE_SECONDS", 0)
+    scan(root, paths, cache_dir=cache, progress=look)
+    assert kept[6:] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_could_not_be_saved_is_tried_again(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    scans = Scans(tmp_path / "file", "/set", {})
+    scans.add("/set/a.jpg", ScanRow(1, 2, 3, 4, "a", 5))
+    scans.save()
+    assert scans.lost
+    (tmp_path / "file").unlink()
+    scans.save()
+    assert not scans.lost
+    assert load_scans(tmp_path / "file", "/set") == {"/set/a.jpg": ScanRow(1, 2, 3, 4, "a", 5)}
+
+
+def test_files_are_known_whichever_root_and_list_name_them(tmp_path, jpeg):
+    root, cache = tmp_path / "field/set", tmp_path / "cache"
+    paths = [f"{name}/{number}.jpg" for name in "ab" for number in range(3)]
+    for number, path in enumerate(paths):
+        jpeg(root / path, number)
+    (tmp_path / "link").symlink_to(root / "a")
+    assert scan(root, paths, cache_dir=cache).opened == 6
+    for place, named in (
+        (tmp_path, [f"field/set/{path}" for path in paths]),
+        (tmp_path / "cache", [str(root / path) for path in paths]),
+        (tmp_path, [f"cache/../field/set/{path}" for path in paths[:1]]),
+        (root / "a", ["0.jpg", "2.jpg"]),
+        (tmp_path, ["link/1.jpg"]),
+        (tmp_path / "link", ["1.jpg"]),
+    ):
+        found = scan(place, named, cache_dir=cache)
+        assert found.opened == 0, place
+        assert all(isinstance(result, Scanned) for result in found.results)
+
+
+def test_two_lists_of_one_folder_keep_each_others_scans(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    for part in (paths[:2], paths[2:]):
+        assert scan(root, part, cache_dir=cache).opened == 2
+    assert scan(root, paths, cache_dir=cache).opened == 0
+
+
+def test_a_changed_file_replaces_what_was_kept(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    for side in (16, 24):
+        jpeg(root / "a.jpg", 0, side=side)
+        scan(root, ["a.jpg"], cache_dir=cache)
+    (row,) = load_scans(cache, root).values()
+    assert (row.width, row.height) == (24, 24)
+
+
+def test_a_folder_that_is_not_utf8_is_kept(tmp_path, jpeg):
+    cache, real = tmp_path / "cache", tmp_path / os.fsdecode(b"k\xe4fer")
+    try:
+        real.mkdir()
+    except OSError:
+        pytest.skip("names here are UTF-8")
+    jpeg(real / "a.jpg", 0)
+    (tmp_path / "link").symlink_to(real)
+    assert [scan(tmp_path / "link", ["a.jpg"], cache_dir=cache).opened for _ in "12"] == [1, 0]
+
+
+def test_absolute_paths(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    root = tmp_path.resolve()
+    member = "link/x.tar::512+9::bees/1.jpg"
+    assert absolute(tmp_path, ["a.jpg", "link/a.jpg", member, "real/../a.jpg"]) == {
+        "a.jpg": f"{root}/a.jpg",
+        "link/a.jpg": f"{root}/real/a.jpg",
+        member: f"{root}/real/x.tar::512+9::bees/1.jpg",
+        "real/../a.jpg": f"{root}/a.jpg",
+    }
+
+
+def test_the_folder_that_holds_all():
+    assert common_folder(["/a/b/1.jpg", "/a/b/2.jpg"]) == "/a/b"
+    assert common_folder(["/a/b/1.jpg", "/a/bc/2.jpg"]) == "/a"
+    assert common_folder([]) == ""
 
 
 def test_progress_counts_every_file(tmp_path, jpeg):
