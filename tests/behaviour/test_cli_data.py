@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 
@@ -30,6 +31,29 @@ def test_a_warning_ends_with_0(run, photos):
     ended = run("data", "check", photos)
     assert ended.code == 0
     assert "warning: 24 files are under 64 pixels on the shorter side." in ended.out
+
+
+def test_what_was_not_compared_is_not_called_sound(run, split_photos, monkeypatch):
+    monkeypatch.setattr("lacewing.data.audit.pictures.LARGEST", 1)
+    content = (split_photos / "train/ants/0.jpg").read_bytes()
+    (split_photos / "test/ants/copy.jpg").write_bytes(content + b"\0")
+    ended = run("data", "check", split_photos)
+    assert ended.code == 0
+    assert (
+        "warning: 2 pictures in train and test are too much alike to be compared: only equal files "
+        "were found. (test/ants/copy.jpg, train/ants/0.jpg)" in ended.out
+    )
+    assert "Nothing was found" not in ended.out
+
+
+def test_the_end_of_a_job_ends_a_check_as_ctrl_c_does(run, split_photos, monkeypatch):
+    def end(*_, **__):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("lacewing.data.audit.read.read_images", end)
+    ended = run("data", "check", split_photos)
+    assert ended.code == 130
+    assert "Interrupted." in ended.err
 
 
 def test_errors_end_with_2_and_are_shown(run, split_photos):

@@ -12,17 +12,25 @@ from lacewing.data.names import Classes, order_classes
 from lacewing.data.scan import Scan, Scanned
 from lacewing.errors import DataError
 
+KEPT_FIRST = ("test", "val", "train", None)
+"""Of a picture in several splits, the split that it is kept in comes first."""
+AGAIN = "named a second time"
+OTHERWISE = f"{AGAIN} with another class or split"
+
 
 def once(entries: list[Entry]) -> tuple[list[Entry], tuple[Excluded, ...]]:
-    """The entries by path, each path once, and what was named a second time."""
+    """The entries by path, each path once, and what was named a second time.
+
+    Of several namings the one in the split that judges last is kept, and of those in one split
+    the first: a given test split is not shrunk.
+    """
     first: dict[str, Entry] = {}
     repeated = []
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: KEPT_FIRST.index(entry.split)):
         kept = first.setdefault(entry.path, entry)
         if kept is not entry:
             same = kept.key == entry.key and kept.split == entry.split
-            reason = "named a second time" + ("" if same else " with another class or split")
-            repeated.append(Excluded(printable(entry.path), reason))
+            repeated.append(Excluded(printable(entry.path), AGAIN if same else OTHERWISE))
     return [first[path] for path in sorted(first)], tuple(repeated)
 
 
@@ -60,7 +68,10 @@ def build_index(
         layout=listing.layout,
         class_ids=classes.ids,
         excluded=repeated + broken,
-        notes=notes + outside_note(listing.root, entries) + _count_note(broken),
+        notes=notes
+        + outside_note(listing.root, entries)
+        + _otherwise_note(repeated)
+        + _count_note(broken),
     )
 
 
@@ -138,6 +149,17 @@ def _table(rows: list[tuple[Entry, Scanned]], classes: Classes) -> pa.Table:
         "dhash": [found.dhash for _, found in rows],
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def _otherwise_note(repeated: tuple[Excluded, ...]) -> tuple[str, ...]:
+    count = len({one.path for one in repeated if one.reason == OTHERWISE})
+    if not count:
+        return ()
+    verb = "file is" if count == 1 else "files are"
+    return (
+        f"{count} {verb} {OTHERWISE}: the naming in test is kept before val, val before train, and "
+        "the first in one split.",
+    )
 
 
 def _count_note(broken: tuple[Excluded, ...]) -> tuple[str, ...]:

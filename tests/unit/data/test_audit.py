@@ -14,7 +14,6 @@ from lacewing.data.audit.findings import KINDS
 from lacewing.data.audit.formats import SUFFIXES, format_of, wrong_extension
 from lacewing.data.audit.read import read_images
 from lacewing.data.audit.run import audit
-from lacewing.data.audit.twins import misspelt_twins
 from lacewing.errors import DataError
 
 
@@ -81,6 +80,35 @@ def test_one_picture_with_two_labels_is_a_conflict(root):
     assert not report.of("duplicate")
 
 
+def test_near_identical_pictures_under_two_labels_are_only_a_warning(root):
+    scene(root / "train/bees/near.jpg", 0, quality=40)
+    report = check(root)
+    assert told(report, "near-conflict") == [
+        ("2 near-identical files are labelled ants and bees.",
+         ("train/ants/0.jpg", "train/bees/near.jpg"))
+    ]  # fmt: skip
+    assert len(report.findings) == 1
+    assert report.errors == 0
+
+
+def test_among_near_identical_pictures_of_two_labels_errors_are_those_of_one(root):
+    scene(root / "train/bees/near.jpg", 0, quality=40)
+    scene(root / "test/ants/near.jpg", 0, quality=60)
+    leak = ("2 near-identical files lie in train and test.",
+            ("test/ants/near.jpg", "train/ants/0.jpg"))  # fmt: skip
+    report = check(root)
+    assert told(report, "leakage") == [leak]
+    assert report.of("near-conflict")[0].sentence.startswith("3 near-identical files are labelled")
+    assert report.errors == 1
+    shutil.copy(root / "train/bees/near.jpg", root / "train/ants/equal.jpg")
+    report = check(root)
+    assert told(report, "leakage") == [leak]
+    assert told(report, "conflict") == [
+        ("2 equal files are labelled ants and bees.",
+         ("train/ants/equal.jpg", "train/bees/near.jpg"))
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "word"),
     [({}, "duplicate", "equal"), ({"quality": 40}, "near-duplicate", "near-identical")],
@@ -104,13 +132,19 @@ def test_pictures_alike_only_to_the_hash_are_not_taken_for_one(root, monkeypatch
         column, "dhash", [np.full(len(images.index), 0x0F0F0F0F0F0F0F0F, np.uint64)]
     )
     blind = replace(images.index, table=same)
-    groups, notes = pictures.same_pictures(blind)
+    groups, passed = pictures.same_pictures(blind)
     assert groups.tolist() == list(range(len(blind)))
-    assert notes == ()
+    assert passed == []
     monkeypatch.setattr(pictures, "LARGEST", 10)
-    groups, notes = pictures.same_pictures(blind)
-    assert groups.tolist() == list(range(len(blind)))
-    assert notes == ("30 pictures are too much alike to be compared: only equal files were found.",)
+    report = audit(replace(images, index=blind))
+    assert report.groups.tolist() == list(range(len(blind)))
+    assert [finding.kind for finding in report.findings] == ["uncompared"]
+    assert report.findings[0].sentence == (
+        "30 pictures in train and test are too much alike to be compared: only equal files were "
+        "found."
+    )
+    assert len(report.findings[0].files) == 30
+    assert report.errors == 0
 
 
 def test_likeness_is_passed_on(root):
@@ -199,25 +233,6 @@ def test_odd_sizes(root):
     assert told(report, "long") == [
         ("1 file is over 3 times as long as wide.", ("train/ants/long.png",))
     ]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [("Weevil", "weevils"), ("catterpillar", "caterpillar"),
-     ("rice_leaf roller", "Rice leafroller"), ("fly", "FLY"), ("12-grasshoper", "12-grasshopper")],
-)  # fmt: skip
-def test_misspelt_twins(names):
-    assert misspelt_twins(("moth", *names)) == [names]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [("ant", "bat"), ("class1", "class2"), ("brown plant hopper", "small brown plant hopper"),
-     ("rice leafhopper", "rice leaf roller"), ("black cutworm", "yellow cutworm"), ("蚂蚁", "蜜蜂"),
-     ("army worm", "beet army worm"), ("grass", "gras"), ("!", "?")],
-)  # fmt: skip
-def test_different_names_are_no_twins(names):
-    assert misspelt_twins(names) == []
 
 
 def test_lists_that_name_a_file_twice(tmp_path, ip102):

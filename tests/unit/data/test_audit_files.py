@@ -5,16 +5,21 @@ import csv
 import io
 import re
 import shutil
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from lacewing.data import scan
 from lacewing.data.audit import page
 from lacewing.data.audit.cleaned import write_cleaned
 from lacewing.data.audit.page import write_page
-from lacewing.data.audit.read import read_images
+from lacewing.data.audit.read import read_images, with_training
 from lacewing.data.audit.run import audit
+from lacewing.data.listing import Entry
 from lacewing.data.open import open_images
 from lacewing.errors import DataError
 
@@ -63,6 +68,67 @@ def test_conflicts_and_broken_files_are_left_out_everywhere(root, tmp_path):
     assert len(paths) == 1 + 16
     assert not paths & {"field/test/ants/0.jpg", "field/train/bees/copy.jpg"}
     assert (root / "train/ants/1.jpg").exists()
+
+
+def test_near_identical_pictures_under_two_labels_stay(root, tmp_path):
+    for file, copies in (
+        ("train/ants/0.jpg", ["train/bees/near.jpg"]),
+        ("test/ants/1.jpg", ["train/bees/other.jpg", "train/ants/leak.jpg"]),
+    ):
+        for number, copy in enumerate(copies):  # the same picture, and another file
+            (root / copy).write_bytes((root / file).read_bytes() + bytes([number]))
+    report = check(root)
+    assert len(report.of("near-conflict")) == 2
+    assert write_cleaned(report, tmp_path / "clean.csv") == 1
+    paths = {row[0] for row in rows_of(tmp_path / "clean.csv")}
+    assert "field/train/ants/leak.jpg" not in paths
+    assert {"field/train/ants/0.jpg", "field/train/bees/near.jpg", "field/test/ants/1.jpg",
+            "field/train/bees/other.jpg"} <= paths  # fmt: skip
+
+
+def test_copies_of_a_file_that_a_list_names_with_two_labels_are_left_out(tmp_path, ip102):
+    root = ip102(tmp_path / "field")
+    shutil.copy(root / "images/00000.jpg", root / "images/copy.jpg")
+    with (root / "train.txt").open("a") as file:
+        file.write("00000.jpg 1\ncopy.jpg 0\n")
+    assert write_cleaned(check(root), tmp_path / "clean.csv") == 2
+
+
+def test_beside_splits_images_of_none_are_of_training(tmp_path):
+    assert with_training([Entry("a", "0"), Entry("b", "0", "val")]) == [
+        Entry("a", "0", "train"), Entry("b", "0", "val"),
+    ]  # fmt: skip
+    assert with_training([Entry("a", "0")]) == [Entry("a", "0")]
+
+
+def test_the_list_of_shards_some_of_which_name_no_split_is_read(tmp_path, jpeg_bytes):
+    for number, shard in enumerate(("pests-00000.tar", "pests-val-00000.tar")):
+        (tmp_path / "shards").mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / "shards" / shard, "w") as tar:
+            for key in range(4):
+                content = jpeg_bytes + bytes([number, key])  # after the end of the picture
+                for name, body in ((f"{key}.jpg", content), (f"{key}.cls", b"%d" % (key % 2))):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(body)
+                    tar.addfile(info, io.BytesIO(body))
+    report = check(tmp_path / "shards")
+    assert report.images == {"train": 4, "val": 4}
+    whole = replace(report, groups=np.arange(8))
+    assert write_cleaned(whole, tmp_path / "clean.csv") == 0
+    index = open_images(tmp_path / "clean.csv", test_share=0)
+    assert index.counts("train").sum() == index.counts("val").sum() == 4
+
+
+def test_training_opens_no_image_that_the_check_has_seen(root, tmp_path, monkeypatch):
+    report = check(root)
+    write_cleaned(report, tmp_path / "clean.csv")
+    (tmp_path / "lists").mkdir()
+    write_cleaned(report, tmp_path / "lists/clean.csv")
+    opened = []
+    monkeypatch.setattr(scan, "look_at", opened.append)
+    for place in (tmp_path / "clean.csv", tmp_path / "lists/clean.csv", root):
+        assert len(open_images(place)) == 18
+    assert opened == []
 
 
 def test_training_reads_the_list_and_the_next_audit_finds_no_error(root, tmp_path):

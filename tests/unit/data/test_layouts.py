@@ -265,6 +265,22 @@ def test_an_image_listed_twice_counts_once(tmp_path, ip102):
     assert index.excluded[0].path == "00000.jpg" and "second time" in index.excluded[0].reason
 
 
+def test_an_image_listed_in_two_splits_stays_where_it_judges(tmp_path, ip102):
+    ip102(tmp_path)
+    before = open_images(str(tmp_path)).counts("test").sum()
+    with (tmp_path / "test.txt").open("a") as file:
+        file.write("00000.jpg 3\n00009.jpg 1\n")
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("00009.jpg 2\n")
+    index = open_images(str(tmp_path))
+    rows = {row["path"]: (row["split"], row["label"]) for row in index.table.to_pylist()}
+    assert rows["00000.jpg"] == ("test", 3)
+    assert rows["00009.jpg"] == ("test", 1)
+    assert index.counts("test").sum() == before + 2
+    assert any(note.startswith("2 files are named a second time with another class or split: the "
+                               "naming in test is kept") for note in index.notes)  # fmt: skip
+
+
 def test_class_in_test_only_is_said(tmp_path, class_folders):
     class_folders(tmp_path / "train", {"ants": 4, "bees": 4}, 0)
     class_folders(tmp_path / "test", {"ants": 2, "wasps": 2}, 100)

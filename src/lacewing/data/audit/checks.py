@@ -1,13 +1,13 @@
 """The checks: each takes what was read and returns its findings."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 
 from lacewing.data.audit.findings import Finding
 from lacewing.data.audit.formats import wrong_extensions
 from lacewing.data.audit.read import Images
+from lacewing.data.audit.same import contents_of, contested, groups_of, pictures_of
 from lacewing.data.audit.twins import misspelt_twins
 from lacewing.data.build import printable
 from lacewing.data.index import ImageIndex
@@ -56,32 +56,63 @@ def conflicting_names(named: dict[str, list[Entry]]) -> frozenset[str]:
 
 def same_picture(index: ImageIndex, groups: np.ndarray) -> list[Finding]:
     """Leakage, conflicts and duplicates among rows that share a group number, int64 [rows]."""
-    paths, contents, splits = (
-        index.table.column(name).to_pylist() for name in ("path", "hash", "split")
-    )
-    labels = index.column("label")
+    paths, splits = (index.table.column(name).to_pylist() for name in ("path", "split"))
+    named = [index.classes[label] for label in index.column("label").tolist()]
+    told = list(zip(paths, named, splits, strict=True))
+    contents, disputed = contents_of(index), contested(index)
     found = []
+    for rows in groups_of(np.where(disputed, contents, -1 - np.arange(len(index)))):
+        found += _one_picture([told[row] for row in rows], equal=True)
+    for rows in groups_of(pictures_of(index, groups, apart=disputed)):
+        equal = len(set(contents[rows].tolist())) == 1
+        found += _one_picture([told[row] for row in rows], equal)
     for rows in groups_of(groups):
-        shown = tuple(paths[row] for row in rows)
-        equal = len({contents[row] for row in rows}) == 1
-        kind = f"{len(rows)} {'equal' if equal else 'near-identical'} files"
-        classes = sorted({index.classes[labels[row]] for row in rows})
-        places = in_order({splits[row] for row in rows})
-        if len(places) > 1:
-            found.append(Finding("leakage", f"{kind} lie in {both(places)}.", shown))
-        if len(classes) > 1:
-            found.append(Finding("conflict", f"{kind} are labelled {both(classes)}.", shown))
-        if len(classes) == len(places) == 1:
-            name = "duplicate" if equal else "near-duplicate"
-            found.append(Finding(name, f"{kind} show one picture of {classes[0]}.", shown))
+        if len(set(contents[rows].tolist())) > 1:
+            found += _near_conflict([told[row] for row in rows])
     return found
 
 
-def groups_of(groups: np.ndarray) -> Iterator[list[int]]:
-    """The rows of each group of two or more, in the order of their first rows."""
-    order = np.argsort(groups, kind="stable")
-    edges = np.flatnonzero(np.diff(groups[order])) + 1
-    return (rows.tolist() for rows in np.split(order, edges) if len(rows) > 1)
+Told = tuple[str, str, str | None]
+"""Path, class and split of an image."""
+
+
+def _one_picture(images: list[Told], equal: bool) -> list[Finding]:
+    """What is wrong with images that are equal, or near-identical and of one class."""
+    shown = tuple(path for path, _, _ in images)
+    classes = sorted({name for _, name, _ in images})
+    places = in_order({split for _, _, split in images})
+    count = f"{len(images):,} {'equal' if equal else 'near-identical'} files"
+    found = []
+    if len(places) > 1:
+        found.append(Finding("leakage", f"{count} lie in {both(places)}.", shown))
+    if len(classes) > 1:
+        found.append(Finding("conflict", f"{count} are labelled {both(classes)}.", shown))
+    if len(classes) == len(places) == 1:
+        kind = "duplicate" if equal else "near-duplicate"
+        found.append(Finding(kind, f"{count} show one picture of {classes[0]}.", shown))
+    return found
+
+
+def _near_conflict(images: list[Told]) -> list[Finding]:
+    """What to look at in near-identical images, if they are of several classes."""
+    classes = sorted({name for _, name, _ in images})
+    if len(classes) == 1:
+        return []
+    sentence = f"{len(images):,} near-identical files are labelled {both(classes)}."
+    return [Finding("near-conflict", sentence, tuple(path for path, _, _ in images))]
+
+
+def uncompared(index: ImageIndex, clusters: list[np.ndarray]) -> list[Finding]:
+    """Pictures that were too many, and too much alike, to be looked at: rows of each cluster."""
+    paths, splits = (index.table.column(name).to_pylist() for name in ("path", "split"))
+    found = []
+    for rows in clusters:
+        places = in_order({splits[row] for row in rows})
+        where = f" in {both(places)}" if len(places) > 1 else ""
+        sentence = (f"{len(rows):,} pictures{where} are too much alike to be compared: "
+                    "only equal files were found.")  # fmt: skip
+        found.append(Finding("uncompared", sentence, tuple(paths[row] for row in rows)))
+    return found
 
 
 def extensions(index: ImageIndex, threads: int) -> list[Finding]:

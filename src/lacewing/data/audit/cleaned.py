@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lacewing.data.audit.checks import groups_of
 from lacewing.data.audit.findings import Report
-from lacewing.data.audit.read import KEPT_FIRST
+from lacewing.data.audit.same import contested, groups_of, pictures_of
+from lacewing.data.build import KEPT_FIRST
 from lacewing.data.index import ImageIndex
 from lacewing.errors import DataError
 from lacewing.store.atomic import replacing
@@ -47,20 +47,15 @@ def write_cleaned(report: Report, file: Path) -> int:
 def dropped(report: Report) -> np.ndarray:
     """Rows that are left out, bool [rows].
 
-    Of a picture under two labels every copy; of one in two splits those outside the split that
+    Of a file under two labels every copy; of a picture in two splits those outside the split that
     judges last: a leak is mended in training, not by shrinking the test.
     """
     index = report.index
-    paths = index.table.column("path").to_pylist()
     splits = index.table.column("split").to_pylist()
-    labels = index.column("label")
-    result = np.array([path in report.conflicts for path in paths], bool)
-    for rows in groups_of(report.groups):
-        if len(set(labels[rows].tolist())) > 1 or result[rows].any():
-            result[rows] = True
-        else:
-            kept = min((splits[row] for row in rows), key=KEPT_FIRST.index)
-            result[[row for row in rows if splits[row] != kept]] = True
+    result = contested(index, report.conflicts)
+    for rows in groups_of(pictures_of(index, report.groups, apart=result)):
+        kept = min((splits[row] for row in rows), key=KEPT_FIRST.index)
+        result[[row for row in rows if splits[row] != kept]] = True
     return result
 
 

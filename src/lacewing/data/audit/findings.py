@@ -23,10 +23,16 @@ class Kind:
 KINDS = {
     "leakage": Kind("error", "The same picture in two splits",
                     "It makes the figures of val and test too good: --fix keeps it in one split."),
-    "conflict": Kind("error", "The same picture under two labels",
-                     "Decide which label is right; --fix leaves such pictures out."),
+    "conflict": Kind("error", "The same file under two labels",
+                     "Decide which label is right; --fix leaves such files out."),
     "corrupt": Kind("error", "Files that can't be read",
                     "Training passes them over; get them again, or let --fix leave them out."),
+    "near-conflict": Kind("warning", "Near-identical pictures under two labels",
+                          "One label may be wrong, or one scene was taken with and without its "
+                          "subject; --fix keeps them."),
+    "uncompared": Kind("warning", "Pictures too much alike to be compared",
+                       "Leaks among them were not looked for: split the pictures of one camera or "
+                       "film as a whole."),
     "repeated": Kind("warning", "Files that are named more than once",
                      "Training uses each file once."),
     "duplicate": Kind("warning", "Equal files of one class and split",

@@ -23,16 +23,16 @@ MIN_CORRELATION = 0.9
 """Of two small pictures that show the same. Of 1.6 million pairs of different field photos
 none reached 0.89; copies saved at quality 30 or scaled by 0.6 stayed above 0.98."""
 LARGEST = 2000
-"""More candidates than this that all seem alike say that the hash tells nothing here."""
+"""More candidates than this are not compared: each would be with each."""
 
 
 def same_pictures(
     index: ImageIndex, *, threads: int = 2, progress: Progress | None = None
-) -> tuple[np.ndarray, tuple[str, ...]]:
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """A group number for each row, int64 [rows], shared by rows that show the same picture.
 
-    The number is the smallest row of the group. Equal files are always together. The notes
-    say what was not compared.
+    The number is the smallest row of the group. Equal files are always together. Beside it, the
+    rows of each cluster that was too large to be compared.
     """
     contents = index.table.column("hash").to_pylist()
     dhash, width, height = (index.column(name) for name in ("dhash", "width", "height"))
@@ -45,9 +45,9 @@ def same_pictures(
     for cluster, groups in zip(looked_at, found, strict=True):
         for group in groups:
             smallest[cluster[group]] = cluster[group].min()
-    passed = sum(len(cluster) for cluster in clusters if len(cluster) > LARGEST)
-    note = f"{passed} pictures are too much alike to be compared: only equal files were found."
-    return smallest[equal], (note,) if passed else ()
+    large = [cluster for cluster in clusters if len(cluster) > LARGEST]
+    passed = [np.flatnonzero(candidates == candidates[cluster[0]]) for cluster in large]
+    return smallest[equal], passed
 
 
 def _clusters(candidates: np.ndarray, equal: np.ndarray) -> Iterator[np.ndarray]:

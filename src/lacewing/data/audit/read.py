@@ -14,16 +14,13 @@ from lacewing.data.locate import locate
 from lacewing.data.scan import Progress, scan
 from lacewing.errors import DataError
 
-KEPT_FIRST = ("test", "val", "train", None)
-"""Of a picture in several splits, the split that it is kept in comes first."""
-
 
 @dataclass(frozen=True)
 class Images:
     """The readable images, the others with their reasons (`index.excluded`), and repetitions."""
 
     index: ImageIndex
-    """Splits are those the data set gives: None where it gives none."""
+    """Splits are those the data set gives: None everywhere if it gives none."""
     repeated: dict[str, list[Entry]]
     """By path, every naming of a file that is named more than once."""
 
@@ -50,7 +47,8 @@ def read_images(
         str(data), data_root=data_root, cache=cache, draw_sample=draw_sample, progress=progress
     )
     listing = recognise(place.path, images)
-    entries, _ = once(sorted(listing.entries, key=lambda entry: KEPT_FIRST.index(entry.split)))
+    named = with_training(listing.entries)
+    entries, _ = once(named)
     paths = [entry.path for entry in entries]
     if not paths:
         raise DataError(f"{place.path} names no images: there is nothing to check.")
@@ -58,7 +56,14 @@ def read_images(
     scanned = scan(listing.root, paths, cache_dir=cache, threads=readers, progress=progress)
     index = build_index(listing, entries, (), scanned, place.name)
     index = replace(index, notes=place.notes + index.notes)
-    return Images(index, _repeated(listing.entries))
+    return Images(index, _repeated(named))
+
+
+def with_training(entries: list[Entry]) -> list[Entry]:
+    """The entries; beside those of a split, one of none is of training, as it is to `train`."""
+    if not any(entry.split for entry in entries):
+        return entries
+    return [entry._replace(split=entry.split or "train") for entry in entries]
 
 
 def _repeated(entries: list[Entry]) -> dict[str, list[Entry]]:

@@ -13,11 +13,12 @@ def audit(images: Images, *, threads: int = 2, progress: Progress | None = None)
     `progress` gets the numbers of pictures compared and to be compared.
     """
     index = images.index
-    groups, notes = same_pictures(index, threads=threads, progress=progress)
+    groups, passed = same_pictures(index, threads=threads, progress=progress)
     findings = [
         *checks.corrupt(index),
         *checks.repeated(images),
         *checks.same_picture(index, groups),
+        *checks.uncompared(index, passed),
         *checks.extensions(index, threads),
         *checks.balance(index),
         *checks.sizes(index),
@@ -29,5 +30,5 @@ def audit(images: Images, *, threads: int = 2, progress: Progress | None = None)
         groups=groups,
         conflicts=checks.conflicting_names(images.repeated),
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.kind))),
-        notes=index.notes + notes,
+        notes=index.notes,
     )
