@@ -31,6 +31,10 @@ memory that the system recommends for it.
 
 """
 TAIL = """
+Of `image_sizes` the first is taken; the others fit the tier too, for `--image-size`. `compile` says
+whether torch.compile may be tried: it is taken where it is [measured](measured-plan.md) to pay.
+On a CPU, a quarter of the cores decode, up to `workers`.
+
 The table is data in `src/lacewing/performance_config.py`. To change single values for one
 run, write a TOML file and give it with `--tiers FILE`:
 

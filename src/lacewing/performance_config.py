@@ -29,9 +29,10 @@ class Tier:
     mixed_precision: bool
     """Whether a rule may choose mixed precision without having measured it."""
     compile: bool
-    """Whether torch.compile may be chosen at all."""
+    """Whether torch.compile may be tried, to be taken where it is measured to pay."""
     image_sizes: tuple[int, ...]
-    """Sides of the network's input in pixels that fit this tier; the first is the default."""
+    """Sides of the network's input in pixels that fit this tier. The first is taken; the others are
+    for --image-size, since what a larger side gains no trial can tell."""
     learning_rate_factor: float
     memory_share: float
     """Share of the memory that is free and allowed: the GPU's, or RAM on the CPU."""
@@ -88,17 +89,17 @@ TIERS: dict[str, Tier] = {
         prefetch=2,
     ),
     "cpu": Tier(
-        # Reduced precision and compilation pay on some processors for some networks only, so
-        # no rule chooses them. The original's learning-rate factor of 0.1 is not taken over:
-        # the linear rule already lowers the rate with the batch.
+        # Reduced precision pays on some processors for some networks only, so no rule chooses it.
+        # The original's learning-rate factor of 0.1 is not taken over: the linear rule already
+        # lowers the rate with the batch.
         batch_share=(0.2, 0.4),
         default_batch=16,
         mixed_precision=False,
-        compile=False,
+        compile=True,
         image_sizes=(128,),
         learning_rate_factor=1.0,
         memory_share=0.5,
-        workers=1,
+        workers=8,
         # varied batches, floats: four times a decoded one's bytes
         prefetch=1,
     ),

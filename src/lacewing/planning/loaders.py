@@ -1,5 +1,7 @@
 """The loaders that a plan asks for; the trial and the run open them here."""
 
+from dataclasses import replace
+
 import torch
 
 from lacewing.config import TrainConfig
@@ -8,8 +10,10 @@ from lacewing.data.batch import Loading
 from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import PixelStore
 from lacewing.data.train_loader import TrainLoader
+from lacewing.hardware.limits import usable_cores
 from lacewing.hardware.ranks import ALONE, Ranks
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.loading import decoders
 
 
 def loading_of(plan: Plan, device: torch.device) -> Loading:
@@ -21,6 +25,16 @@ def loading_of(plan: Plan, device: torch.device) -> Loading:
         prefetch=plan.prefetch.value,
         pin_memory=plan.pin_memory.value,
     )
+
+
+def decoding_of(plan: Plan, device: torch.device) -> Loading:
+    """The same for passes that decode every image, as judging and features do.
+
+    They compute less for each than training, so more threads have something to do.
+    """
+    loading = loading_of(plan, device)
+    workers = decoders(plan.workers, usable_cores().value)
+    return replace(loading, workers=workers, prefetch=max(workers, loading.prefetch))
 
 
 def train_loader(

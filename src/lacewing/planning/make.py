@@ -47,7 +47,6 @@ def make_plan(
     )
     share = memory.choose_share(config.memory_share, tier)
     loader = loading.choose(config.workers, tier, this, machine, capabilities, job.readers)
-    steps = total_steps(config, batches.batch.value, job)
     return Plan(
         device=chosen,
         tier=tier_choice,
@@ -55,7 +54,7 @@ def make_plan(
         precision=training_precision,
         memory_format=training_format,
         compile=compile.choose(
-            config.compile, tier, capabilities, this, steps, grows=config.progressive_resizing
+            config.compile, tier, capabilities, this, grows=config.progressive_resizing
         ),
         image_size=size,
         micro_batch=batches.micro_batch,

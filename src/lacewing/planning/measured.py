@@ -12,7 +12,7 @@ class Measured:
     """first_epoch_seconds, epoch_seconds, epochs, judge_seconds, run_seconds, peak_bytes: those
     that are known. An epoch holds its validation."""
     candidates: tuple[Mapping[str, float | str], ...] = ()
-    """What was tried: pass, way, images_per_second, and note where one is out."""
+    """What was tried: pass, way, images_per_second or bytes, note (why one is out), and chosen."""
     seconds: float = 0.0
     """What the trial took; what it once took, where it was remembered."""
     remembered: bool = False

@@ -1,4 +1,4 @@
-"""torch.compile: only where it can pay for itself."""
+"""torch.compile: never by a rule, only where it was measured to pay for itself."""
 
 from lacewing.errors import DeviceError
 from lacewing.hardware.backend import Capabilities
@@ -8,8 +8,6 @@ from lacewing.values import Choice
 
 COST_SECONDS = 60.0
 """What compiling a network's forward and backward pass takes: 29 to 79 s were measured."""
-SAVING_SECONDS_PER_STEP = 0.01
-"""What a step may save on a GPU; a guess until it is measured on this machine."""
 TRITON_FROM = (7, 0)
 """Compute capability from which Triton makes kernels for a CUDA device."""
 
@@ -19,13 +17,12 @@ def choose(
     tier: Tier,
     capabilities: Capabilities,
     device: Device,
-    total_steps: int,
     *,
     grows: bool = False,
 ) -> Choice[str]:
-    """On the tiers that allow it, if the run is long enough to earn its cost back.
+    """Off, unless asked for: what it saves differs too much, so the trial decides where it may.
 
-    Never where training images grow (`grows`): each of their sizes would be compiled anew.
+    It may not where training images grow (`grows`): each of their sizes would be compiled anew.
 
     Raises DeviceError where it is asked for and the device can't have it.
     """
@@ -43,10 +40,7 @@ def choose(
         return Choice("off", "each size that training images grow through would cost it", "rule")
     if not tier.compile:
         return Choice("off", "it seldom pays on this tier", "rule")
-    saving = total_steps * SAVING_SECONDS_PER_STEP
-    evidence = {"cost_seconds": COST_SECONDS, "saving_seconds": saving, "steps": total_steps}
-    arithmetic = f"costs about {COST_SECONDS:.0f} s, may save {saving:,.0f} s of this run"
-    return Choice("default" if saving > COST_SECONDS else "off", arithmetic, "rule", evidence)
+    return Choice("off", "not before it is measured to pay for itself", "rule")
 
 
 def is_possible(capabilities: Capabilities, device: Device) -> bool:

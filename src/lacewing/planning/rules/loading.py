@@ -7,6 +7,11 @@ from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import Tier
 from lacewing.values import Choice
 
+CORES_PER_DECODER = 4
+"""Of a CPU that computes too: each thread that decodes takes a core from the network."""
+MOST_DECODERS = 16
+"""Of a pass that decodes every image: more only hold more batches in memory."""
+
 
 @dataclass(frozen=True)
 class LoadingChoices:
@@ -65,9 +70,20 @@ def choose_workers(
         return Choice(count, reason, "rule", evidence)
     if cores == 1:
         return Choice(0, "the only core decodes and computes in turn", "rule", evidence)
-    count = min(tier.workers, cores - 1)
+    count = min(tier.workers, max(1, cores // CORES_PER_DECODER))
     ahead = "one thread decodes" if count == 1 else f"{count} threads decode"
     return Choice(count, f"{ahead} ahead while the network computes", "rule", evidence)
+
+
+def decoders(workers: Choice[int], cores: int) -> int:
+    """Threads of a pass that decodes every image and keeps none: all cores but one.
+
+    Never fewer than in training, where kept pixels may leave them nothing to do; as many as were
+    asked for.
+    """
+    if workers.source == "user":
+        return workers.value
+    return max(1, workers.value, min(cores - 1, MOST_DECODERS))
 
 
 def choose_prefetch(workers: int, tier: Tier) -> Choice[int]:

@@ -28,7 +28,10 @@ def free_bytes(device: Device, machine: Machine) -> int | None:
 
 
 def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
-    """Keep decoded images in RAM if they fit, else on the disk; `disk` is the room there."""
+    """Keep decoded images in RAM if they fit its share, else on the disk, else nowhere.
+
+    `disk` is the room there, in bytes: see `data.pixel_place.pixel_limit`.
+    """
     allowed = int(machine.memory_free_bytes * CACHE_SHARE)
     evidence = {"need_bytes": need, "allowed_bytes": allowed, "disk_bytes": disk}
     if need <= allowed:
@@ -37,5 +40,6 @@ def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
     if need <= disk:
         reason = f"decoded once and kept: {format_bytes(need)}, too much for RAM"
         return Choice("disk", reason, "rule", evidence)
-    reason = f"decoded each time: {format_bytes(need)} is over {CACHE_SHARE:g} of free RAM"
+    rooms = f"RAM may give {format_bytes(allowed)}, the disk {format_bytes(disk)}"
+    reason = f"{format_bytes(need)} decoded: {rooms}"
     return Choice("none", reason, "rule", evidence)

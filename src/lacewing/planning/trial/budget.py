@@ -8,7 +8,7 @@ SHARE = 0.03
 SHORT_SHARE, SHORT_LEAST, SHORT_MOST = 0.15, 5.0, 18.0
 """A run under ten minutes: a larger share of it, within these bounds in seconds."""
 MOST = 120.0
-"""Seconds, however long the run."""
+"""Seconds, however long the run; but see `left_of_share`."""
 
 
 def allowance(run_seconds: float) -> float:
@@ -57,11 +57,7 @@ class Budget:
     @property
     def limit(self) -> float:
         """Seconds in all."""
-        if self.asked is not None:
-            return self.asked
-        # without a pass nothing is known: the shortest allowance
-        run = self.passes * self.fastest if self.fastest < float("inf") else 0.0
-        return allowance(min(run, self.run_seconds))
+        return allowance(self._run) if self.asked is None else self.asked
 
     def until(self, share: float) -> Callable[[], bool]:
         """Whether less than a share of it is spent, asked anew at each call."""
@@ -71,3 +67,19 @@ class Budget:
     def left(self) -> float:
         """Seconds."""
         return self.limit - self.spent
+
+    @property
+    def left_of_share(self) -> float:
+        """Seconds of a long run's whole share: for what is tried only where it may save far more.
+
+        That grows with the run, so MOST does not bound it; what the user allows does.
+        """
+        if self.asked is not None:
+            return self.left
+        return max(self.limit, SHARE * self._run) - self.spent
+
+    @property
+    def _run(self) -> float:
+        # without a pass nothing is known: the shortest allowance
+        passes = self.passes * self.fastest if self.fastest < float("inf") else 0.0
+        return min(passes, self.run_seconds)

@@ -39,7 +39,8 @@ def race_workers(trial: Trial, way: Way, pass_seconds: float | None) -> tuple[Fe
     would not show), where there is no other count, too few images for two steps, or too little
     time.
     """
-    counts, lap = counts_of(trial), lap_of(trial, way)
+    is_cpu = trial.bench.backend.kind == "cpu"
+    counts, lap = counts_to_race(trial.plan.workers.value, is_cpu), lap_of(trial, way)
     is_open = trial.plan.workers.source != "user" and len(counts) > 1 and not trial.job.readers
     if not is_open or lap is None or pass_seconds is None:
         return ()
@@ -51,10 +52,14 @@ def race_workers(trial: Trial, way: Way, pass_seconds: float | None) -> tuple[Fe
     return tuple(Fed(workers=lane.key, seconds=lane.median, out=lane.out) for lane in lanes)
 
 
-def counts_of(trial: Trial) -> list[int]:
-    """None, the rule's number of threads and, of more than two, half of it; the fewest first."""
-    most = trial.plan.workers.value
-    return sorted({0, most, (most + 1) // 2 if most > 2 else most})
+def counts_to_race(most: int, is_cpu: bool) -> list[int]:
+    """None, the rule's number of threads and, of more than two, half of it; the fewest first.
+
+    On a CPU each thread takes a core from the network, so there it is 1, 2, 4 and so on.
+    """
+    half = {(most + 1) // 2} if most > 2 else set()
+    between = {2**power for power in range(most.bit_length())} if is_cpu else half
+    return sorted({0, most} | between)
 
 
 def lap_of(trial: Trial, way: Way) -> Lap | None:

@@ -1,9 +1,10 @@
 """How long the run will take: steps, augmentation, decoding, validation, the final judging."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.loading import decoders
 from lacewing.planning.rules.compile import COST_SECONDS
 from lacewing.planning.trial.findings import Findings
 
@@ -52,7 +53,8 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     later = training(fmean(shares[1:] or shares), again[0] + beside) + validating + again[1]
     judged = amounts.validation + amounts.test
     judging = judged * findings.plain_seconds
-    judging += waiting(plan, judged * decoding, judging, cores)
+    judges = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
+    judging += waiting(judges, judged * decoding, judging, cores)
     return {
         "first_epoch_seconds": first,
         "epoch_seconds": later,

@@ -32,7 +32,7 @@ from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Sample, Work, set_up
 from lacewing.planning.trial.ways import Way
-from lacewing.planning.trial.weigh import try_compile, try_sizes, weigh_memory
+from lacewing.planning.trial.weigh import cheapest, try_compile, try_sizes, weigh_memory
 
 ENDLESS = 2**50
 """Bytes: more than any memory."""
@@ -121,6 +121,9 @@ def carry_out(trial: Trial) -> Findings:
     model, is_measured = weigh_memory(trial, best, best_of(forward).key)
     most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
     tried = tuple(try_sizes(trial, best, most))
+    fed = race_workers(trial, best.way, best.seconds)
+    left = trial.budget.left_of_share
+    compiled = try_compile(trial, best)
     return Findings(
         best=best,
         training=of_lanes(with_details(training, details)),
@@ -128,7 +131,7 @@ def carry_out(trial: Trial) -> Findings:
         forward=of_lanes(forward),
         plain_seconds=plain_seconds(forward),
         sizes=tried,
-        fed=race_workers(trial, best.way, best.seconds),
+        fed=fed,
         memory=model,
         memory_measured=is_measured,
         snapshot_bytes=snapshot_bytes(
@@ -137,7 +140,9 @@ def carry_out(trial: Trial) -> Findings:
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,
-        compiled=try_compile(trial, best),
+        compiled=cheapest(compiled, trial.budget.passes),
+        compile_tried=compiled,
+        compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
         seconds=trial.budget.spent,
         allowed_seconds=trial.budget.limit,

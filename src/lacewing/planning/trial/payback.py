@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from lacewing.planning.rules.compile import COST_SECONDS
-from lacewing.values import format_seconds
+from lacewing.planning.trial.findings import Findings
+from lacewing.values import Choice, format_seconds
 
 LIKELY_SHARE = {"cpu": 0.1}
 """Of a step's time: what compiling is likely to save, by kind of device. On two CPU cores it
@@ -31,13 +32,28 @@ class Payback:
         """Whether the saving is above the cost."""
         return self.saving_seconds > self.cost_seconds
 
-    def sentence(self) -> str:
-        """`"would cost about 45 s to save about 3 s"`."""
+    def sentence(self, left: float = 0.0) -> str:
+        """`"costs 40 s and saves 2 min 0 s in this run, as measured"`.
+
+        Where it was not measured, why: `left` is the seconds that measuring had for it.
+        """
         cost, saving = (format_seconds(abs(s)) for s in (self.cost_seconds, self.saving_seconds))
-        if not self.measured:
-            return f"would cost about {cost} to save about {saving}"
-        verb = "saves" if self.saving_seconds >= 0 else "loses"
-        return f"costs {cost} and {verb} {saving} in this run, as measured"
+        if self.measured:
+            verb = "saves" if self.saving_seconds >= 0 else "loses"
+            return f"costs {cost} and {verb} {saving} in this run, as measured"
+        if self.worth_trying and left < self.cost_seconds:
+            had = format_seconds(max(0.0, left))
+            return f"not tried: it takes about {cost}, and measuring had {had} left"
+        if self.pays:
+            return f"not tried: it may save about {saving}, for about {cost}"
+        return f"would cost about {cost} to save about {saving}"
+
+    def evidence(self) -> dict[str, float]:
+        """The figures."""
+        return {
+            "cost_seconds": round(self.cost_seconds, 1),
+            "saving_seconds": round(self.saving_seconds, 1),
+        }
 
 
 def likely(kind: str, run_seconds: float, known_cost: float | None) -> Payback:
@@ -49,3 +65,21 @@ def likely(kind: str, run_seconds: float, known_cost: float | None) -> Payback:
 def measured(cost_seconds: float, before: float, after: float, passes: int) -> Payback:
     """After it was tried: seconds of a pass before and after, and how many there will be."""
     return Payback(cost_seconds, (before - after) * passes, measured=True)
+
+
+def choose(kind: str, findings: Findings, run_seconds: float, images: int) -> Choice[str]:
+    """On in the mode that was timed, if it pays in a run over `images`; off where none was.
+
+    `run_seconds` is what the passes of the whole run take without it.
+    """
+    compiled, best = findings.compiled, findings.best
+    if compiled is None or best.seconds is None:
+        weighed = likely(kind, run_seconds, findings.compile_cost_seconds)
+        reason = weighed.sentence(findings.compile_left_seconds)
+        return Choice("off", reason, "rule", weighed.evidence())
+    if compiled.pass_seconds is None:
+        return Choice("off", "it did not work when it was tried", "measured")
+    passes = round(images / best.way.images)
+    weighed = measured(compiled.cost_seconds, best.seconds, compiled.pass_seconds, passes)
+    mode = compiled.mode if weighed.pays else "off"
+    return Choice(mode, weighed.sentence(), "measured", weighed.evidence())

@@ -1,8 +1,8 @@
 """What was measured becomes the plan: pure, the same findings give the same plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from lacewing.config import TrainConfig
 from lacewing.performance_config import Tier
@@ -12,9 +12,11 @@ from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules import batch, learning_rate, loading
 from lacewing.planning.trial import feeding, payback, sizes
-from lacewing.planning.trial.findings import Fed, Findings, Timed
+from lacewing.planning.trial.candidates import candidate_rows, label, threads_of
+from lacewing.planning.trial.findings import Findings, Timed
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
+from lacewing.planning.trial.ways import Way
 from lacewing.values import Choice, format_bytes
 
 T = TypeVar("T")
@@ -55,7 +57,7 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
         plan,
         measured=Measured(
             forecast={name: round(value, 3) for name, value in figures.items()},
-            candidates=candidate_rows(findings),
+            candidates=candidate_rows(findings, plan),
             seconds=round(findings.seconds, 1),
             remembered=remembered,
         ),
@@ -72,8 +74,12 @@ def with_fastest(plan: Plan, findings: Findings) -> Plan:
         plan,
         precision=chosen(plan.precision, best.way.precision, best, formats),
         memory_format=chosen(plan.memory_format, best.way.memory_format, best, formats),
-        optimizer_kernel=chosen(plan.optimizer_kernel, best.way.kernel, best, kernels),
-        threads=chosen(plan.threads, best.way.threads, best, threads),
+        optimizer_kernel=chosen(
+            plan.optimizer_kernel, best.way.kernel, best, kernels, lambda way: way.kernel
+        ),
+        threads=chosen(
+            plan.threads, best.way.threads, best, threads, lambda way: threads_of(way.threads)
+        ),
         eval_precision=chosen(
             plan.eval_precision, forward.way.precision, forward, findings.forward
         ),
@@ -88,15 +94,25 @@ def is_like(one: Timed, best: Timed, but: str) -> bool:
     return replace(one.way, **{but: getattr(best.way, but)}) == best.way
 
 
-def chosen(choice: Choice[T], value: T, best: Timed, tried: Sequence[Timed]) -> Choice[T]:
-    """The measured value with the others' figures; a choice without alternatives stays."""
+def chosen(
+    choice: Choice[T],
+    value: T,
+    best: Timed,
+    tried: Sequence[Timed],
+    name: Callable[[Way], str] | None = None,
+) -> Choice[T]:
+    """The measured value with the others' figures; a choice without alternatives stays.
+
+    `name` is what tells the ways apart, if they have precision and format in common.
+    """
     if choice.source == "user" or len(tried) < 2 or best.rate is None:
         return choice
-    return Choice(value, reason_for(best, tried), "measured", evidence_of(tried))
+    reason = reason_for(best, tried) if name is None else compared(best, tried, name)
+    return Choice(value, reason, "measured", evidence_of(tried))
 
 
 def reason_for(best: Timed, tried: Sequence[Timed]) -> str:
-    """`"90 images/s in bf16 channels_last, the fastest of 4; 43 in fp32 contiguous"`."""
+    """`"90 images/s in bf16 channels_last, the best of 4; 43 in fp32 contiguous"`."""
     sentence = f"{best.rate:,.0f} images/s in {best.way.describe()}, the best of {len(tried)}"
     plain = [
         one
@@ -108,16 +124,16 @@ def reason_for(best: Timed, tried: Sequence[Timed]) -> str:
     return sentence
 
 
+def compared(best: Timed, tried: Sequence[Timed], name: Callable[[Way], str]) -> str:
+    """`"90 images/s with fused; 81 with foreach"`."""
+    others = [one for one in tried if one.way != best.way and one.rate]
+    rates = [f"{one.rate:,.0f} with {name(one.way)}" for one in others]
+    return "; ".join([f"{best.rate:,.0f} images/s with {name(best.way)}", *rates])
+
+
 def evidence_of(tried: Sequence[Timed]) -> dict[str, float | str]:
     """Images per second of each way, or why it is out."""
     return {label(one): f"{one.out}" if one.rate is None else round(one.rate, 1) for one in tried}
-
-
-def label(one: Timed) -> str:
-    """All that tells a way from the others."""
-    way = one.way
-    threads = "thread" if way.threads == 1 else "threads"
-    return f"{way.describe()} {way.kernel}, {way.threads} {threads}, {way.images} images"
 
 
 def with_size(plan: Plan, findings: Findings, asked: Asked) -> Plan:
@@ -185,7 +201,7 @@ def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
         return plan
     rates = "; ".join(f"{one.rate:,.0f} with {one.workers}" for one in others)
     reason = f"{best.rate:,.0f} images/s, images and network together; {rates}"
-    evidence = {threads_of(one): one.out or round(one.rate or 0.0, 1)
+    evidence = {threads_of(one.workers): one.out or round(one.rate or 0.0, 1)
                 for one in findings.fed}  # fmt: skip
     return replace(
         plan,
@@ -194,60 +210,17 @@ def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     )
 
 
-def threads_of(fed: Fed) -> str:
-    """`"2 threads"`."""
-    return "1 thread" if fed.workers == 1 else f"{fed.workers} threads"
-
-
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
-    """torch.compile where it was measured to pay; where not, the reason in seconds."""
-    is_open = asked.can_compile and plan.compile.source != "user"
+    """torch.compile where it was measured to pay; where not, why, in seconds."""
+    is_open = asked.can_compile and asked.tier.compile and plan.compile.source != "user"
     if not is_open or findings.best.seconds is None:
         return plan
-    steps = total_steps(asked.config, plan.batch.value, asked.job)
-    images = steps * plan.batch.value
+    images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
     per_image = pass_seconds_per_image(replace(plan, compile=off()), findings)
-    weighed = weigh_compile(plan, findings, per_image * images, images)
-    evidence = {
-        "cost_seconds": round(weighed.cost_seconds, 1),
-        "saving_seconds": round(weighed.saving_seconds, 1),
-    }
-    if weighed.measured:
-        compiled = findings.compiled
-        value = compiled.mode if compiled is not None and weighed.pays else "off"
-        return replace(plan, compile=Choice(value, weighed.sentence(), "measured", evidence))
-    if weighed.worth_trying and plan.compile.value != "off":
-        return plan
-    return replace(plan, compile=Choice("off", weighed.sentence(), "measured", evidence))
+    kind = plan.device.value.partition(":")[0]
+    return replace(plan, compile=payback.choose(kind, findings, per_image * images, images))
 
 
 def off() -> Choice[str]:
     """No compilation."""
     return Choice("off", "", "rule")
-
-
-def weigh_compile(
-    plan: Plan, findings: Findings, run_seconds: float, images: float
-) -> payback.Payback:
-    """Cost and saving over the run, as measured or as is likely."""
-    compiled, best = findings.compiled, findings.best
-    if compiled is None or best.seconds is None:
-        kind = plan.device.value.partition(":")[0]
-        return payback.likely(kind, run_seconds, findings.compile_cost_seconds)
-    after = best.seconds if compiled.pass_seconds is None else compiled.pass_seconds
-    passes = images / best.way.images
-    return payback.measured(compiled.cost_seconds, best.seconds, after, round(passes))
-
-
-def candidate_rows(findings: Findings) -> tuple[Mapping[str, float | str], ...]:
-    """All that was tried, for `--explain` and the report."""
-    rows = [("training", one) for one in findings.training]
-    rows += [("micro-batch", one) for one in findings.sizes]
-    rows += [("forward only", one) for one in findings.forward]
-    return tuple(row_of(what, one) for what, one in rows)
-
-
-def row_of(what: str, one: Timed) -> dict[str, Any]:
-    """One candidate as plain values."""
-    rate = {} if one.rate is None else {"images_per_second": round(one.rate, 2)}
-    return {"pass": what, "way": label(one), **rate, "note": one.out}

@@ -131,39 +131,39 @@ def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
     return trial.budget.has_room((sizes.PASSES + 1) * expected_seconds(best, sum(open_sizes)))
 
 
-def try_compile(trial: Trial, best: Timed) -> CompileTime | None:
-    """What compiling costs and gives, if it is open and likely to pay; else None."""
+def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
+    """What compiling costs and gives in each mode, if it is open and likely to pay."""
     device, plan = trial.device, trial.plan
     capabilities = trial.bench.backend.capabilities
     is_open = plan.compile.source != "user" and is_possible(capabilities, device)
-    is_open = is_open and not trial.config.progressive_resizing
+    is_open = is_open and trial.tier.compile and not trial.config.progressive_resizing
     if not is_open or best.seconds is None:
-        return None
+        return ()
     known = history.compile_seconds(trial.job.model, plan.device.value)
-    likely = payback.likely(device.kind, trial.budget.passes * best.seconds, known)
-    if not likely.worth_trying or likely.cost_seconds > trial.budget.left:
-        return None
-    fastest: CompileTime | None = None
+    seconds = trial.budget.passes * expected_seconds(best, plan.micro_batch.value)
+    likely = payback.likely(device.kind, seconds, known)
+    if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
+        return ()
+    tried: list[CompileTime] = []
     modes = capabilities.compile_modes
     if plan.accumulation.value > 1:  # CUDA graphs hold one pass, see training/recovery.py
         modes = tuple(mode for mode in modes if mode != "reduce-overhead")
     for mode in modes:
-        if fastest is not None and fastest.cost_seconds > trial.budget.left:
+        if tried and tried[-1].cost_seconds > trial.budget.left_of_share:
             break
-        found = time_compiled(trial, best.way, mode)
-        history.remember_compile(trial.job.model, plan.device.value, found.cost_seconds)
-        fastest = found if fastest is None else cheaper(fastest, found, trial.budget.passes)
-    return fastest
+        tried.append(time_compiled(trial, best.way, mode))
+        history.remember_compile(trial.job.model, plan.device.value, tried[-1].cost_seconds)
+    return tuple(tried)
 
 
-def cheaper(one: CompileTime, other: CompileTime, passes: int) -> CompileTime:
-    """Which of two modes takes less of the run, compiling included; the first if neither works."""
-    if other.pass_seconds is None:
-        return one
-    if one.pass_seconds is None:
-        return other
-    ours, others = (c.cost_seconds + passes * (c.pass_seconds or 0.0) for c in (one, other))
-    return other if others < ours else one
+def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:
+    """The mode that takes the least of the run, compiling included; the first if none works."""
+
+    def taken(one: CompileTime) -> float:
+        each = float("inf") if one.pass_seconds is None else one.pass_seconds
+        return one.cost_seconds + passes * each
+
+    return min(tried, key=taken, default=None)
 
 
 def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:

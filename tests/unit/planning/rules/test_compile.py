@@ -1,4 +1,4 @@
-"""torch.compile: allowed by the tier, possible on the device, long enough a run."""
+"""torch.compile: asked for and possible, or off until it is measured."""
 
 import pytest
 
@@ -7,29 +7,23 @@ from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device
 from lacewing.performance_config import TIERS
 from lacewing.planning.rules.compile import choose
+from lacewing.values import Choice
 
 GPU = Device(name="GPU", kind="cuda", details={"compute capability": "12.0"})
 OLD = Device(name="GTX 1080", kind="cuda", details={"compute capability": "6.1"})
 
 
 @pytest.mark.parametrize(
-    ("tier", "device", "steps", "mode"),
+    ("tier", "device", "reason"),
     [
-        ("high", GPU, 100_000, "default"),
-        ("high", GPU, 1_000, "off"),  # saves 10 s, costs 60 s
-        ("high", OLD, 100_000, "off"),
-        ("mid", GPU, 100_000, "off"),
+        ("high", GPU, "not before it is measured to pay for itself"),
+        ("cpu", GPU, "not before it is measured to pay for itself"),
+        ("high", OLD, "torch.compile does not work on this device"),
+        ("mid", GPU, "it seldom pays on this tier"),
     ],
 )
-def test_only_where_it_pays(tier, device, steps, mode):
-    assert choose(None, TIERS[tier], Capabilities(), device, steps).value == mode
-
-
-def test_a_short_run_is_counted_by_the_epochs_that_are_run(plan_on, make_job):
-    words = {"epochs": 200, "batch_size": 16}
-    job = make_job(training_images=1000)
-    assert plan_on("h100_80gb", job, **words).compile.value == "default"
-    assert plan_on("h100_80gb", job, limit_epochs=1, **words).compile.value == "off"
+def test_no_rule_chooses_it(tier, device, reason):
+    assert choose(None, TIERS[tier], Capabilities(), device) == Choice("off", reason, "rule")
 
 
 def test_growing_images_are_not_compiled_for(plan_on, make_job):

@@ -6,7 +6,8 @@ import pytest
 
 from lacewing.hardware.machine import Limit
 from lacewing.performance_config import TIERS
-from lacewing.planning.rules.loading import choose_workers
+from lacewing.planning.rules.loading import choose_workers, decoders
+from lacewing.values import Choice
 
 
 @pytest.mark.parametrize(
@@ -27,10 +28,29 @@ def test_threads_come_from_the_usable_cores(plan_on, machine, threads, workers, 
     assert (plan.workers.value, plan.prefetch.value) == (workers, prefetch)
 
 
-def test_the_cpu_tier_may_be_given_more(recorded):
-    machine = replace(recorded("cpu_laptop_4core_8gb"), cores=Limit(value=4, source="host"))
-    tier = replace(TIERS["cpu"], workers=8)
-    assert choose_workers(None, tier, machine.devices[0], machine).value == 3
+@pytest.mark.parametrize(("cores", "workers"), [(2, 1), (7, 1), (8, 2), (32, 8), (64, 8)])
+def test_a_quarter_of_a_cpus_cores_decode_beside_the_network(recorded, cores, workers):
+    machine = replace(recorded("cpu_2core_24gb"), cores=Limit(value=cores, source="host"))
+    device = machine.devices[0]
+    assert choose_workers(None, TIERS["cpu"], device, machine).value == workers
+    none = replace(TIERS["cpu"], workers=0)
+    assert choose_workers(None, none, device, machine).value == 0
+
+
+@pytest.mark.parametrize(
+    ("planned", "source", "cores", "threads"),
+    [
+        (0, "measured", 2, 1),
+        (0, "rule", 1, 1),
+        (1, "measured", 8, 7),
+        (8, "rule", 4, 8),
+        (2, "rule", 64, 16),
+        (32, "rule", 64, 32),
+        (0, "user", 8, 0),
+    ],
+)
+def test_a_pass_that_decodes_everything_takes_the_other_cores(planned, source, cores, threads):
+    assert decoders(Choice(planned, "", source), cores) == threads
 
 
 def test_asked_threads_win(plan_on):

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.planning.rules.memory import choose_pixels
+from lacewing.values import GIB
+
 
 def test_the_share_is_of_what_is_free(plan_on, recorded):
     gpu = plan_on("gtx1650_4gb")
@@ -33,6 +36,15 @@ def test_images_are_kept_where_a_quarter_of_the_free_ram_holds_them(
     choice = plan_on("cpu_2core_24gb", job).pixels
     assert choice.value == expected
     assert choice.evidence["need_bytes"] == allowed + spare
+
+
+@pytest.mark.parametrize(("disk", "place"), [(1, "none"), (3 * GIB, "disk")])
+def test_where_nothing_holds_them_both_bounds_are_named(recorded, disk, place):
+    machine = replace(recorded("cpu_2core_24gb"), memory_free_bytes=4 * GIB)
+    choice = choose_pixels(3 * GIB, disk, machine)
+    assert choice.value == place
+    if place == "none":
+        assert choice.reason == "3.0 GiB decoded: RAM may give 1.0 GiB, the disk 1 B"
 
 
 def test_the_room_is_asked_at_the_chosen_size(plan_on, make_job):

@@ -34,6 +34,22 @@ def test_it_follows_the_fastest_pass_seen():
     assert budget.left == pytest.approx(3.5)
 
 
+def test_a_long_runs_share_goes_on_where_the_usual_limit_ends():
+    now = [0.0]
+    budget = Budget(lambda: now[0], passes=10_000)
+    budget.saw(1.0)
+    now[0] = 100.0
+    assert budget.left == pytest.approx(20)
+    assert budget.left_of_share == pytest.approx(200), "3 % of 10,000 s, of which 100 are gone"
+    short = Budget(lambda: now[0], passes=100)
+    short.saw(1.0)
+    assert short.left_of_share == short.left
+    asked = Budget(lambda: now[0], passes=10_000, asked=120.0)
+    asked.saw(1.0)
+    now[0] = 200.0
+    assert asked.left_of_share == pytest.approx(20)
+
+
 def test_what_the_user_allows_is_the_limit():
     budget = Budget(lambda: 0.0, passes=100, asked=2.0)
     budget.saw(9.0)

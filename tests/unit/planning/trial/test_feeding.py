@@ -4,7 +4,7 @@ import pytest
 
 from lacewing.hardware.fake import FakeBackend
 from lacewing.planning.trial import feeding
-from lacewing.planning.trial.feeding import choose
+from lacewing.planning.trial.feeding import choose, counts_to_race
 from lacewing.planning.trial.findings import Fed
 from lacewing.training import setup
 from lacewing.values import Choice
@@ -25,6 +25,22 @@ def test_more_threads_must_gain_more_than_the_noise(seconds, workers):
 def test_without_times_there_is_no_choice():
     assert choose(()) is None
     assert choose(fed(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("most", "is_cpu", "counts"),
+    [
+        (0, True, [0]),
+        (1, True, [0, 1]),
+        (2, True, [0, 1, 2]),
+        (6, True, [0, 1, 2, 4, 6]),
+        (8, True, [0, 1, 2, 4, 8]),
+        (2, False, [0, 2]),
+        (8, False, [0, 4, 8]),
+    ],
+)
+def test_counts_on_a_cpu_double_and_elsewhere_are_few(most, is_cpu, counts):
+    assert counts_to_race(most, is_cpu) == counts
 
 
 def test_each_count_runs_the_loop_with_its_threads(scene, monkeypatch):

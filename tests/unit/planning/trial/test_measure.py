@@ -8,10 +8,13 @@ import torch
 from lacewing.engine.prepare import CompiledModel
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
+from lacewing.performance_config import TIERS
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
 from lacewing.planning.trial.stage import set_up
-from lacewing.planning.trial.weigh import cheaper
+from lacewing.planning.trial.measure import measure
+from lacewing.planning.trial.weigh import cheapest
+from lacewing.training.setup import job_of
 from lacewing.values import Choice
 
 
@@ -190,11 +193,15 @@ def test_a_network_that_does_not_fit_at_all_is_an_error_with_a_remedy(scene, mon
 )  # fmt: skip
 def test_of_the_modes_that_work_the_one_that_takes_less_of_the_run(seconds, mode):
     cost = {"default": 10.0, "reduce-overhead": 30.0}
-    one, other = (
+    tried = [
         CompileTime(mode=name, cost_seconds=cost[name], pass_seconds=seconds[name])
         for name in ("default", "reduce-overhead")
-    )
-    assert cheaper(one, other, passes=1000).mode == mode
+    ]
+    assert cheapest(tried, passes=1000).mode == mode
+
+
+def test_no_mode_is_none():
+    assert cheapest((), passes=1000) is None
 
 
 def test_each_mode_of_the_device_is_timed_and_the_network_left_as_it_was(scene, monkeypatch):
@@ -215,5 +222,37 @@ def test_each_mode_of_the_device_is_timed_and_the_network_left_as_it_was(scene, 
     found = made.measure(compile=Choice("off", "", "rule"))
     assert tried == ["default", "reduce-overhead"]
     assert found.compiled.mode == "default"
+    assert [one.mode for one in found.compile_tried] == tried
     assert found.compiled.cost_seconds == pytest.approx(5.0, abs=0.5)
     assert found.compiled.pass_seconds == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("compiles", "epochs", "times"), [(True, 10_000, 1), (True, 100, 0),
+                                                           (False, 10_000, 0)])  # fmt: skip
+def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
+    scene, monkeypatch, compiles, epochs, times
+):
+    """A pass of 5 s: the rest of the trial has more than the usual two minutes."""
+    made = scene(FakeBackend(faults=Faults(seconds={"fp32": 5.0})), precision="fp32", epochs=epochs)
+    tried = []
+
+    def compile_model(network, mode, say):
+        tried.append(mode)
+        return CompiledModel(network, network, say)
+
+    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.trial.weigh.is_possible", lambda *_: True)
+    made.fake.capabilities = replace(
+        made.fake.capabilities, compile=True, compile_modes=("default",)
+    )
+    tier = replace(TIERS["high"], compile=compiles)
+    found = measure(
+        made.plan, made.config, made.machine,
+        job_of(made.config, made.work.info, None, made.work.index), tier, made.work, made.backends,
+        clock=lambda: made.fake.now,
+    )  # fmt: skip
+    assert len(tried) == len(found.compile_tried) == times
+    if epochs == 10_000:
+        assert found.compile_left_seconds > 1000
+    else:
+        assert found.compile_left_seconds < 60

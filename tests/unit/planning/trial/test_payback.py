@@ -5,8 +5,21 @@ from lacewing.planning.trial import payback
 
 def test_a_short_run_says_what_it_would_cost():
     weighed = payback.likely("cpu", 30.0, known_cost=45.0)
-    assert weighed.sentence() == "would cost about 45 s to save about 3.0 s"
+    assert weighed.sentence(left=100.0) == "would cost about 45 s to save about 3.0 s"
     assert not weighed.worth_trying
+
+
+def test_what_was_not_tried_says_so():
+    """Never that ten hours were not worth a minute."""
+    long = payback.likely("cpu", 360_000.0, known_cost=None)
+    assert long.sentence(left=12.0) == (
+        "not tried: it takes about 1 min 0 s, and measuring had 12 s left"
+    )
+    assert long.sentence(left=-3.0).endswith("measuring had 0.0 s left")
+    near = payback.likely("cuda", 300.0, known_cost=None)
+    assert near.pays and not near.worth_trying
+    words = "not tried: it may save about 1 min 15 s, for about 1 min 0 s"
+    assert near.sentence(left=100.0) == words
 
 
 def test_a_long_run_on_a_gpu_is_worth_a_try_at_one_and_a_half_times_the_cost():

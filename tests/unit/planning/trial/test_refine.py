@@ -70,6 +70,8 @@ def test_kernel_and_threads_are_compared_with_their_like(refined, found, way):
     assert plan.threads.value == 1
     assert len(plan.threads.evidence) == 2
     assert len(plan.optimizer_kernel.evidence) == 2
+    assert plan.threads.reason == "25 images/s with 1 thread; 20 with 2 threads"
+    assert plan.optimizer_kernel.reason == "25 images/s with fused; 22 with foreach"
 
 
 def test_a_plan_that_fits_its_memory_is_left_alone(refined, found):
@@ -167,6 +169,27 @@ def test_compile_says_in_seconds_why_not(refined):
     assert plan.compile.value == "off"
     assert plan.compile.reason == "would cost about 1 min 0 s to save about 50 s"
     assert plan.compile.evidence == {"cost_seconds": 60.0, "saving_seconds": 49.6}
+    assert plan.compile.source == "rule", "nothing of it was timed"
+
+
+def test_compile_that_was_not_tried_is_off_and_says_how_much_time_there_was(refined, found):
+    plan = refined(found(compile_left_seconds=12.0), epochs=1000)
+    assert plan.compile.reason == "not tried: it takes about 1 min 0 s, and measuring had 12 s left"
+    assert (plan.compile.value, plan.compile.source) == ("off", "rule")
+
+
+def test_compile_that_did_not_work_says_so(refined, found):
+    plan = refined(found(compiled=CompileTime(cost_seconds=60.0, pass_seconds=None)), epochs=1000)
+    assert plan.compile.reason == "it did not work when it was tried"
+    assert (plan.compile.value, plan.compile.source) == ("off", "measured")
+
+
+def test_a_tier_that_does_not_compile_keeps_the_rules_reason(plan_on, make_job, found):
+    plan = plan_on("gtx1650_4gb")
+    asked = Asked(config=TrainConfig(), job=make_job(), tier=TIERS["mid"], amounts=AMOUNTS, cores=8)
+    assert refine(plan, found(), asked).compile == plan.compile
+    open_tier = replace(asked, tier=replace(TIERS["mid"], compile=True))
+    assert refine(plan, found(), open_tier).compile != plan.compile
 
 
 @pytest.mark.parametrize(("seconds", "mode"), [(0.4, "default"), (0.49, "off"), (None, "off")])
@@ -182,6 +205,34 @@ def test_every_candidate_is_kept(refined):
     assert [row["pass"] for row in rows] == ["training"] * 3 + ["forward only"] * 2
     assert rows[1]["note"] == "slower by 40% after 2 rounds"
     assert "images_per_second" not in rows[1]
+    assert ["chosen" in row for row in rows] == [False, False, True, False, True]
+
+
+def test_threads_modes_and_peaks_are_candidates_too(refined, found):
+    tried = (
+        CompileTime(cost_seconds=45.0, pass_seconds=0.4),
+        CompileTime(mode="reduce-overhead", cost_seconds=30.0, pass_seconds=None),
+    )
+    model = MemoryModel(fixed_bytes=0, image_bytes=MIB, points=((8, 8 * MIB),))
+    full = found(
+        fed=(Fed(workers=0, seconds=0.01), Fed(workers=1, seconds=0.0125)),
+        compile_tried=tried,
+        compiled=tried[0],
+        memory=model,
+    )
+    plan = refined(full, epochs=1000)
+    assert plan.compile.value == "default"
+    assert plan.measured.candidates[5:] == (
+        {"pass": "decoding threads", "way": "0 threads", "images_per_second": 100.0, "note": "",
+         "chosen": True},
+        {"pass": "decoding threads", "way": "1 thread", "images_per_second": 80.0, "note": ""},
+        {"pass": "torch.compile", "way": "default, 45 s to compile", "images_per_second": 25.0,
+         "note": "", "chosen": True},
+        {"pass": "torch.compile", "way": "reduce-overhead, 30 s to compile",
+         "note": "it did not work"},
+        {"pass": "memory", "way": "passes of 8 images", "bytes": 8 * MIB,
+         "note": "8.0 MiB of memory"},
+    )  # fmt: skip
 
 
 def test_the_same_findings_give_the_same_plan_after_json(refined, found):
@@ -190,6 +241,7 @@ def test_the_same_findings_give_the_same_plan_after_json(refined, found):
     full = found(
         memory=MemoryModel(fixed_bytes=1.5, image_bytes=2.5, points=((2, 5),)),
         compiled=CompileTime(cost_seconds=2.0, pass_seconds=None),
+        compile_tried=(CompileTime(cost_seconds=2.0, pass_seconds=None),),
     )
     again = Findings.from_dict(json.loads(json.dumps(full.as_dict())))
     assert again == full

@@ -1,0 +1,23 @@
+"""How many threads decode, by what a pass does."""
+
+from dataclasses import replace
+
+import torch
+
+from lacewing.hardware.machine import Limit
+from lacewing.planning import loaders
+from lacewing.planning.loaders import decoding_of, loading_of
+from lacewing.values import Choice
+
+
+def test_passes_that_decode_everything_have_more_threads_than_kept_pixels_need(
+    plan_on, monkeypatch
+):
+    monkeypatch.setattr(loaders, "usable_cores", lambda: Limit(value=8, source="host"))
+    plan, cpu = plan_on("cpu_2core_24gb"), torch.device("cpu")
+    none = Choice(0, "", "measured")
+    plan = replace(plan, workers=none, prefetch=none)
+    assert (loading_of(plan, cpu).workers, loading_of(plan, cpu).prefetch) == (0, 0)
+    assert (decoding_of(plan, cpu).workers, decoding_of(plan, cpu).prefetch) == (7, 7)
+    asked = replace(plan, workers=Choice(0, "asked for", "user"))
+    assert decoding_of(asked, cpu) == loading_of(asked, cpu)
