@@ -38,6 +38,11 @@ def _console(stderr: bool = False) -> Console:
     return console
 
 
+def width() -> int:
+    """Columns of what is printed."""
+    return _console().width
+
+
 def say(text: str = "", *, style: str | None = None) -> None:
     """One line of plain text."""
     _line(_console(), escape(text), style)

@@ -20,13 +20,20 @@ HEADER = """\
 # What lacewing decided, and why. Edit a value and carry out exactly this plan with
 #   lacewing train ... --plan plan.yaml
 # source: user (asked for), measured (on this machine), rule (the tier table), fallback.
+# In brackets: the flags that change a decision.
 """
 
 
-def plan_rows(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """Decision, value, why, source; one row each."""
+def plan_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+    """Decision, value, why, source, and the flags that change it; one row each."""
     return [
-        (name.replace("_", " "), show(name, choice.value), choice.reason, choice.source)
+        (
+            name.replace("_", " "),
+            show(name, choice.value),
+            choice.reason,
+            choice.source,
+            DECISIONS[name].flags,
+        )
         for name, choice in plan.choices().items()
     ]
 
@@ -45,7 +52,7 @@ def show(name: str, value: Any) -> str:
 def explain(plan: Plan) -> str:
     """The plan as plain text, a line per decision: what the golden texts hold."""
     rows = plan_rows(plan)
-    lines = [f"{name:<18} {value:<13} {source:<8} {why}" for name, value, why, source in rows]
+    lines = [f"{name:<18} {value:<13} {source:<8} {why}" for name, value, why, source, _ in rows]
     return "\n".join([*lines, *(f"note: {note}" for note in plan.notes)]) + "\n"
 
 
@@ -68,13 +75,13 @@ def forecast_rows(measured: Measured) -> list[tuple[str, str]]:
 
 
 def candidate_table(measured: Measured) -> list[tuple[str, str, str, str]]:
-    """Pass, way, images per second, and why a way is out; one row each."""
+    """Pass, way, images per second, and why a way is out or that it is the plan's; one row each."""
     return [
         (
             str(row.get("pass", "")),
             str(row.get("way", "")),
             f"{row['images_per_second']:,.1f}" if "images_per_second" in row else "-",
-            str(row.get("note", "")),
+            "chosen" if row.get("chosen") else str(row.get("note", "")),
         )
         for row in measured.candidates
     ]
@@ -87,7 +94,9 @@ def save_plan(plan: Plan, path: Path) -> None:
         entry = {"value": choice.value, "reason": choice.reason, "source": choice.source}
         if choice.evidence:
             entry["evidence"] = dict(choice.evidence)
-        parts.append(indent(f"# {DECISIONS[name].about}\n{_dump({name: entry})}", "  "))
+        decision = DECISIONS[name]
+        about = f"# {decision.about} ({decision.flags})\n"
+        parts.append(indent(f"{about}{_dump({name: entry})}", "  "))
     parts.append(_dump({"notes": list(plan.notes)}))
     if plan.measured is not None:
         parts.append(MEASURED)

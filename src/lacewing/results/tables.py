@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lacewing.planning.decisions import DECISIONS
 from lacewing.planning.document import show
 from lacewing.store.atomic import replacing
 
@@ -92,7 +93,7 @@ def class_rows(figures: Row, dataset: Row) -> list[Row]:
 
 
 def plan_table(plan: Row) -> list[Row]:
-    """Decision, value, why and source of a plan.yaml, in its order."""
+    """Decision, value, why, source, and flags that change it, of a plan.yaml, in its order."""
     return [
         {
             "name": name.replace("_", " "),
@@ -100,6 +101,8 @@ def plan_table(plan: Row) -> list[Row]:
             "why": entry.get("reason", ""),
             "source": entry.get("source", ""),
             "evidence": ", ".join(_evidence(entry.get("evidence") or {})),
+            # a plan of an older version may have other decisions
+            "flags": DECISIONS[name].flags if name in DECISIONS else "",
         }
         for name, entry in plan.get("decisions", {}).items()
     ]

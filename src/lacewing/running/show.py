@@ -6,10 +6,14 @@ from lacewing.data.subset import times_larger
 from lacewing.hardware.describe import short_rows, verdict
 from lacewing.hardware.machine import Machine
 from lacewing.planning.document import plan_rows
+from lacewing.planning.plan import Plan
 from lacewing.results.projection import project_forecast
 from lacewing.training.setup import Prepared
 from lacewing.training.trial import show_trial
 from lacewing.values import format_seconds
+
+WIDE = 120
+"""Columns of a screen from which on the plan's flags have one of their own."""
 
 
 def shown(prepared: Prepared) -> Prepared:
@@ -26,12 +30,22 @@ def show(prepared: Prepared) -> None:
         console.heading("Networks")
         console.table(("network", "ImageNet", "images/s", "time", ""), prepared.networks)
     console.heading("Plan")
-    console.table(("decision", "value", "why", "source"), plan_rows(prepared.plan))
+    show_decisions(prepared.plan)
     for note in prepared.plan.notes:
         console.note(note)
     if prepared.config.recipe == "classic" or prepared.config.explain:
         show_trial(prepared.plan, prepared.config.explain)  # a recipe knows its epochs later
         show_all_images(prepared)
+
+
+def show_decisions(plan: Plan) -> None:
+    """The plan's table; on a narrow screen each reason has the flags behind it, in brackets."""
+    rows = plan_rows(plan)
+    if console.width() >= WIDE:
+        console.table(("decision", "value", "why", "source", "changed by"), rows)
+        return
+    narrow = [(name, value, f"{why} ({flags})", source) for name, value, why, source, flags in rows]
+    console.table(("decision", "value", "why (changed by)", "source"), narrow)
 
 
 def show_machine(machine: Machine) -> None:

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lacewing.config import field_names, shorts
 from lacewing.errors import PlanError
 from lacewing.planning.decisions import DECISIONS
 from lacewing.planning.document import explain, load_plan, plan_rows, save_plan
@@ -84,14 +85,21 @@ def test_the_file_is_stable_and_says_what_each_decision_may_be(file, plan_on):
     save_plan(load_plan(file), file)
     assert file.read_text(encoding="utf-8") == first
     assert first.startswith("# What lacewing decided, and why.")
-    assert "  # of training: fp32, tf32, bf16 or fp16\n  precision:\n    value: fp32\n" in first
+    about = "of training: fp32, tf32, bf16 or fp16 (--precision)"
+    assert f"  # {about}\n  precision:\n    value: fp32\n" in first
     for decision in DECISIONS.values():
-        assert f"  # {decision.about}\n" in first
+        assert f"  # {decision.about} ({decision.flags})\n" in first
+
+
+def test_every_decision_names_flags_that_there_are():
+    known = {"--" + name.replace("_", "-") for name in field_names()} | set(shorts().values())
+    for name, decision in DECISIONS.items():
+        assert decision.flags and set(decision.flags.split(", ")) <= known, name
 
 
 def test_an_edited_value_is_obeyed(file):
-    edit(file, "# torch.compile: off, default or reduce-overhead\n  compile:\n    value: 'off'",
-         "compile:\n    value: off")  # fmt: skip
+    edit(file, "or reduce-overhead (--compile)\n  compile:\n    value: 'off'",
+         "\n  compile:\n    value: off")  # fmt: skip
     edit(file, "value: 5.625e-05", "value: 1e-3")
     plan = load_plan(file)
     assert plan.compile.value == "off"  # which YAML reads as false
@@ -177,7 +185,7 @@ def test_no_file_and_no_text(tmp_path):
 
 def test_rows_and_text_say_the_same(plan_on):
     plan = replace(plan_on("directml_laptop"), notes=("Mind the weight decay.",))
-    rows = {name: (value, why, source) for name, value, why, source in plan_rows(plan)}
+    rows = {name: (value, why, source) for name, value, why, source, _ in plan_rows(plan)}
     assert rows["memory bytes"] == ("unknown", "directml does not tell its memory", "fallback")
     assert rows["pin memory"][0] == "no"
     lines = explain(plan).splitlines()

@@ -91,7 +91,9 @@ def test_the_plan_is_shown_in_words():
     entry = {"value": 2**30, "reason": "half", "source": "rule", "evidence": {"free_bytes": 2**31}}
     assert plan_table({"decisions": {"memory_bytes": entry, "pin_memory": {"value": True}}}) == [
         {"name": "memory bytes", "value": "1.0 GiB", "why": "half", "source": "rule",
-         "evidence": "free: 2.0 GiB"},
-        {"name": "pin memory", "value": "yes", "why": "", "source": "", "evidence": ""},
+         "evidence": "free: 2.0 GiB", "flags": "--memory-share"},
+        {"name": "pin memory", "value": "yes", "why": "", "source": "", "evidence": "",
+         "flags": "-dv"},
     ]  # fmt: skip
     assert plan_table({}) == []
+    assert plan_table({"decisions": {"of_old": {"value": 1}}})[0]["flags"] == ""
