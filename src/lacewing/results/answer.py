@@ -130,7 +130,7 @@ def facts(pieces: Pieces) -> list[tuple[str, str]]:
         ("Machine", _machine(pieces)),
         ("Training", _training(pieces)),
         ("Speed", _speed(pieces)),
-        ("Forecast", _forecast(pieces)),
+        ("Forecast", forecast(pieces)),
         ("On all images", on_all_images(pieces)),
         ("Waiting for images", waiting(pieces)),
         ("Decided", _decided(pieces)),
@@ -199,13 +199,16 @@ def _speed(pieces: Pieces) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _forecast(pieces: Pieces) -> str:
-    """What the trial expected of the epochs, beside what they took."""
+def forecast(pieces: Pieces) -> str:
+    """What the trial expected of the epochs and of the run, beside what they took."""
     training = pieces.results.get("training", {})
     expected, taken = training.get("forecast_seconds"), training.get("epochs_seconds")
     if not expected or not taken:
         return ""
     parts = [f"{format_seconds(expected)} expected for the epochs, {format_seconds(taken)} taken"]
+    run, judged = training.get("forecast_run_seconds"), training.get("run_seconds")
+    if run and judged:
+        parts.append(f"with the judging {format_seconds(run)}, {format_seconds(judged)} taken")
     memory, peak = training.get("forecast_peak_bytes"), training.get("peak_bytes")
     if memory and peak:
         parts.append(f"{format_bytes(memory)} of memory expected, {format_bytes(peak)} taken")

@@ -9,10 +9,13 @@ import numpy as np
 
 from lacewing.results.figures import NUMBERS_UP_TO, best_row, shorten
 from lacewing.results.seriation import order_by_confusion
+from lacewing.values import format_bytes
 
 WIDTH, HEIGHT = 520, 270
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 14, 28
 """Margins of a panel of curves, in its own units."""
+BAR_STEP = 36
+"""From one bar to the next, with its label above it."""
 SHADES = 10
 """Steps of a matrix cell's opacity."""
 Row = dict[str, Any]
@@ -29,6 +32,29 @@ class Curves:
     y_ticks: tuple[tuple[float, str], ...]
     best: tuple[float, float, str] | None
     """Place of the best epoch on the validation line, and its value in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One candidate: a label, and below it a bar, or a note where nothing was measured."""
+
+    top: int
+    label: str
+    width: float
+    value: str
+    """In words; "" where there is none."""
+    note: str
+    chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """What was tried for one decision; places are in a box of WIDTH x `height`."""
+
+    title: str
+    unit: str
+    height: int
+    bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +121,35 @@ def rate_curve(found: Row) -> Curves:
         x_ticks=tuple((x(10.0**power), f"1e{power}") for power in powers),
         y_ticks=tuple((y(tick), _label(tick, False)) for tick in nice_ticks(low, high)),
         best=(x(chosen), y(losses[rates.index(chosen)]), f"{chosen:.2g}"),
+    )
+
+
+def bars(candidates: Sequence[Row]) -> tuple[Bars, ...]:
+    """A panel for each kind of pass among a plan's candidates, in their order."""
+    kinds = dict.fromkeys(str(row.get("pass", "")) for row in candidates)
+    return tuple(_bars(kind, [r for r in candidates if r.get("pass") == kind]) for kind in kinds)
+
+
+def _bars(kind: str, rows: Sequence[Row]) -> Bars:
+    of_memory = any("bytes" in row for row in rows)
+    values = [_number(row.get("bytes" if of_memory else "images_per_second")) for row in rows]
+    most = max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
+    say = format_bytes if of_memory else "{:,.1f}".format
+    return Bars(
+        title=kind.capitalize(),
+        unit="peak of a step" if of_memory else "images per second",
+        height=len(rows) * BAR_STEP,
+        bars=tuple(
+            Bar(
+                top=place * BAR_STEP,
+                label=str(row.get("way", "")),
+                width=round(value / most * WIDTH, 1) if math.isfinite(value) else 0.0,
+                value=say(value) if math.isfinite(value) else "",
+                note=str(row.get("note", "")),
+                chosen=bool(row.get("chosen")),
+            )
+            for place, (row, value) in enumerate(zip(rows, values, strict=True))
+        ),
     )
 
 

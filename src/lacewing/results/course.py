@@ -8,14 +8,20 @@ from lacewing.values import format_bytes, format_seconds
 
 KINDS = {
     "out-of-memory": ("time the memory ran out", "times the memory ran out"),
+    "memory": ("time the micro-batch was halved for want of memory",
+               "times the micro-batch was halved for want of memory"),
+    "loader": ("change of the decoding threads", "changes of the decoding threads"),
+    "moved": ("plan made anew on another machine", "plans made anew on another machine"),
     "rollback": ("return to an earlier step", "returns to an earlier step"),
     "resume": ("resume", "resumes"),
     "interrupted": ("interruption", "interruptions"),
     "image": ("image that could not be read any more", "images that could not be read any more"),
     "compile": ("note of the compiler", "notes of the compiler"),
     "pixels": ("note on kept pixels", "notes on kept pixels"),
-}
+}  # fmt: skip
 """Kinds of events that a reader should know of, in words: one, and several."""
+ADAPTS = ("memory",)
+"""Kinds of which only those count that say which field of the plan they changed."""
 
 VIEWS = {
     "off": "the central crop",
@@ -27,11 +33,12 @@ VIEWS = {
 
 
 def forecast_rows(pieces: Pieces) -> list[tuple[str, str, str, str]]:
-    """What, expected, taken, and their ratio: time and memory of the epochs."""
+    """What, expected, taken, and their ratio: time and memory of the epochs and of the run."""
     training = pieces.results.get("training", {})
     rows = []
     for what, expected, taken, words in (
         ("Time of the epochs", "forecast_seconds", "epochs_seconds", format_seconds),
+        ("Time with the judging", "forecast_run_seconds", "run_seconds", format_seconds),
         ("Largest memory", "forecast_peak_bytes", "peak_bytes", format_bytes),
     ):
         first, second = training.get(expected), training.get(taken)
@@ -54,13 +61,16 @@ def waiting(pieces: Pieces) -> str:
 
 def incidents(pieces: Pieces) -> str:
     """The events worth knowing, counted in one line."""
-    counts = Counter(event.get("kind") for event in pieces.events)
+    counts = Counter(
+        event.get("kind") for event in pieces.events
+        if event.get("kind") not in ADAPTS or "field" in event
+    )  # fmt: skip
     said = [
         f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in KINDS.items() if counts[kind]
     ]
     if said:
         return ", ".join(said)
-    return "None: no memory ran out, nothing was resumed" if pieces.events else ""
+    return "None: no memory ran out, nothing was adapted or resumed" if pieces.events else ""
 
 
 def views(pieces: Pieces) -> dict[str, Any]:
@@ -92,6 +102,12 @@ def head_fit(pieces: Pieces) -> dict[str, Any]:
     best = max((one["accuracy"] for one in tried), default=1.0)
     return {
         **found,
+        "ended": ended_early(tried, found.get("chosen_on", "")),
         "tried": [{**one, "chosen": one["strength"] == found["strength"],
                    "share": one["accuracy"] / max(best, 1e-9)} for one in tried],
     }  # fmt: skip
+
+
+def ended_early(tried: list[dict[str, Any]], chosen_on: str) -> bool:
+    """Whether the search ended because the loss rose: over folds it goes on, as time allows."""
+    return "folds" not in chosen_on and len(tried) > 1 and tried[-1]["loss"] >= tried[-2]["loss"]

@@ -1,5 +1,6 @@
 """Judge a network on a split, and write down what came out."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,8 @@ class Judged:
     probabilities: np.ndarray
     """float32 [n, classes]."""
     figures: Figures
+    seconds: float = 0.0
+    """Of the passes, decoding among them."""
 
 
 def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
@@ -54,6 +57,7 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     lost: list[str] = []
     store = PixelStore(index, judge.preprocessing, keep="none", on_lost=lost.append)
     loader = EvalLoader(index, store, batch_size=judge.batch, loading=judge.loading)
+    started = time.perf_counter()
     with console.progress(title) as update:
         logits, labels = predict_logits(
             judge.model,
@@ -62,6 +66,7 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
             judge.execution,
             lambda done: update(done, len(index)),
         )
+    seconds = time.perf_counter() - started
     if lost:
         console.warn(
             f"{len(lost)} of {len(index)} images can't be read any more and are not judged, the "
@@ -70,7 +75,7 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     there = np.setdiff1d(np.arange(len(index)), np.array(list(store.lost), np.int64))
     index, probabilities = index.take(there), logits.softmax(1).numpy()[there]
     found = figures(probabilities, labels.numpy()[there], index.classes)
-    return Judged(index, probabilities, found)
+    return Judged(index, probabilities, found, seconds)
 
 
 def write_split(run: Run, name: str, judged: Judged) -> None:

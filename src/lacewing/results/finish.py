@@ -1,6 +1,7 @@
 """The end of a run: the best weights judged on validation and test, pictures, the report."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.models.bundle import Bundle, load_model, restore_model
 from lacewing.planning.document import load_plan
-from lacewing.planning.loaders import loading_of
+from lacewing.planning.loaders import decoding_of
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
@@ -52,6 +53,7 @@ def finish(session: Session, ending: Ending) -> Judged | None:
             judged[split] = judge(model, rows, f"judging on the {split} split")
             write_split(run, split, judged[split])
             seconds[split] = time.perf_counter() - started
+    record(run, {"training": held_with_judging(session, judged)})
     times = times_larger(index)
     if times is not None:
         record(run, {"all_images": project(read_lines(run.metrics), seconds, times)})
@@ -77,7 +79,7 @@ def best_model(session: Session) -> Judge:
         session.backend,
         # as `predict` computes, so that both give the same probabilities
         replace(session.plan.eval_execution, precision="fp32"),
-        loading_of(session.plan, device),
+        decoding_of(session.plan, device),
     )
 
 
@@ -110,6 +112,22 @@ def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[
         "forecast_seconds": expected_seconds(dict(measured.forecast), len(rows)),
         "epochs_seconds": sum(row["seconds"] for row in rows),
         "forecast_peak_bytes": measured.forecast.get("peak_bytes", 0.0),
+    }
+
+
+def held_with_judging(session: Session, judged: Mapping[str, Judged]) -> dict[str, float]:
+    """Seconds that the trial expected of these epochs and the judging, and what they took.
+
+    Nothing where it did not know of the judging: of mirrored views, or where there was none.
+    """
+    epochs = held_against_forecast(session, list(read_lines(session.run.metrics)))
+    measured = session.plan.measured
+    if not epochs or measured is None or not judged or session.mirror:
+        return {}
+    expected = measured.forecast.get("judge_seconds", 0.0)
+    return {
+        "forecast_run_seconds": epochs["forecast_seconds"] + expected,
+        "run_seconds": epochs["epochs_seconds"] + sum(one.seconds for one in judged.values()),
     }
 
 
@@ -174,7 +192,7 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
     backend.configure(execution.precision, machine.cores.value, deterministic=False)
     device = backend.torch_device(number)
     model = restore_model(bundle).to(device)
-    return Judge(model, bundle.preprocessing, backend, execution, loading_of(plan, device))
+    return Judge(model, bundle.preprocessing, backend, execution, decoding_of(plan, device))
 
 
 def relabelled(index: ImageIndex, bundle: Bundle) -> ImageIndex:
@@ -208,9 +226,10 @@ def show_answer(run: Run, judged: Judged | None) -> None:
                 ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
             )
         )
-    whole = answer.on_all_images(read_pieces(run))
-    rows = [("on all images", whole)] if whole else []
-    console.pairs([*rows, ("run folder", str(run.folder)), ("report", str(run.report))])
+    pieces = read_pieces(run)
+    rows = [("forecast", answer.forecast(pieces)), ("on all images", answer.on_all_images(pieces))]
+    said = [row for row in rows if row[1]]
+    console.pairs([*said, ("run folder", str(run.folder)), ("report", str(run.report))])
 
 
 def with_interval(value: float, interval: Interval) -> str:

@@ -11,7 +11,7 @@ from lacewing.hardware.describe import machine_rows
 from lacewing.results import answer, course
 from lacewing.results.audited import audit_rows
 from lacewing.results.calibration import dots, sentences
-from lacewing.results.charts import curves, matrix, rate_curve
+from lacewing.results.charts import bars, curves, matrix, rate_curve
 from lacewing.results.pieces import Pieces, read_pieces
 from lacewing.results.seen import embedded, without_pictures
 from lacewing.results.tables import (
@@ -81,6 +81,7 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
         "confidence": sentences(pieces, answers),
         "classes": class_rows(figures, pieces.dataset) if names else [],
         "plan": plan_table(pieces.plan),
+        "tried": bars((pieces.plan.get("measured") or {}).get("candidates", [])),
         "plan_notes": pieces.plan.get("notes") or [],
         "machine": machine_rows(pieces.machine) if pieces.machine else [],
         "forecast": course.forecast_rows(pieces),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lacewing.results.charts import HEIGHT, WIDTH, curves, matrix, nice_ticks, rate_curve
+from lacewing.results.charts import HEIGHT, WIDTH, bars, curves, matrix, nice_ticks, rate_curve
 
 
 def rows(*values):
@@ -80,3 +80,22 @@ def test_the_rates_of_a_search_stand_in_equal_ratios():
     ((_, path),) = panel.lines
     heights = [float(part.split("h")[0].split()[1]) for part in path[1:].split("L")]
     assert min(heights) > 0 and max(heights) < HEIGHT, "a loss that diverged stays inside"
+
+
+def test_candidates_are_bars_by_the_kind_of_pass():
+    candidates = [
+        {"pass": "training", "way": "fp32", "images_per_second": 50.0, "note": ""},
+        {"pass": "training", "way": "bf16", "images_per_second": 100.0, "note": "", "chosen": True},
+        {"pass": "training", "way": "fp16", "note": "the memory is full"},
+        {"pass": "memory", "way": "passes of 8 images", "bytes": 2**30, "note": "1.0 GiB"},
+    ]
+    training, memory = bars(candidates)
+    assert (training.title, training.unit) == ("Training", "images per second")
+    assert [bar.width for bar in training.bars] == [WIDTH / 2, WIDTH, 0.0]
+    assert [bar.value for bar in training.bars] == ["50.0", "100.0", ""]
+    assert [bar.chosen for bar in training.bars] == [False, True, False]
+    assert training.bars[2].note == "the memory is full"
+    assert training.height > training.bars[2].top > training.bars[1].top
+    assert (memory.unit, memory.bars[0].value) == ("peak of a step", "1.0 GiB")
+    assert bars([]) == ()
+    assert bars([{"pass": "training", "way": "fp32", "note": "gone"}])[0].bars[0].width == 0.0

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from PIL import Image
 
 from lacewing.results.report import write_report
@@ -234,6 +235,73 @@ def test_forecast_and_outcome_stand_side_by_side(make_run):
     text = read(run)
     for cell in ("1 min 40 s", "2 min 0 s", "1.20", "1.0 GiB", "512.0 MiB", "0.50"):
         assert f'<td class="n">{cell}</td>' in text
+    assert "Time with the judging" not in text
+    results["training"] |= {"forecast_run_seconds": 110.0, "run_seconds": 165.0}
+    write_json(run.results, results)
+    text = read(run)
+    row = next(line for line in text.splitlines() if "Time with the judging" in line)
+    assert "1 min 50 s" in row and "2 min 45 s" in row and "1.50" in row
+    assert "with the judging 1 min 50 s, 2 min 45 s taken" in text
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"kind": "memory", "field": "micro_batch"},
+         "1 time the micro-batch was halved for want of memory"),
+        ({"kind": "memory"}, "None: no memory ran out, nothing was adapted or resumed"),
+        ({"kind": "loader", "field": "workers"}, "1 change of the decoding threads"),
+        ({"kind": "moved"}, "1 plan made anew on another machine"),
+    ],
+)  # fmt: skip
+def test_what_the_run_adapted_is_counted(make_run, event, words):
+    run = make_run(CLASSES)
+    run.events.unlink()
+    append_line(run.events, {"time": "now", "message": "it did", **event})
+    assert f"{words}." in read(run)
+
+
+def test_what_was_tried_is_drawn(make_run):
+    run = make_run(CLASSES)
+    assert "What was tried" not in read(run)
+    plan = yaml.safe_load(run.plan.read_text(encoding="utf-8"))
+    plan["measured"] = {"candidates": [
+        {"pass": "training", "way": HOSTILE, "images_per_second": 50.0, "note": ""},
+        {"pass": "training", "way": "bf16", "images_per_second": 100.0, "note": "", "chosen": True},
+        {"pass": "torch.compile", "way": "default", "note": "it did not work"},
+    ]}  # fmt: skip
+    run.plan.write_text(yaml.safe_dump(plan), encoding="utf-8")
+    text = read(run)
+    Page(text)
+    assert text.count('class="candidate"') == text.count('class="candidate taken"') == 1
+    assert ">it did not work</text>" in text and ">100.0</text>" in text
+
+
+def test_each_decision_says_what_changes_it(make_run):
+    text = read(make_run(CLASSES))
+    row = next(line for line in text.splitlines() if "1.9 times as fast as fp32" in line)
+    assert "<code>--precision</code>" in row
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen_on", "ended"),
+    [
+        ((0.5, 0.4, 0.45), "200 validation images", True),
+        ((0.5, 0.4, 0.3), "200 validation images", False),
+        ((0.5, 0.4, 0.45), "5 folds of the training images", False),
+        ((0.5,), "200 validation images", False),
+    ],
+)
+def test_that_weaker_heads_were_not_tried_is_said_where_it_is_so(
+    make_run, losses, chosen_on, ended
+):
+    run = make_run(CLASSES, "planned")
+    tried = [{"strength": 1 / (1 + n), "loss": loss, "accuracy": 0.8}
+             for n, loss in enumerate(losses)]  # fmt: skip
+    features = {"images": 9, "views": 1, "size": 256, "strength": 1.0, "tried": tried,
+                "chosen_on": chosen_on, "pass_seconds": 28.0}  # fmt: skip
+    write_json(run.results, {"recipe": {"features": features}, "training": {"epochs": 0}})
+    assert ("the loss had risen again" in read(run)) is ended
 
 
 def test_the_audit_of_the_index_is_told(make_run, tint_index):

@@ -16,7 +16,7 @@ from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.heads import Head, write_head
 from lacewing.models.build import linear_head
-from lacewing.planning.loaders import loading_of
+from lacewing.planning.loaders import decoding_of
 from lacewing.store.run import append_line
 from lacewing.training.bookkeeping import aimed_at, note_best, save_best
 from lacewing.training.recipe.features import Features, feature_pass
@@ -125,7 +125,7 @@ def loader_of(
         rows,
         store,
         batch_size=session.plan.eval_batch.value,
-        loading=loading_of(session.plan, device),
+        loading=decoding_of(session.plan, device),
     )
 
 

@@ -1,0 +1,52 @@
+"""What the trial expected, held against what was taken: of the epochs, and with the judging."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.hardware.fake import FakeBackend, fake_backends
+from lacewing.results.finish import finish, held_with_judging, show_answer
+from lacewing.store.run import read_json
+from lacewing.training.begin import begin
+from lacewing.training.loop import train
+from lacewing.training.setup import prepare
+from lacewing.training.trial import with_trial
+
+
+@pytest.fixture
+def tried(small):
+    """`tried(evaluate=False)`: a session whose plan was measured on a fake GPU."""
+
+    def make(**words):
+        backends = fake_backends(FakeBackend())
+        config = small(threads=1, trial=True, **words)
+        return begin(with_trial(prepare(config, backends), backends), backends)
+
+    return make
+
+
+def test_the_run_with_its_judging_is_compared_on_the_screen_too(tried, capsys):
+    session = tried()
+    judged = finish(session, train(session))
+    training = read_json(session.run.results)["training"]
+    forecast = session.plan.measured.forecast
+    assert training["forecast_run_seconds"] == pytest.approx(forecast["run_seconds"], abs=0.01)
+    assert training["run_seconds"] > training["epochs_seconds"]
+    show_answer(session.run, judged)
+    assert "expected for the epochs" in capsys.readouterr().out
+    session.mirror = True
+    assert held_with_judging(session, {"test": judged}) == {}, "twice the passes were not forecast"
+
+
+def test_a_run_that_is_not_judged_has_its_epochs_compared_only(tried):
+    session = tried(evaluate=False)
+    finish(session, train(session))
+    training = read_json(session.run.results)["training"]
+    assert "forecast_seconds" in training and "forecast_run_seconds" not in training
+
+
+def test_without_a_trial_there_is_nothing_to_compare(tried):
+    session = tried()
+    train(session)
+    session.plan = replace(session.plan, measured=None)
+    assert held_with_judging(session, {}) == {}
