@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.loading import decoders
 from lacewing.planning.rules.compile import COST_SECONDS
+from lacewing.planning.rules.loading import decoders
 from lacewing.planning.trial.findings import Findings
 
 
