@@ -147,7 +147,7 @@ def evaluate_own(run: Run) -> Judged:
     bundle, index = load_model(run.model), ImageIndex.load(run.index)
     if not len(index.split("test")):
         raise DataError(f"{run.folder} has no test split: name other images with --data.")
-    model = judge_of(bundle, load_plan(run.plan))
+    model = judge_of(bundle, load_plan(run.current_plan))
     judged = {}
     for name in ("val", "test"):  # the report's doubtful labels are of both
         rows = index.split(name)
@@ -172,7 +172,7 @@ def evaluate_others(run: Run, index: ImageIndex, name: str) -> Judged:
     It must be no split's. Raises DataError for unknown classes.
     """
     bundle = load_model(run.model)
-    model = judge_of(bundle, load_plan(run.plan))
+    model = judge_of(bundle, load_plan(run.current_plan))
     judged = judge(model, relabelled(index, bundle), f"judging on {name}")
     write_split(run, name, judged)
     report(run)

@@ -55,6 +55,16 @@ class Run:
         return self.folder / "plan.yaml"
 
     @property
+    def tuning(self) -> Path:
+        """The Plan of a recipe's fine-tuning, whose images are smaller, YAML."""
+        return self.folder / "finetune.yaml"
+
+    @property
+    def current_plan(self) -> Path:
+        """The Plan that training goes by now: fine-tuning's once that has begun."""
+        return self.tuning if self.tuning.is_file() else self.plan
+
+    @property
     def events(self) -> Path:
         """What happened, one JSON object per line: time, kind, and what belongs to the kind."""
         return self.folder / "events.jsonl"

@@ -36,7 +36,7 @@ def plan_here(
 ) -> Plan:
     """The run's plan; on another kind of machine one that makes the same model.
 
-    What changes is written into plan.yaml, into machine.json and, decision by decision, into
+    What changes is written into the plan's file, into machine.json and, decision by decision, into
     the event log, and said. Raises DeviceError, PlanError where nothing here can carry it on.
     """
     try:
@@ -46,13 +46,13 @@ def plan_here(
         names = plan.choices().keys() - {*MAKES_THE_MODEL, "memory_share"}
         asked_device = None
     else:
-        why = f"this machine can't do all that {run.plan.name} says"
+        why = f"this machine can't do all that {run.current_plan.name} says"
         names = impossible(plan, device, machine, backends, cores_before(run, machine))
         asked_device = plan.device.value
     if not names:
         return plan
     moved = decided_anew(plan, names, config, asked_device, machine, index, backends)
-    save_plan(moved, run.plan)
+    save_plan(moved, run.current_plan)
     machine.save(run.machine)
     tell(plan, moved, why, EventLog(run, console.note))
     return moved

@@ -1,5 +1,6 @@
 """The second stage: fine-tuning from the fitted head, in the time that is left."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,12 @@ from lacewing.training.distributed import Team
 from lacewing.training.rate_finder import STEPS as SEARCH_STEPS
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.blend import keep_start
-from lacewing.training.recipe.length import Length, choose_length, training_sizes
+from lacewing.training.recipe.length import (
+    MOST_EPOCHS,
+    Length,
+    choose_length,
+    training_sizes,
+)
 from lacewing.training.recipe.speed import training_speed
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import room_on_disk
@@ -131,6 +137,7 @@ def open_finetuning(
         )
     )
     opened.began = session.began
+    opened.best_weights = session.best_weights
     opened.model.load_state_dict(session.model.state_dict())
     share_weights(opened)
     if opened.average is not None:
@@ -140,13 +147,21 @@ def open_finetuning(
     opened.events.add(
         "finetune",
         f"fine-tuning: {length.epochs} epochs at {sizes_in_words(opened, length)} pixels, "
-        f"about {format_seconds(length.seconds)}",
+        f"about {format_seconds(length.seconds)}{of_the_time(length, deadline)}",
     )
     search_if_asked(opened)
     now = time.perf_counter()
     opened.progress.tuning_from = now - opened.began
     hurry(opened, now, deadline)
     return opened
+
+
+def of_the_time(length: Length, deadline: float) -> str:
+    """Why much of the time is not used, where it is not."""
+    left = deadline - time.perf_counter()
+    if length.epochs < MOST_EPOCHS or left == math.inf or length.seconds > left / 2:
+        return ""
+    return f" of {format_seconds(left)}: more than {MOST_EPOCHS} epochs rarely help (-ep)"
 
 
 def sizes_in_words(session: Session, length: Length) -> str:
@@ -156,12 +171,15 @@ def sizes_in_words(session: Session, length: Length) -> str:
 
 
 def write_down(session: Session, length: Length) -> tuple[TrainConfig, Plan]:
-    """The configuration and the plan of fine-tuning, in the run folder too."""
+    """The configuration and the plan of fine-tuning, in the run folder too.
+
+    The run's own plan stays: fed back, it is for the size of the features and of judging.
+    """
     config = tuned(session.config, session.preprocessing.image_size, length)
     plan = replanned(session, config, length)
     with replacing(session.run.config) as temporary:
         save_config(config, temporary)
-    save_plan(plan, session.run.plan)
+    save_plan(plan, session.run.tuning)
     return config, plan
 
 
@@ -173,12 +191,17 @@ def hurry(session: Session, started: float, deadline: float) -> None:
 
 
 def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:
-    """The configuration of fine-tuning."""
+    """The configuration of fine-tuning: it stops early only where that was asked for."""
+    patience = 0 if config.patience == TrainConfig().patience else config.patience
     warmup = WARMUP_SHARE * length.epochs
     if config.warmup_epochs:
         warmup = min(config.warmup_epochs, length.epochs / 2)
     return replace(
-        config, epochs=length.epochs, eval_size=eval_size, patience=0, warmup_epochs=warmup
+        config,
+        epochs=length.epochs,
+        eval_size=eval_size,
+        patience=patience,
+        warmup_epochs=warmup,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lacewing.models.catalog import ModelInfo
 from lacewing.planning.growth import growing_sides, work_shares
-from lacewing.training.recipe.size import Speed, sizes_for
+from lacewing.training.recipe.size import Speed, least_side, sides
 
 ENOUGH_EPOCHS = 3
 """With fewer at a size, a smaller one is better if it has room for more. With fewer at the
@@ -19,7 +19,7 @@ LEAST_TO_EVAL = 0.5
 STEP_TO_FORWARD = 3.0
 """A training step costs at least three forward passes: the backward pass takes two."""
 SLACK = 1.1
-"""What a forecast may err by; beyond it, the clock ends the run."""
+"""What a forecast may err by, where it decides whether there is time enough."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +44,29 @@ def choose_length(
     *,
     grows: bool = False,
 ) -> Length | None:
-    """The best stretch that fits into `seconds`; None if too few epochs fit at every size.
+    """The best stretch for `seconds`; None if too few epochs fit at every size.
 
-    Of the sizes with room for enough epochs it is the largest. Epochs that were asked for stand,
-    and the size gives way as far as it goes. Where images grow to their size, more epochs fit.
+    Of the sizes with room for enough epochs it is the largest. The clock ends the last epoch, so
+    that no time is left over. Epochs that were asked for stand, and the size gives way as far as
+    it goes. Where images grow to their size, more epochs fit.
     """
-    most, enough = (MOST_EPOCHS, ENOUGH_EPOCHS) if asked_epochs is None else (asked_epochs,) * 2
-    for size in training_sizes(info, eval_size):
-        epoch = SLACK * speed.seconds(images, size)
-        lengths = (
-            Length(size, n, epochs_of_work(info, size, n, grows) * epoch + n * validation_seconds)
-            for n in range(most, enough - 1, -1)
-        )
-        length = next((one for one in lengths if one.seconds <= seconds), None)
-        if length is not None:
-            return length
-    if asked_epochs is None:
+
+    def needed(size: int, epochs: int, slack: float = SLACK) -> float:
+        work = epochs_of_work(info, size, epochs, grows)
+        return work * slack * speed.seconds(images, size) + epochs * validation_seconds
+
+    enough = ENOUGH_EPOCHS if asked_epochs is None else asked_epochs
+    sizes = training_sizes(info, eval_size)
+    size = next((one for one in sizes if needed(one, enough) <= seconds), None)
+    if asked_epochs is not None:
+        size = size or sizes[-1]
+        return Length(size, asked_epochs, needed(size, asked_epochs))
+    if size is None:
         return None
-    work = epochs_of_work(info, size, asked_epochs, grows)
-    return Length(size, asked_epochs, work * epoch + asked_epochs * validation_seconds)
+    epochs = enough
+    while epochs < MOST_EPOCHS and needed(size, epochs, slack=1.0) < seconds:
+        epochs += 1
+    return Length(size, epochs, min(seconds, needed(size, epochs)))
 
 
 def epochs_of_work(info: ModelInfo, size: int, epochs: int, grows: bool) -> float:
@@ -88,5 +92,5 @@ def training_sizes(info: ModelInfo, eval_size: int) -> list[int]:
     """Sides for training, the largest first; one that is built for a size keeps it."""
     if info.fixed_size or info.built_for_size:
         return [eval_size]
-    least, largest = LEAST_TO_EVAL * eval_size, TRAIN_TO_EVAL * eval_size
-    return [size for size in sizes_for(info) if least <= size <= largest] or [eval_size]
+    least = max(LEAST_TO_EVAL * eval_size, least_side(info))
+    return sides(info, least, TRAIN_TO_EVAL * eval_size) or [eval_size]

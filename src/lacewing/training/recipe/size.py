@@ -92,9 +92,17 @@ def views_for(images: int, classes: int) -> int:
 
 
 def sizes_for(info: ModelInfo) -> list[int]:
-    """Sides from the largest to the smallest, in steps that the network accepts."""
-    step = STEP if STEP % info.size_multiple == 0 else info.size_multiple
+    """Sides around the network's own, the largest first."""
     largest = max(info.min_size, int(info.native_size * LARGEST))
-    smallest = max(info.min_size, int(info.native_size * SMALLEST))
-    sizes = [side for side in range(step, largest + 1, step) if side >= smallest]
-    return sizes[::-1] or [info.native_size]
+    return sides(info, least_side(info), largest) or [info.native_size]
+
+
+def least_side(info: ModelInfo) -> int:
+    """The smallest side worth trying: what is much smaller than in pretraining looks strange."""
+    return max(info.min_size, int(info.native_size * SMALLEST))
+
+
+def sides(info: ModelInfo, smallest: float, largest: float) -> list[int]:
+    """Sides within these bounds, the largest first, in steps that the network accepts."""
+    step = STEP if STEP % info.size_multiple == 0 else info.size_multiple
+    return [side for side in range(step, int(largest) + 1, step) if side >= smallest][::-1]

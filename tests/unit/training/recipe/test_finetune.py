@@ -11,11 +11,13 @@ from lacewing.config import TrainConfig, load_config
 from lacewing.engine.schedules import make_schedule
 from lacewing.models.build import check_size
 from lacewing.models.catalog import find_model
-from lacewing.planning.document import save_plan
+from lacewing.planning.document import load_plan, save_plan
+from lacewing.training.bookkeeping import load_best
 from lacewing.training.distributed import Team
 from lacewing.training.recipe import finetune
 from lacewing.training.recipe.finetune import (
     Hurried,
+    of_the_time,
     open_finetuning,
     place_of_pixels,
     stretch,
@@ -37,6 +39,24 @@ def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
     assert (saved.head_rate, saved.decay_norms) == (1.0, False)
     assert tuned.plan.image_size.value == 32
     assert tuned.plan.learning_rate.value == pytest.approx(gentle_rate("sgd") * 6 / 32)
+    assert load_plan(session.run.current_plan) == tuned.plan
+
+
+def test_the_run_s_own_plan_fed_back_is_for_the_same_sizes(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48)
+    open_finetuning(session, Length(32, 3, 9.0), FOREVER)
+    again = recipe_session(recipe="finetune", image_size=None, plan=session.run.plan)
+    assert again.preprocessing.image_size == again.plan.image_size.value == 48
+
+
+def test_a_model_that_was_not_saved_goes_on_into_fine_tuning(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48, save_model=False)
+    fit_linear(session, FOREVER)
+    tuned = open_finetuning(session, Length(32, 1, 9.0), FOREVER)
+    head = session.model.state_dict()
+    torch.nn.init.zeros_(next(tuned.model.parameters()))  # an epoch that is no better
+    load_best(tuned)
+    assert all(torch.equal(v, head[k]) for k, v in tuned.model.state_dict().items())
 
 
 ASKED = {
@@ -44,6 +64,7 @@ ASKED = {
     "warmup_epochs": 0.5,
     "head_rate": 5.0,
     "freeze_norms": False,
+    "patience": 2,
 }
 
 
@@ -105,6 +126,15 @@ def test_a_step_is_rehearsed_at_a_size_that_the_network_accepts(
     assert length.size >= given[0]
 
 
+@pytest.mark.parametrize(
+    ("judged", "sides"),
+    [(224, [160, 128]), (256, [192, 160, 128]), (384, [288, 256, 224, 192]), (640, [512, 480])],
+)
+def test_training_images_are_a_part_smaller_than_those_judged(judged, sides):
+    """Also where far larger ones were asked for than the network was pretrained on."""
+    assert training_sizes(find_model("resnet18"), judged)[: len(sides)] == sides
+
+
 def test_a_search_for_the_rate_has_time_set_aside(recipe_session, monkeypatch):
     monkeypatch.setattr(finetune, "training_speed", lambda *words: Speed(words[4], 6.0))
     given = []
@@ -123,6 +153,14 @@ def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
     expected = session.model.state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in tuned.model.state_dict().items())
     assert tuned.progress.best_accuracy == session.progress.best_accuracy > 0
+
+
+def test_time_that_more_epochs_would_not_use_well_is_told():
+    later = time.perf_counter() + 3600
+    assert "20 epochs rarely help" in of_the_time(Length(160, 20, 600.0), later)
+    for length, deadline in ((Length(160, 20, 3000.0), later), (Length(160, 19, 600.0), later),
+                             (Length(160, 20, 600.0), FOREVER)):  # fmt: skip
+        assert of_the_time(length, deadline) == ""
 
 
 def test_a_schedule_keeps_up_with_the_clock():

@@ -85,8 +85,13 @@ def test_no_time_for_enough_epochs_is_no_fine_tuning(seconds):
 
 
 def test_little_time_goes_to_small_images():
+    assert length(180).size == 128
+
+
+def test_the_clock_ends_the_last_epoch():
+    """Three epochs of 50 s fit, and a part of a fourth."""
     found = length(180)
-    assert (found.size, found.epochs) == (128, ENOUGH_EPOCHS)
+    assert (found.epochs, found.seconds) == (4, 180)
 
 
 def test_much_time_goes_to_large_images_and_ends():
