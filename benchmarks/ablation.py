@@ -38,6 +38,7 @@ WAYS: dict[str, str] = {
     "features, mirrored too": "--recipe features --tta mirror",
     "features, the whole frame, mirrored too": "--recipe features --tta both",
     "features, for macro F1": "--recipe features --tta off --optimize macro-f1",
+    "features, not calibrated": "--recipe features --tta off --calibrate False",
     "features at 224 pixels": "--recipe features --image-size 224",
     "features at 128 pixels (one view)": "--recipe features --image-size 128",
     "fine-tuning from the fitted head": FINETUNE,

@@ -7,7 +7,7 @@ step that training calls. Both take the same images, in turns; the medians are c
 times as fast as in fp32 the device multiplies matrices in a reduced precision is measured too: a
 network of convolutions gains about that at most.
 
-    python benchmarks/plan_speed.py [--quick] [--device auto] [--batch 16] [--image-size 128]
+    python benchmarks/plan_speed.py [--quick] [--device cpu] [--batch 16] [--image-size 128]
 """
 
 # ruff: noqa: E402 - the setting must stand before torch is loaded
@@ -31,7 +31,7 @@ from common import interleaved, machine_facts, parser, print_table, summary, wri
 from lacewing.config import TrainConfig
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
-from lacewing.engine.prepare import to_format
+from lacewing.engine.prepare import compile_model, to_format
 from lacewing.engine.step import split_batch, train_step
 from lacewing.hardware.backends import backend_for
 from lacewing.models.build import build_model
@@ -82,10 +82,11 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
     bench.configure(way)
     network, optimizer = bench.copy(way.memory_format), bench.optimizer(way)
     network.train()
+    forward = compile_model(network, plan.compile.value, print)
 
     def planned_step() -> None:
         result = train_step(
-            network,
+            forward,
             optimizer,
             backend.grad_scaler(way.precision),
             bench.loss,
@@ -105,7 +106,8 @@ def compare(name: str, flags: argparse.Namespace) -> dict[str, Any]:
         "plain": flags.batch / both["plain"]["median"],
         "planned": flags.batch / both["planned"]["median"],
         "ratio": both["plain"]["median"] / both["planned"]["median"],
-        "way": f"{way.precision} {way.memory_format} {way.kernel}, passes of {way.images}",
+        "way": f"{way.precision} {way.memory_format} {way.kernel}, passes of {way.images}, "
+        f"compile {plan.compile.value}",
         "candidates": plan.measured and list(plan.measured.candidates),
     }
 

@@ -33,6 +33,7 @@ VALUES = {
     "optimize": "macro-f1",
     "tta": "both",
     "wise_ft": "0.5",
+    "calibrate": "no",
     "optimizer": "SGD",
     "scheduler": "steplr",
     "learning_rate": "1e-3",

@@ -56,7 +56,7 @@ def sentences(pieces: Pieces, answers: list[Row]) -> list[str]:
             f"Calibration divided the scores by {polish['temperature']:.2f}, the middle one of "
             f"what {polish['folds']} folds were calibrated with."
         )
-    elif polish:
+    elif polish and pieces.config.get("calibrate", True):
         found.append(
             f"Calibration divided the scores by {polish['temperature']:.2f}; on the validation "
             f"images, which it was fitted to, that moved the mean gap from "

@@ -96,7 +96,7 @@ def fitted(session: Session) -> Polish:
     )
     tau, shift = adjustment(session, logits, labels)
     adjusted = logits + shift
-    temperature = fit_temperature(adjusted, labels)
+    temperature = fit_temperature(adjusted, labels) if session.config.calibrate else 1.0
     change(session, shift, temperature)
     return judged(logits, adjusted / temperature, labels, tau, temperature)
 

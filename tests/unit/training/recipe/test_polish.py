@@ -33,6 +33,14 @@ def test_a_handful_of_validation_images_polishes_nothing(recipe_session):
     assert warnings(session) == [], "nothing was asked for that is not done"
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_confidence_is_brought_in_line_unless_that_is_refused(recipe_session, monkeypatch, wanted):
+    monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    session = recipe_session(recipe="features", image_size=48, calibrate=wanted)
+    fit_linear(session, FOREVER)
+    assert (polish.polish(session).temperature == 1.0) is not wanted
+
+
 @pytest.mark.parametrize("recipe", ["classic", "features"])
 def test_too_few_images_for_macro_f1_are_said(recipe_session, recipe):
     session = recipe_session(recipe=recipe, image_size=48, optimize=AIM, epochs=1)
