@@ -132,7 +132,7 @@ mirrored too, at twice the time; both; auto: the best on validation images. Reci
     """Share of the fine-tuned weights in a mean with those before, after a recipe's fine-tuning; 1:
 no mean; auto: the best on validation images."""
     calibrate: Annotated[bool, boolean()] = True
-    """Make a recipe's model as sure as it is right, by a temperature fitted to validation images."""
+    """Make a recipe's model as sure as it is right: a temperature, fitted to validation images."""
 
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
     """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
