@@ -61,6 +61,11 @@ def parse_address(address: str) -> tuple[str, int]:
     return kind, int(index or 0)
 
 
+def is_exhausted(backend: Backend, error: BaseException) -> bool:
+    """Whether an error tells of an exhausted memory: the device's, or the machine's RAM."""
+    return any(one.is_out_of_memory(error) for one in (backend, _cpu()))
+
+
 def backend_for(address: str, backends: BackendTable = BACKENDS) -> tuple[Backend, int]:
     """The backend that drives a device, and the device's number. Raises DeviceError."""
     kind, index = parse_address(address)

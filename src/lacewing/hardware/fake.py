@@ -3,54 +3,33 @@
 # ruff: noqa: ARG002 (the protocol's arguments, of which each kind of device needs some)
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from lacewing.hardware import switches
 from lacewing.hardware.backend import Backend, BackendTable, Capabilities, Memory, NotHere
 from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.fake_faults import (
+    FakeDeviceLostError,
+    FakeOutOfMemoryError,
+    Faults,
+    Scripted,
+    WrongConvolutions,
+)
 from lacewing.values import GIB
-
-
-class FakeOutOfMemoryError(RuntimeError):
-    """What a fake device raises when its script says that its memory is exhausted."""
-
-
-class FakeDeviceLostError(RuntimeError):
-    """What a fake device raises from the moment its script says that it is gone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faults:
-    """What is wrong with a fake device."""
-
-    find: str | None = None
-    """It isn't here, for this reason."""
-    precisions: Mapping[str, str] = field(default_factory=dict)
-    """Precisions that don't work, and how: "nan" (convolutions give NaN), "wrong" (they are off
-    by a half), or anything else: the text of the RuntimeError that autocast raises."""
-    channels_last: bool = False
-    """Convolutions of images in channels_last are off by a half, in every precision."""
-    frozen_norms: bool = False
-    """BatchNorm never updates its running statistics (as on old DirectML)."""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """What the fake's clock shows a forward pass to take, by precision or by precision and
-    format ("bf16 channels_last"); 0 for others."""
-    lost_at: int | None = None
-    """The call of `autocast` from which on every call raises FakeDeviceLostError."""
 
 
 class FakeBackend:
     """A backend of any kind. Forward passes are counted by the calls of `autocast`.
 
     Counting begins at the first `configure`, as a run's first act: the device's test before
-    it is not counted. Calls are numbered from 1, over the backend's whole life.
+    it is not counted. Calls are numbered from 1, over the backend's whole life. At those in
+    `out_of_memory_at` the memory is full; at those in `full_in_backward` only when the gradients
+    of the pass are computed. `running_out` makes it full anywhere else.
     """
 
     def __init__(
@@ -64,6 +43,7 @@ class FakeBackend:
         capabilities: Capabilities | None = None,
         precisions: Sequence[str] = ("fp32", "bf16"),
         out_of_memory_at: Collection[int] = (),
+        full_in_backward: Collection[int] = (),
         faults: Faults | None = None,
     ) -> None:
         """`free_bytes` is the total by default; `peaks` are what `peak_bytes` answers, one after
@@ -77,6 +57,7 @@ class FakeBackend:
             BACKENDS[kind]().capabilities, pinned_memory=False, compile=False
         )
         self.out_of_memory_at = frozenset(out_of_memory_at)
+        self.full_in_backward = frozenset(full_in_backward)
         self.faults = faults or Faults()
         self.forward_calls = 0
         """How many forward passes were counted."""
@@ -144,10 +125,10 @@ class FakeBackend:
         context = ExitStack()
         fault = self.faults.precisions.get(precision)
         if fault in ("nan", "wrong"):
-            context.enter_context(_WrongConvolutions(math.nan if fault == "nan" else 1.5))
+            context.enter_context(WrongConvolutions(math.nan if fault == "nan" else 1.5))
         elif fault is not None:
             raise RuntimeError(fault)
-        context.enter_context(_Scripted(self, precision))
+        context.enter_context(Scripted(self, precision))
         context.enter_context(switches.autocast("cpu", precision))
         return context
 
@@ -181,44 +162,6 @@ class FakeBackend:
             raise FakeDeviceLostError("the fake device is gone, as its script says")
         if self.forward_calls in self.out_of_memory_at:
             raise FakeOutOfMemoryError(f"the fake's memory is full at call {self.forward_calls}")
-
-
-class _Scripted(TorchFunctionMode):
-    """Moves the fake's clock at each first convolution, and does wrong what the script says."""
-
-    def __init__(self, fake: FakeBackend, precision: str) -> None:
-        super().__init__()
-        self.fake, self.precision, self.is_first = fake, precision, True
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        faults, options = self.fake.faults, kwargs or {}
-        if func is functional.batch_norm and faults.frozen_norms:
-            images, mean, variance, *rest = args
-            return func(images, mean.clone(), variance.clone(), *rest, **options)
-        result = func(*args, **options)
-        if func is not functional.conv2d:
-            return result
-        images = args[0]
-        last = images.is_contiguous(memory_format=torch.channels_last)
-        last = last and not images.is_contiguous()
-        memory_format = "channels_last" if last else "contiguous"
-        if self.is_first:
-            by_pair = faults.seconds.get(f"{self.precision} {memory_format}")
-            self.fake.now += by_pair or faults.seconds.get(self.precision, 0.0)
-            self.is_first = False
-        return result * 1.5 if last and faults.channels_last else result
-
-
-class _WrongConvolutions(TorchFunctionMode):
-    """Multiplies the result of every convolution by a factor."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        return result * self.factor if func is functional.conv2d else result
 
 
 def fake_backends(*fakes: FakeBackend) -> BackendTable:

@@ -12,6 +12,7 @@ from lacewing.hardware.fake import (
     Faults,
     fake_backends,
 )
+from lacewing.hardware.fake_faults import running_out
 
 THREADS = torch.get_num_threads()
 
@@ -30,6 +31,28 @@ def test_out_of_memory_comes_at_the_scripted_forward_passes_of_a_run():
     fake.configure("fp32", THREADS, deterministic=False)  # a resumed run goes on counting
     with fake.autocast("fp32"):
         assert fake.forward_calls == 3
+
+
+def test_the_memory_may_be_full_in_a_backward_pass_only():
+    fake = FakeBackend(full_in_backward={2})
+    fake.configure("fp32", THREADS, deterministic=False)
+    weight = torch.ones(1, 3, 1, 1, requires_grad=True)
+    for call in (1, 2, 3):
+        with fake.autocast("fp32"):
+            found = torch.nn.functional.conv2d(torch.ones(2, 3, 4, 4), weight).sum()
+        if call == 2:
+            with pytest.raises(FakeOutOfMemoryError, match="backward of 2"):
+                found.backward()
+        else:
+            found.backward()
+
+
+def test_any_function_may_run_out_at_its_scripted_calls():
+    double = running_out({2}, lambda number: 2 * number)
+    assert double(1) == 2
+    with pytest.raises(FakeOutOfMemoryError):
+        double(2)
+    assert double(3) == 6
 
 
 def test_a_lost_device_stays_lost():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lacewing.hardware.fake import FakeBackend, Faults
-from lacewing.hardware.smoke import smoke_test
+from lacewing.hardware.smoke import on_device, smoke_test, still_works
 
 
 def test_the_cpu_passes_in_every_precision_it_is_tested_in():
@@ -78,6 +78,29 @@ def test_a_wrong_channels_last_is_out_and_contiguous_stays():
     assert result.pairs == ("fp32 contiguous", "bf16 contiguous")
     assert set(result.failed) == {"fp32 channels_last", "bf16 channels_last"}
     assert "is wrong by" in result.failed["fp32 channels_last"]
+
+
+def test_a_wrong_backward_pass_of_batchnorm_in_channels_last_is_found():
+    """As on MPS (pytorch#175189): forward is right, so only gradients tell."""
+    precisions = ("fp32", "bf16", "fp16")
+    fake = FakeBackend(precisions=precisions, faults=Faults(norms_backward=True))
+    result = smoke_test(fake, 0)
+    assert result.passed == precisions
+    assert result.pairs == tuple(f"{precision} contiguous" for precision in precisions)
+    fake.configure("fp32", torch.get_num_threads(), deterministic=False)
+    right, wrong = (on_device(one, 0, "fp32", "channels_last") for one in (FakeBackend(), fake))
+    assert torch.equal(right["the loss"], wrong["the loss"])
+    gradient = "the gradient of strided.weight"
+    assert torch.allclose(wrong[gradient], 2.25 * right[gradient], rtol=1e-3)  # two norms behind it
+
+
+def test_a_device_works_while_it_passes_in_some_precision_or_is_full():
+    assert still_works(FakeBackend(faults=Faults(precisions={"bf16": "nan"})), 0)
+    full = FakeBackend(out_of_memory_at=range(1, 99))
+    lost = FakeBackend(faults=Faults(lost_at=1))
+    for fake, works in ((full, True), (lost, False)):
+        fake.configure("fp32", torch.get_num_threads(), deterministic=False)
+        assert still_works(fake, 0) == works
 
 
 def test_a_device_that_never_updates_batchnorm_fails():
