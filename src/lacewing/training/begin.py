@@ -10,15 +10,15 @@ from lacewing import console
 from lacewing.config import TrainConfig, load_config, save_config
 from lacewing.data.index import ImageIndex
 from lacewing.data.preprocess import Preprocessing
-from lacewing.errors import PlanError, RunError
+from lacewing.errors import RunError
 from lacewing.hardware.backend import BackendTable
-from lacewing.hardware.backends import BACKENDS, backend_for
+from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Machine
 from lacewing.models.catalog import find_model
 from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import with_processes
-from lacewing.planning.trial.fitting import no_room
+from lacewing.planning.trial.fitting import within_memory
 from lacewing.store.atomic import replacing
 from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import complete, load_checkpoint
@@ -92,9 +92,8 @@ def open_begun(
     team: Team,
 ) -> Session:
     """A new run's session. Raises PlanError where the network does not fit."""
-    backend, _ = backend_for(plan.device.value, backends)
-    try:
-        return open_session(
+    return within_memory(
+        lambda: open_session(
             run,
             prepared.config,
             plan,
@@ -104,11 +103,12 @@ def open_begun(
             events,
             backends,
             team,
-        )
-    except Exception as error:  # each backend has its own type: it tells which is meant
-        if not backend.is_out_of_memory(error):
-            raise
-    raise PlanError(no_room(prepared.info.name, prepared.plan))
+        ),
+        prepared.info,
+        plan,
+        prepared.config.optimizer,
+        backends,
+    )
 
 
 def run_folder(output: Path, name: str) -> Path:
@@ -175,8 +175,8 @@ def reopen(
 ) -> Session:
     """A run at its newest checkpoint, ready to go on.
 
-    Raises RunError, also if another process trains there or the images have changed, and
-    DeviceError.
+    Raises RunError, also if another process trains there or the images have changed, DeviceError,
+    and PlanError where the network does not fit the memory.
     """
     run = team.first(lambda: open_run(folder))
     machine = common_machine(TrainConfig(output=folder), team, backends)
@@ -184,9 +184,20 @@ def reopen(
     events = events_of(run, team)
     plan = own_plan(found.plan, team, backends)
     team = with_device_group(team, plan.device.value.partition(":")[0])
+    session = team.first_then(lambda: open_found(run, found, plan, events, backends, team))
+    step = session.progress.step
+    events.record("resume", f"resumed at step {step}", step=step, **this_process())
+    return session
+
+
+def open_found(
+    run: Run, found: Found, plan: Plan, events: EventLog, backends: BackendTable, team: Team
+) -> Session:
+    """A run's session as its snapshot has it. Raises PlanError where it does not fit the memory."""
     info = find_model(found.config.model)
-    session = team.first_then(
-        lambda: open_session(
+
+    def opened() -> Session:
+        session = open_session(
             run,
             found.config,
             plan,
@@ -198,11 +209,10 @@ def reopen(
             team,
             found.preprocessing,
         )
-    )
-    put_back(session, found.snapshot)
-    step = session.progress.step
-    events.record("resume", f"resumed at step {step}", step=step, **this_process())
-    return session
+        put_back(session, found.snapshot)
+        return session
+
+    return within_memory(opened, info, plan, found.config.optimizer, backends)
 
 
 def held(
@@ -225,7 +235,7 @@ def held(
         index, now = ImageIndex.load(run.index), find_images(config, machine)
         if check_same_images(index, now, events, accept_changed_data):
             index = replace(index, root=now.root)  # the same images, perhaps in another place
-        plan = plan_here(load_plan(run.plan), config, machine, index, run, backends)
+        plan = plan_here(load_plan(run.current_plan), config, machine, index, run, backends)
         forget_after(run, snapshot.epoch)
     plan = with_processes(with_threads(plan, machine, team), config, team.ranks)
     return Found(config, plan, index, snapshot, preprocessing)
@@ -249,7 +259,10 @@ def foreign(run: Run, error: Exception) -> RunError:
 
 
 def put_back(session: Session, snapshot: Snapshot) -> None:
-    """Make a new session what it was when the snapshot was taken. Raises RunError."""
+    """Make a new session what it was when the snapshot was taken.
+
+    Raises RunError, and what the device raises where its memory runs out.
+    """
     try:
         session.progress = restore(
             snapshot,
@@ -260,6 +273,8 @@ def put_back(session: Session, snapshot: Snapshot) -> None:
             session.average,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if session.backend.is_out_of_memory(error):
+            raise
         raise foreign(session.run, error) from error
     micro_batch = min(session.progress.micro_batch, session.plan.micro_batch.value)
     session.progress.micro_batch = micro_batch

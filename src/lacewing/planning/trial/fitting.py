@@ -1,19 +1,28 @@
 """A plan within its memory: smaller passes and more of them, or an error that says what fits."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import sqrt
+from typing import TypeVar
 
 from lacewing.errors import PlanError
+from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backends import backend_for
+from lacewing.models.catalog import ModelInfo
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.batch import even_passes
 from lacewing.planning.trial.findings import Findings
-from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.memory import STATES, MemoryModel
 from lacewing.values import Choice, format_bytes
+
+T = TypeVar("T")
 
 PIXEL_STEP = 32
 """Image sizes that are proposed are multiples of it."""
 LEAST_PIXELS = 32
+WEIGHT_BYTES = 4
+"""Of a weight in fp32, as all are kept whatever the precision of the passes."""
 
 
 def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
@@ -82,12 +91,40 @@ def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
     )
 
 
-def no_room(model: str, plan: Plan) -> str:
-    """A sentence for a network whose weights alone do not fit."""
+def no_room(info: ModelInfo, plan: Plan, optimizer: str, free: int | None) -> str:
+    """A sentence for a network that does not fit, however small the images.
+
+    `free` is what the device has left, in bytes, where that can be asked.
+    """
+    allowed = plan.memory_bytes.value
+    room = "" if allowed is None else f" of the {format_bytes(allowed)} that this run may take"
+    now = "" if free is None else f" ({format_bytes(free)} are free now)"
+    remedies = ["a smaller --model such as mobilenet"]
+    remedies += [] if optimizer.lower() == "sgd" else ["--optimizer sgd, which keeps less"]
+    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
     return (
-        f"{model} does not fit into the memory of {plan.device.value}, even without images: use "
-        "a smaller --model such as mobilenet, or allow more memory."
+        f"{info.name} does not fit into the memory of {plan.device.value}, even without images: "
+        f"weights, gradients and the optimiser's state take up to {format_bytes(held_bytes(info))}"
+        f"{room}{now}: use {', '.join(remedies[:-1])}, or {remedies[-1]}."
     )
+
+
+def within_memory(
+    work: Callable[[], T], info: ModelInfo, plan: Plan, optimizer: str, backends: BackendTable
+) -> T:
+    """What `work` gives. Raises PlanError where the network does not fit the plan's device."""
+    backend, index = backend_for(plan.device.value, backends)
+    try:
+        return work()
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if not backend.is_out_of_memory(error):
+            raise
+    raise PlanError(no_room(info, plan, optimizer, backend.memory(index).free_bytes))
+
+
+def held_bytes(info: ModelInfo) -> int:
+    """What training holds apart from images, at the most: for an optimiser with two moments."""
+    return STATES * WEIGHT_BYTES * info.parameters
 
 
 def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:

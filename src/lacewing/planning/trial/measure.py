@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lacewing.config import TrainConfig
-from lacewing.errors import PlanError
-from lacewing.hardware.backend import Backend, BackendTable
+from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.hardware.machine import Machine
 from lacewing.performance_config import Tier
@@ -14,12 +13,12 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial import ways
-from lacewing.planning.trial.bench import Bench, left_as_it_was
+from lacewing.planning.trial.bench import left_as_it_was
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.feeding import race_workers
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
-from lacewing.planning.trial.fitting import no_room
+from lacewing.planning.trial.fitting import within_memory
 from lacewing.planning.trial.history import compile_seconds
 from lacewing.planning.trial.images import (
     FORWARD_TO_STEP,
@@ -30,7 +29,7 @@ from lacewing.planning.trial.images import (
 from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
 from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
-from lacewing.planning.trial.stage import Sample, Work, set_up
+from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import cheapest, try_compile, try_sizes, weigh_memory
 
@@ -55,13 +54,19 @@ def measure(
 ) -> Findings:
     """What is fastest, and what it takes. Leaves no trace in generators and switches.
 
-    Raises TrialError where not one pass could be timed.
+    Raises TrialError where not one pass could be timed, PlanError where the network does not fit.
     """
     backend, number = backend_for(plan.device.value, backends)
     with left_as_it_was(backend, number):
         budget = budget_of(plan, config, job, clock)
         base = base_bytes(backend, number)
-        bench, sample = set_up_within_memory(plan, config, work, backend, number, clock)
+        bench, sample = within_memory(
+            lambda: set_up(plan, config, work, backend, number, clock),
+            work.info,
+            plan,
+            config.optimizer,
+            backends,
+        )
         trial = Trial(
             plan=plan,
             config=config,
@@ -90,23 +95,6 @@ def is_enough(findings: Findings, plan: Plan, config: TrainConfig, job: Job) -> 
     if findings.best.seconds is not None:
         budget.saw(findings.best.seconds)
     return findings.allowed_seconds >= ENOUGH * budget.limit
-
-
-def set_up_within_memory(
-    plan: Plan,
-    config: TrainConfig,
-    work: Work,
-    backend: Backend,
-    number: int,
-    clock: Callable[[], float],
-) -> tuple[Bench, Sample]:
-    """The bench; raises PlanError where not even the network fits the memory."""
-    try:
-        return set_up(plan, config, work, backend, number, clock)
-    except Exception as error:  # each backend has its own type: it tells which is meant
-        if not backend.is_out_of_memory(error):
-            raise
-    raise PlanError(no_room(work.info.name, plan))
 
 
 def carry_out(trial: Trial) -> Findings:

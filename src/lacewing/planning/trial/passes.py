@@ -23,8 +23,15 @@ def guarded(bench: Bench, run: Callable[[], Found]) -> Found | str:
         lines = str(error).strip().splitlines() or [""]
         reason = "the memory is full" if is_full else f"{type(error).__name__}: {lines[0][:120]}"
     # outside the except block: the traceback held the pass's tensors
+    forget_moments(bench)
     bench.free()
     return reason
+
+
+def forget_moments(bench: Bench) -> None:
+    """After a step that failed: half a state may be left, on which the next one would fail too."""
+    for optimizer in bench.optimizers.values():
+        optimizer.state.clear()
 
 
 def training_pass(trial: Trial) -> Callable[[Way], float | str]:

@@ -19,6 +19,7 @@ from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.memory import base_bytes, measure_growing
+from lacewing.planning.trial.passes import forget_moments
 from lacewing.planning.trial.ways import Way
 
 
@@ -146,6 +147,7 @@ def two_steps(bench: Bench, way: Way) -> int | None:
     except Exception as error:  # each backend has its own type: it tells which is meant
         if not bench.backend.is_out_of_memory(error):
             raise
+        forget_moments(bench)
         return None
     return bench.backend.peak_bytes(bench.index)
 

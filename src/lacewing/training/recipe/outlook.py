@@ -134,7 +134,8 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
     small = training_sizes(info, size)[-1]
     training = training_speed(model, backend, number, plan.execution, small, plan.batch.value)
     if training is None:
-        raise PlanError(no_room(info.name, plan))
+        free = backend.memory(number).free_bytes
+        raise PlanError(no_room(info, plan, prepared.config.optimizer, free))
     return Speeds(
         forward=forward_speed(model, backend, number, plan.eval_execution, size),
         judging=forward_speed(model, backend, number, full, size),
