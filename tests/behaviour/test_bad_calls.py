@@ -186,6 +186,11 @@ DATA = [
         lambda folder, photo: (sound(folder, photo), (folder / "taken").mkdir())),
     Bad("d --output o", "The run folder o", sound_and("o", "a file")),
     Bad("d -mn inception --image-size 32", "inception needs images of at least 75 pixels", sound),
+    Bad("d -mn resnet18 --image-size 32 -bz 1",
+        "resnet18 can't be trained on one image of 32 pixels at a time: its BatchNorm would see a "
+        "single value of each channel. Use -bz 2 or more, a larger --image-size, or "
+        "--freeze-norms True.", sound),
+    Bad("d -mn skresnet18 -bz 1", "Use -bz 2 or more, or --freeze-norms True.", sound),
 ]  # fmt: skip
 
 RUNS = [

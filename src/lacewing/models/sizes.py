@@ -86,6 +86,25 @@ def accepts(net: nn.Module, size: int) -> bool:
     return True
 
 
+def takes_one_image(net: nn.Module, size: int) -> bool:
+    """Whether a network on the meta device can be trained on one image of this size at a time.
+
+    Where its map is a single pixel before a BatchNorm, that sees one value of each channel, of
+    which there is no variance.
+    """
+    net.train()
+    try:
+        net(torch.empty(1, 3, size, size, device="meta"))
+    except REFUSALS as error:
+        return not sees_one_value(error)
+    return True
+
+
+def sees_one_value(error: BaseException) -> bool:
+    """Whether that is what torch's BatchNorm says."""
+    return isinstance(error, ValueError) and "more than 1 value per channel" in str(error)
+
+
 def coarsest_stride(net: nn.Module) -> int:
     """Pixels per cell of a timm network's coarsest grid: its multiples are safe."""
     stages = getattr(net, "feature_info", None) or [{"reduction": 32}]

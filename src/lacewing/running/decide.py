@@ -12,6 +12,7 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.processes import with_processes
 from lacewing.running.show import show_data, show_machine, shown
 from lacewing.training.network import prepare_with_network
+from lacewing.training.one_image import check_one_image
 from lacewing.training.recipe.outlook import (
     COLUMNS,
     Outlook,
@@ -49,8 +50,9 @@ def prepared_fully(
     seen = None if machine is None else look(config, check_words(config), machine=machine)
     prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
     spent = 0.0 if started is None else time.perf_counter() - started
-    measured = with_trial(with_recipe_decided(prepared, spent=spent))
-    decided = with_norms_decided(with_gentle_rate(measured))
+    ready = with_recipe_decided(prepared, spent=spent)
+    check_one_image(ready)
+    decided = with_norms_decided(with_gentle_rate(with_trial(ready)))
     return replace(decided, plan=with_processes(decided.plan, decided.config, ranks))
 
 

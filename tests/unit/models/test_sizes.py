@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lacewing.models.networks import create_network, original_network
-from lacewing.models.sizes import Sizes, accepts, sizes_of
+from lacewing.models.sizes import Sizes, accepts, sizes_of, takes_one_image
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,16 @@ def test_a_network_built_for_a_size_takes_that_size():
         net = create_network("timm", "vit_tiny_patch16_224", 5, 0.0, 96)
     assert accepts(net, 96)
     assert not accepts(net, 224)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "takes"),
+    [
+        ("resnet18", 32, False),  # a map of one pixel before the last BatchNorms
+        ("resnet18", 64, True),
+        ("skresnet18", 224, False),  # a BatchNorm behind a global pooling
+        ("test_convnext", 32, True),  # no BatchNorm at all
+    ],
+)
+def test_whether_a_network_can_be_trained_on_one_image_at_a_time(architecture, size, takes):
+    assert takes_one_image(original_network("timm", architecture), size) == takes
