@@ -2,7 +2,8 @@
 
 torch is imported once and then forked, which a launcher of its own would do for each process.
 A case is {"processes", "words", "log"} and what is to happen to one of its processes:
-"out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens.
+"out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens, or
+"update", those of the optimiser at which the memory runs out.
 With "cut", all get SIGTERM while the first is in the feature pass and the others wait for it.
 With "ray", settings for the function of examples/ray_train.py, it is called instead, in a process
 group that is there already and outside the main thread, as Ray Train's workers call it.
@@ -51,6 +52,28 @@ def hurt(case: dict[str, Any], rank: int) -> None:
         return counted
 
     session.loss_of = watched
+
+
+def break_update(case: dict[str, Any], rank: int) -> None:
+    """Let the memory run out in the case's updates of this process."""
+    make, calls, script = session.make_optimizer, [0], case.get("update")
+    if not script or script["rank"] != rank:
+        return
+
+    def made(*about: Any, **words: Any) -> Any:
+        optimizer = make(*about, **words)
+        step = optimizer.step
+
+        def counted() -> None:
+            calls[0] += 1
+            if calls[0] in script["calls"]:
+                exhausted()
+            step()
+
+        optimizer.step = counted
+        return optimizer
+
+    session.make_optimizer = made
 
 
 def watch_rows(file: Path) -> None:
@@ -102,6 +125,7 @@ def child(case: dict[str, Any], rank: int, port: int) -> int:
     for stream in (1, 2):
         os.dup2(log, stream)
     hurt(case, rank)
+    break_update(case, rank)
     watch_rows(Path(f"{case['log']}.{rank}.rows"))
     if "cut" in case:
         linger(Path(f"{case['log']}.begun"))

@@ -22,6 +22,7 @@ def ended(launch, words, tmp_path_factory):
         "calm": case("calm", "--epochs", "4", *plain),
         "full": case("full", *plain, out_of_memory={"rank": 1, "calls": [2]}),
         "norms": case("norms", out_of_memory={"rank": 1, "calls": [2]}),
+        "update": case("update", *plain, update={"rank": 1, "calls": [1]}),
         "split": case("split", *plain),
         "wild": case("wild", "--learning-rate", "1e30"),
         "few": case("few", "--batch-size", "1"),
@@ -44,6 +45,14 @@ def test_out_of_memory_in_one_halves_the_passes_of_all(ended):
 def test_it_may_run_out_while_the_others_wait_within_a_pass(ended):
     assert ended["norms"].codes == [0, 0], ended["norms"].logs
     assert len(ended["norms"].events("out-of-memory")) == 1
+
+
+def test_an_update_that_ran_out_in_one_ends_all(ended):
+    """The other one's weights are changed already: even the first update can't be undone."""
+    update = ended["update"]
+    assert update.codes == [1, 1], update.logs
+    assert "lost the others: one of them ended" in update.logs[0]
+    assert "ran out at step 0 while the weights were being changed" in update.logs[1]
 
 
 def test_a_loss_that_is_not_finite_sends_all_back_and_ends_all(ended):

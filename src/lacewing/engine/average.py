@@ -1,7 +1,8 @@
 """A running average of the weights, which is judged and kept in the place of the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -40,13 +41,28 @@ class Average:
 
 @contextmanager
 def averaged(model: nn.Module, average: Average | None) -> Iterator[None]:
-    """The network with its averaged weights inside the block; with its own after it."""
-    if average is None:
-        yield
-        return
-    own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    """The network with its averaged weights inside the block; with its own after it.
+
+    They change places, so nothing is copied: `average` has the network's own in the meantime.
+    """
+    pairs = [] if average is None else list(places(model, average))
+    exchange(pairs)
     try:
-        model.load_state_dict(average.state)
         yield
     finally:
-        model.load_state_dict(own)
+        # of weights that have two names the average has two tensors
+        exchange(pairs[::-1])
+
+
+def places(model: nn.Module, average: Average) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each of the network's tensors with its average."""
+    named = chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    )
+    return ((tensor, average.state[name]) for name, tensor in named if name in average.state)
+
+
+def exchange(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """The memory of each tensor becomes the other's of its pair."""
+    for one, other in pairs:
+        one.data, other.data = other.data, one.data

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lacewing.engine.norms import is_batchnorm
 from lacewing.hardware.backend import Memory
 from lacewing.hardware.limits import usable_cores
 from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM
@@ -35,6 +36,8 @@ class Monitor:
     started: float = 0.0
     waited: float = 0.0
     step: int = 0
+    at_least: bool = False
+    """Whether it was said that passes can't be smaller."""
 
     def forget_speeds(self) -> None:
         """Steps to come are of another kind, and so are their times."""
@@ -71,7 +74,7 @@ def adapt(session: "Session", monitor: Monitor) -> None:
     for watch in (monitor.cliff, monitor.memory):
         reason = None if watch is None else watch.see(window)
         if session.team.any(reason is not None):  # then all do
-            reduce(session, reason or "another process has too little memory")
+            reduce(session, monitor, reason or "another process has too little memory")
     more = monitor.loader.see(window)
     if more is not None:
         use_workers(session, *more)
@@ -105,6 +108,34 @@ def share_of(memory: Memory) -> float | None:
     return free / total if free is not None and total else None
 
 
+def load_alone(session: "Session", monitor: Monitor) -> None:
+    """Where loading has exhausted the memory: give back what is free, load nothing ahead."""
+    step = session.progress.step
+    monitor.loader.settled = True
+    session.backend.empty_cache()
+    old = session.train_loader.use_workers(0)
+    session.events.add(
+        "out-of-memory",
+        f"out of memory in loading the images of step {step}: nothing is loaded ahead any more "
+        f"(decoding threads {old} -> 0)",
+        step=step,
+        field="workers",
+        old=old,
+        new=0,
+    )
+
+
+def no_room_to_load(session: "Session") -> str:
+    """The sentence for the images of a step that can't be loaded, even when nothing is ahead."""
+    plan = session.plan
+    where = "" if plan.pixels.value != "device" else ", or pixels: ram in a plan file (--plan)"
+    return (
+        f"The memory ran out in loading the {plan.batch.value} images of step "
+        f"{session.progress.step}, though nothing is loaded ahead: close other programs, use a "
+        f"smaller --batch-size or --image-size{where}."
+    )
+
+
 def use_workers(session: "Session", workers: int, reason: str) -> None:
     """Decode in another number of threads from the next batch on."""
     old = session.train_loader.use_workers(workers)
@@ -118,11 +149,19 @@ def use_workers(session: "Session", workers: int, reason: str) -> None:
     )
 
 
-def reduce(session: "Session", reason: str) -> None:
-    """Halve the passes, as if the memory had run out; never below what BatchNorm needs."""
+def reduce(session: "Session", monitor: Monitor, reason: str) -> None:
+    """Halve the passes, as if the memory had run out; said once where they can't be smaller."""
     progress = session.progress
     old, new = progress.micro_batch, progress.micro_batch // 2
-    if new < LEAST_BATCH_FOR_BATCHNORM:
+    if new < least_images(session):
+        if not monitor.at_least:
+            session.events.warn(
+                "memory",
+                f"{reason}, and passes of {old} images are as small as they may be: close other "
+                "programs, or begin anew with a smaller --image-size or --model",
+                step=progress.step,
+            )
+        monitor.at_least = True
         return
     progress.micro_batch = new
     session.backend.empty_cache()
@@ -134,3 +173,10 @@ def reduce(session: "Session", reason: str) -> None:
         old=old,
         new=new,
     )
+
+
+def least_images(session: "Session") -> int:
+    """Of a pass: one, or what BatchNorm needs for its statistics where it makes them."""
+    norms = [module for module in session.model.modules() if is_batchnorm(module)]
+    makes = any(norm.training for norm in norms)
+    return LEAST_BATCH_FOR_BATCHNORM if makes else 1

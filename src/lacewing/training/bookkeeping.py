@@ -12,7 +12,9 @@ from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.engine.calibration import macro_f1
 from lacewing.errors import TrainingError
+from lacewing.hardware.backends import is_exhausted
 from lacewing.models.bundle import load_model, save_model
+from lacewing.planning.trial.memory import snapshot_bytes
 from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
 from lacewing.training.meter import NotFiniteError
@@ -171,7 +173,8 @@ def bundle_fields(session: Session) -> dict[str, Any]:
 def checkpoint(session: Session) -> None:
     """Keep where the run stands, and have it written in the background.
 
-    Raises NotFiniteError for weights that no run can go on from.
+    Without memory for a copy the one before stays. Raises NotFiniteError for weights that no run
+    can go on from, TrainingError without memory for the first copy.
     """
     started = time.perf_counter()
     if not all_finite(session.model):
@@ -180,17 +183,48 @@ def checkpoint(session: Session) -> None:
     if not session.team.leads:  # which keeps it for all
         session.keeper.good = Snapshot({}, {}, {"progress": asdict(session.progress)})
         return
-    snapshot = capture(
-        session.model,
-        session.optimizer,
-        session.scaler,
-        session.schedule,
-        session.progress,
-        session.best_weights,
-        session.average,
-        session.preprocessing,
+    snapshot = captured(session)
+    if snapshot is None:
+        session.keeper.put_off()
+    else:
+        session.keeper.keep(snapshot, time.perf_counter() - started)
+
+
+def captured(session: Session) -> Snapshot | None:
+    """A snapshot; None, which is said, where there is no memory for it but an older one is there.
+
+    Raises TrainingError where there is none at all.
+    """
+    try:
+        return capture(
+            session.model,
+            session.optimizer,
+            session.scaler,
+            session.schedule,
+            session.progress,
+            session.best_weights,
+            session.average,
+            session.preprocessing,
+        )
+    except Exception as error:
+        if not is_exhausted(session.backend, error):
+            raise
+    # outside the except block: the traceback above held what was copied
+    gc.collect()
+    session.backend.empty_cache()
+    need = format_bytes(snapshot_bytes(session.model, session.optimizer))
+    lacks = f"there is no memory for a copy of weights and optimiser ({need})"
+    if session.keeper.good is None:
+        raise TrainingError(
+            f"At step {session.progress.step} {lacks}, from which the run could go on: close other "
+            "programs, or use a smaller --model or --optimizer sgd."
+        )
+    session.events.warn(
+        "checkpoint",
+        f"{lacks} at step {session.progress.step}: the checkpoint of step "
+        f"{session.keeper.good.step} stays the newest",
     )
-    session.keeper.keep(snapshot, time.perf_counter() - started)
+    return None
 
 
 def checkpoint_at_stop(session: Session) -> None:

@@ -15,7 +15,9 @@ from lacewing.engine.average import averaged
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.engine.step import StepResult
-from lacewing.training.adapt import Monitor, adapt, open_monitor
+from lacewing.errors import TrainingError
+from lacewing.hardware.backends import is_exhausted
+from lacewing.training.adapt import Monitor, adapt, load_alone, no_room_to_load, open_monitor
 from lacewing.training.bookkeeping import (
     aimed_at,
     checkpoint,
@@ -155,7 +157,7 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
         contextlib.suppress(StoppedError),
     ):
         monitor.restart(session)
-        for batch in stop.checked(remaining(session)):
+        for batch in stop.checked(remaining(session, monitor)):
             meter.add(train_batch(session, batch, stop))
             due = agree(
                 session.team, stop, Due(meter.due(), session.keeper.due(), out_of_time(session))
@@ -176,16 +178,36 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
                 break
 
 
-def remaining(session: Session) -> Iterator[Batch]:
-    """The epoch's batches from the next step on, from a loader that may change under way."""
+def remaining(session: Session, monitor: Monitor) -> Iterator[Batch]:
+    """The epoch's batches from the next step on, from a loader that may change under way.
+
+    Raises TrainingError where the memory runs out twice in loading the images of one step.
+    """
     progress, loader = session.progress, session.train_loader
+    full_at = None
     while progress.step_in_epoch < loader.steps_per_epoch:
-        loading = loader.loading
-        with contextlib.closing(loader.epoch(progress.epoch, progress.step_in_epoch)) as batches:
-            for batch in batches:
-                yield batch
-                if loader.loading is not loading:
-                    break
+        try:
+            yield from until_changed(session)
+            continue
+        except Exception as error:
+            if not is_exhausted(session.backend, error):
+                raise
+        # outside the except block: the traceback above held the batch's tensors
+        if full_at == progress.step:
+            raise TrainingError(no_room_to_load(session))
+        full_at = progress.step
+        load_alone(session, monitor)
+
+
+def until_changed(session: Session) -> Iterator[Batch]:
+    """The epoch's batches from the next step on, until the loader is another."""
+    progress, loader = session.progress, session.train_loader
+    loading = loader.loading
+    with contextlib.closing(loader.epoch(progress.epoch, progress.step_in_epoch)) as batches:
+        for batch in batches:
+            yield batch
+            if loader.loading is not loading:
+                break
 
 
 def out_of_time(session: Session) -> bool:
@@ -199,7 +221,7 @@ def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult:
     factor = session.schedule.factor(progress.step)
     rate = session.plan.learning_rate.value * progress.rate_factor
     set_learning_rate(session.optimizer, rate, factor)
-    result = recoverable_step(session, batch, stop)
+    result = recoverable_step(session, batch, stop, session.keeper.good)
     progress.step += 1
     progress.step_in_epoch += 1
     if session.average is not None:

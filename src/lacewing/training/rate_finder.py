@@ -51,7 +51,7 @@ def search_if_asked(session: Session) -> None:
     session.plan = replace(session.plan, learning_rate=rate)
     if session.team.leads:  # the loss is that of all processes, so each has found the same
         write_json(session.run.rates, asdict(climb))
-        save_plan(session.plan, session.run.plan)
+        save_plan(session.plan, session.run.current_plan)
         session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
 
 
@@ -74,7 +74,7 @@ def search(session: Session) -> Climb:
     with console.epoch_progress("learning-rate search", STEPS) as show:
         for rate, batch in zip(rates, endless(session), strict=False):
             set_learning_rate(session.optimizer, rate, 1.0)
-            losses.append(float(recoverable_step(session, batch, Stop()).loss))
+            losses.append(float(recoverable_step(session, batch, Stop(), before).loss))
             session.progress.step += 1
             show(len(losses), f"rate {rate:.1e}  loss {losses[-1]:.3f}")
             if diverged(losses):

@@ -4,6 +4,10 @@ The batch of the step, and so the learning rate and the loss curve, stay what th
 the number of passes it takes grows. Augmentation is drawn per image and BatchNorm's
 statistics are put back, so nothing of the failed attempt is left. Of several processes that
 train together all do so, whichever ran out.
+
+An update that ran out may have changed some of the weights: a repeat would change them twice. So
+it is undone by a snapshot of this very step, which the first step has, where the optimiser makes
+its state and memory is the scarcest. Without one the run ends, to go on from its last checkpoint.
 """
 
 from contextlib import AbstractContextManager
@@ -14,23 +18,31 @@ from lacewing.engine.prepare import to_format
 from lacewing.engine.rounds import PartnerFailedError
 from lacewing.engine.step import StepResult, split_evenly, train_step
 from lacewing.errors import TrainingError
+from lacewing.models.sizes import sees_one_value
 from lacewing.planning.processes import passes
+from lacewing.planning.trial.fitting import held_bytes, no_room
 from lacewing.training.signals import StoppedError
 from lacewing.training.together import together
+from lacewing.values import format_bytes
 
 if TYPE_CHECKING:
     from lacewing.data.batch import Batch
     from lacewing.training.session import Session
     from lacewing.training.signals import Stop
+    from lacewing.training.state import Snapshot
 
 
-def recoverable_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
-    """One optimiser step on a batch; raises TrainingError if a single image does not fit.
+def recoverable_step(
+    session: "Session", batch: "Batch", stop: "Stop", good: "Snapshot | None"
+) -> StepResult:
+    """One optimiser step on a batch; `good` is the newest snapshot of the session.
 
-    A step of several passes is given up between two of them once `stop` is set: StoppedError,
-    with the state as it was before the step.
+    Raises TrainingError if a single image does not fit, or an update that can't be undone. A step
+    of several passes is given up between two of them once `stop` is set: StoppedError, with the
+    state as it was before the step.
     """
     session.norms.keep()
+    in_update = False
     while True:
         session.rounds.begin()
         ours = True
@@ -43,12 +55,17 @@ def recoverable_step(session: "Session", batch: "Batch", stop: "Stop") -> StepRe
         except PartnerFailedError:
             ours = False
         except Exception as error:  # each backend has its own type: it tells which is meant
-            if session.rounds.closed or not session.backend.is_out_of_memory(error):
+            if sees_one_value(error):
+                raise TrainingError(one_image_only(session, in_update)) from None
+            if not session.backend.is_out_of_memory(error):
                 raise
         # Outside the except block: the traceback above held the step's tensors.
-        if ours and not session.team.alone:
+        in_update = session.rounds.closed
+        if in_update:
+            undo_update(session, good)
+        elif ours and not session.team.alone:
             session.rounds.give_up()
-        shrink(session)
+        shrink(session, in_update)
         session.norms.put_back()
 
 
@@ -79,20 +96,37 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     )
 
 
-def shrink(session: "Session") -> None:
-    """Halve the micro-batch and give the memory back."""
+def undo_update(session: "Session", good: "Snapshot | None") -> None:
+    """Make weights and optimiser what they were before the step.
+
+    Raises TrainingError without a snapshot of this step, taken before the optimiser had any state:
+    a later one's would not fit either. Of several processes some have done their update.
+    """
+    team, progress = session.team, session.progress
+    if good is None or not team.alone or good.step != progress.step or has_moments(good):
+        raise TrainingError(half_updated(session))
+    session.optimizer.zero_grad(set_to_none=True)
+    session.optimizer.state.clear()  # half of it may be there
+    session.model.load_state_dict(good.model)
+    # a new one: the old one remembers that the gradients of this step are unscaled
+    session.scaler = session.backend.grad_scaler(session.plan.precision.value)
+    if session.scaler is not None:
+        session.scaler.load_state_dict(good.plain["scaler"])
+
+
+def has_moments(snapshot: "Snapshot") -> bool:
+    """Whether the optimiser had any state."""
+    return bool(snapshot.optimizer or snapshot.plain["optimizer"]["values"])
+
+
+def shrink(session: "Session", in_update: bool) -> None:
+    """Halve the micro-batch and give the memory back. Raises TrainingError below one image."""
     progress = session.progress
     session.optimizer.zero_grad(set_to_none=True)
     session.backend.empty_cache()
     old, new = progress.micro_batch, progress.micro_batch // 2
     if new == 0:
-        device = session.plan.device.value
-        last = "or close other programs" if device == "cpu" else "or --device cpu"
-        raise TrainingError(
-            f"{device} has too little memory for a single image of "
-            f"{session.plan.image_size.value} pixels: use a smaller --image-size or --model, "
-            f"{last}."
-        )
+        raise TrainingError(shortage(session, in_update))
     progress.micro_batch = new
     session.events.add(
         "out-of-memory",
@@ -102,3 +136,61 @@ def shrink(session: "Session") -> None:
         old=old,
         new=new,
     )
+
+
+def shortage(session: "Session", in_update: bool) -> str:
+    """The sentence for a step that does not fit in passes of one image: what lacks, what helps.
+
+    Where weights and optimiser fill the memory, smaller images would not help.
+    """
+    plan, allowed = session.plan, session.plan.memory_bytes.value
+    held = held_bytes(session.info)
+    if in_update or (allowed is not None and held >= allowed):
+        free = session.backend.memory(session.device_index).free_bytes
+        return no_room(session.info, plan, session.config.optimizer, free)
+    peak = session.backend.peak_bytes(session.device_index)
+    figures = [f"weights, gradients and the optimiser's state take up to {format_bytes(held)}"]
+    figures += [f"{format_bytes(peak)} were taken when it ran out"] if peak else []
+    figures += [f"{format_bytes(allowed)} are allowed"] if allowed else []
+    is_held = plan.device.value != "cpu" and plan.memory_share.value < 1
+    return (
+        f"{plan.device.value} has too little memory for a single image of "
+        f"{session.train_loader.side(session.progress.epoch)} pixels ({', '.join(figures)}): use a "
+        f"smaller --image-size or --model, {'a larger --memory-share, ' if is_held else ''}or "
+        f"{last_resort(session)}."
+    )
+
+
+def half_updated(session: "Session") -> str:
+    """The sentence for an update that may be half done."""
+    return (
+        f"The memory of {session.plan.device.value} ran out at step {session.progress.step} while "
+        "the weights were being changed, and a repeat would change some of them twice: close other "
+        f"programs, then {goes_on(session)}. If it happens again, a smaller --model or --optimizer "
+        "sgd takes less."
+    )
+
+
+def one_image_only(session: "Session", in_update: bool) -> str:
+    """The sentence for passes of one image, of which a BatchNorm can make no statistics."""
+    if in_update:  # for whose sake the passes were made so small, and it did not help
+        return shortage(session, in_update)
+    return (
+        f"{session.info.name} can't be trained on one image of "
+        f"{session.train_loader.side(session.progress.epoch)} pixels at a time, of which its "
+        f"BatchNorm would see a single value of each channel, and {session.plan.device.value} has "
+        f"no memory for more: use a smaller --model, --freeze-norms True, or "
+        f"{last_resort(session)}."
+    )
+
+
+def goes_on(session: "Session") -> str:
+    """How to go on after a run has ended, a clause."""
+    if not session.config.save_checkpoints:
+        return "begin anew"
+    return f"`lacewing resume {session.run.folder}` goes on from the last checkpoint"
+
+
+def last_resort(session: "Session") -> str:
+    """What helps where nothing else does."""
+    return "close other programs" if session.plan.device.value == "cpu" else "--device cpu"

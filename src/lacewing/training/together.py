@@ -13,6 +13,8 @@ from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.inference import predict_logits
 from lacewing.engine.norms import SyncedNorm, is_batchnorm
 from lacewing.engine.step import StepResult, Together
+from lacewing.errors import TrainingError
+from lacewing.hardware.backends import is_exhausted
 from lacewing.training.distributed import Team
 from lacewing.training.signals import SIGNALS, Stop
 
@@ -41,10 +43,8 @@ def agree(team: Team, stop: Stop, due: Due) -> Due:
     return Due(bool(show), bool(save), bool(late))
 
 
-def together(session: "Session") -> Together | None:
-    """What makes this process's steps one with the others'; None for one process."""
-    if session.team.alone:
-        return None
+def together(session: "Session") -> Together:
+    """What makes this process's steps one with the others', if there are any."""
     return Together(session.train_loader.batch_size, lambda result: combine(session, result))
 
 
@@ -52,8 +52,11 @@ def combine(session: "Session", result: StepResult) -> StepResult:
     """The step's result and gradients over all processes, once everyone has theirs.
 
     The running statistics of BatchNorms that see one process's images only become the mean of
-    everyone's, so that the network is the same everywhere.
+    everyone's, so that the network is the same everywhere. From here on weights may change.
     """
+    if session.team.alone:
+        session.rounds.closed = True
+        return result
     session.rounds.close()
     sums = torch.stack([result.loss, result.correct.float()])
     weights = (w for group in session.optimizer.param_groups for w in group["params"])
@@ -84,16 +87,48 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
     """Logits and labels of the whole validation split at rank 0, by row; None elsewhere.
 
     Every image counts once: the parts of the processes differ by one image at most, and none
-    is repeated to fill them up. Raises StoppedError in all processes at a signal to one.
+    is repeated to fill them up. Where the memory runs out, once more in batches half as large.
+    Raises StoppedError in all processes at a signal to one, TrainingError where one image does not
+    fit, or where one of several processes runs out.
     """
+    while True:
+        try:
+            return gathered(session.team, *own_logits(session, stop))
+        except Exception as error:
+            if not is_exhausted(session.backend, error):
+                raise
+        # outside the except block: the traceback above held the pass's tensors
+        halve_validation(session)
+
+
+def own_logits(session: "Session", stop: Stop) -> tuple[Tensor, Tensor]:
+    """Logits and labels of this process's part of the validation split."""
     team, loader = session.team, session.val_loader
-    if team.alone:
-        batches: Iterable[Batch] = stop.checked(loader)
-    else:
-        batches = in_step(team, loader, stop)
-    return gathered(
-        team,
-        *predict_logits(session.model, batches, session.backend, session.plan.eval_execution),
+    batches: Iterable[Batch] = stop.checked(loader) if team.alone else in_step(team, loader, stop)
+    return predict_logits(session.model, batches, session.backend, session.plan.eval_execution)
+
+
+def halve_validation(session: "Session") -> None:
+    """Load half as many images at once. Raises TrainingError where that can't be done.
+
+    Of several processes the others are at one batch or another, and don't begin again.
+    """
+    session.backend.empty_cache()
+    old = session.val_loader.batch_size
+    if old == 1 or not session.team.alone:
+        raise TrainingError(
+            f"The memory of {session.plan.device.value} ran out in validation, in batches of {old} "
+            f"images: close other programs, then `lacewing resume {session.run.folder}` goes on "
+            "from the last checkpoint. A smaller --image-size or --model takes less."
+        )
+    session.val_loader.batch_size = old // 2
+    session.events.add(
+        "out-of-memory",
+        f"out of memory in validation: batches of {old} -> {old // 2} images",
+        step=session.progress.step,
+        field="eval_batch",
+        old=old,
+        new=old // 2,
     )
 
 

@@ -62,6 +62,10 @@ class Keeper:
             else:
                 self._thread = thread
 
+    def put_off(self) -> None:
+        """There was no memory for one: try again as if it had been kept."""
+        self._kept_at = time.perf_counter()
+
     def wait(self) -> None:
         """Wait until the last one is written, and say once if it could not be."""
         if self._thread is not None:

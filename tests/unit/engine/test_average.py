@@ -42,6 +42,33 @@ def test_the_networks_own_weights_are_back_after_the_block():
         assert model.weight[0] == 1
 
 
+def test_they_change_places_and_nothing_is_copied(monkeypatch):
+    model = nn.Sequential(network(1.0), network(1.0))
+    model[1].weight = model[0].weight  # one tensor with two names has two averages
+    average = Average(model, 0.9)
+    average.state = {name: value + 1 for name, value in average.state.items()}
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    meant = {name: value.clone() for name, value in average.state.items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "clone", None)
+        patch.setattr(torch.Tensor, "copy_", None)
+        with averaged(model, average):
+            seen = model.state_dict()
+            assert all(torch.equal(value, meant[name]) for name, value in seen.items())
+            assert model[1].weight is model[0].weight
+    assert all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, meant[name]) for name, value in average.state.items())
+
+
+def test_the_networks_own_weights_are_back_after_an_error_too():
+    model = network(1.0)
+    average = Average(network(5.0), 0.9)
+    with pytest.raises(ZeroDivisionError), averaged(model, average):
+        raise ZeroDivisionError
+    assert model.weight[0] == 1
+    assert average.state["weight"][0] == 5
+
+
 def test_what_was_saved_is_put_back():
     average = Average(network(5.0), 0.9)
     saved = {name: value.clone() for name, value in average.state.items()}

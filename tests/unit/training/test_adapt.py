@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lacewing.engine.prepare import training_mode
 from lacewing.hardware.fake import FakeBackend
 from lacewing.store.run import read_lines
 from lacewing.training import adapt, loop, meter
@@ -27,7 +28,7 @@ class Scripted:
 
 def changes(session):
     rows = [e for e in read_lines(session.run.events) if e["kind"] in ("loader", "memory")]
-    return [(e["field"], e["old"], e["new"]) for e in rows]
+    return [(e["field"], e["old"], e["new"]) for e in rows if "field" in e]
 
 
 @pytest.fixture
@@ -63,17 +64,32 @@ def test_a_change_of_threads_within_an_epoch_changes_no_image_and_no_weight(
     assert all(torch.equal(weights[name], value) for name, value in calm[1].items())
 
 
-def test_a_reduction_keeps_the_batch_and_never_goes_below_batchnorms_least(
-    begun, monkeypatch, every_step
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [("test_resnet", [("micro_batch", 8, 4)]),
+     ("test_convnext", [("micro_batch", 8, 4), ("micro_batch", 4, 2), ("micro_batch", 2, 1)])],
+)  # fmt: skip
+def test_a_reduction_keeps_the_batch_down_to_batchnorms_least_or_one(
+    begun, monkeypatch, every_step, capsys, model, least
 ):
-    session = begun(**ONCE, batch_size=20, accumulate=False)
+    session = begun(**{**ONCE, "model": model, "epochs": 5}, batch_size=8)
     session.progress.micro_batch = 8
-    monitor = Monitor(Scripted(), None, Scripted("full", "full", "full"))
+    monitor = Monitor(Scripted(), Scripted(*["slow"] * 6), None)
     trained(session, monkeypatch, monitor)
-    assert changes(session) == [("micro_batch", 8, 4)]
+    assert changes(session) == least
     rows = list(read_lines(session.run.metrics))
-    assert rows[-1]["micro_batch"] == 4
-    assert rows[-1]["step"] == session.train_loader.steps_per_epoch * 2
+    assert rows[-1]["micro_batch"] == least[-1][-1]
+    assert rows[-1]["step"] == session.train_loader.steps_per_epoch * 5
+    said = capsys.readouterr().err
+    assert said.count(f"slow, and passes of {least[-1][-1]} images are as small as they may") == 1
+
+
+def test_frozen_norms_make_no_statistics(begun):
+    session = begun(model="test_resnet", freeze_norms=True)
+    training_mode(session.model, freeze_norms=False)
+    assert adapt.least_images(session) == 4
+    training_mode(session.model, freeze_norms=True)
+    assert adapt.least_images(session) == 1
 
 
 def test_what_is_watched_where(begun):

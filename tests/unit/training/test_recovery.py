@@ -8,11 +8,46 @@ import torch
 
 from lacewing.errors import TrainingError
 from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
 from lacewing.store.run import read_lines
 from lacewing.training.loop import train
+from lacewing.training.rate_finder import search
 from lacewing.values import Choice
 
 SETTINGS = {"epochs": 2, "model": "test_convnext", "image_size": 64, "rotation": 5}
+
+
+SPLIT = {"epochs": 2, "model": "test_resnet", "batch_size": 8}
+
+
+def events(session, kind):
+    return [event for event in read_lines(session.run.events) if event["kind"] == kind]
+
+
+def split_from_the_start(begun, fake=None, **fields):
+    """The undisturbed run in passes half as large."""
+    calm = begun(fake or FakeBackend(), **SPLIT, **fields, name="calm")
+    calm.progress.micro_batch //= 2
+    train(calm)
+    return calm
+
+
+def break_updates(session, numbers):
+    """Let the memory run out in the middle of these updates: half a state, one weight changed."""
+    optimizer = session.optimizer
+    weight = optimizer.param_groups[0]["params"][0]
+    intact = running_out(numbers, optimizer.step)
+
+    def step(*args, **options):
+        try:
+            return intact(*args, **options)
+        except FakeOutOfMemoryError:
+            optimizer.state[weight]["step"] = torch.tensor(0.0)
+            with torch.no_grad():
+                weight.add_(1.0)
+            raise
+
+    optimizer.step = step
 
 
 def weights(session):
@@ -46,28 +81,100 @@ def test_the_loss_curve_and_the_order_stay_what_they_were(begun, monkeypatch):
 
 
 def test_an_error_at_once_is_the_run_with_that_split_to_the_bit(begun):
-    split = {"epochs": 2, "model": "test_resnet", "batch_size": 8}
-    full = begun(FakeBackend(out_of_memory_at={1}), **split, name="full")
-    started_with = full.progress.micro_batch
+    full = begun(FakeBackend(out_of_memory_at={1}), **SPLIT, name="full")
     train(full)
-    calm = begun(FakeBackend(), **split, name="calm")
-    calm.progress.micro_batch = started_with // 2
+    assert torch.equal(weights(full), weights(split_from_the_start(begun)))
+
+
+def test_the_event_says_what_changed_and_the_memory_is_given_back(begun):
+    calm = begun(FakeBackend(), **SETTINGS, name="calm")
     train(calm)
-    assert torch.equal(weights(full), weights(calm))
-
-
-def test_the_event_says_what_changed(begun):
-    session = begun(FakeBackend(out_of_memory_at={2}), **SETTINGS)
+    session = begun(FakeBackend(out_of_memory_at={2}), **SETTINGS, name="full")
     train(session)
-    event = next(e for e in read_lines(session.run.events) if e["kind"] == "out-of-memory")
+    (event,) = events(session, "out-of-memory")
     assert event["new"] == event["old"] // 2
     assert event["step"] == 1
-    assert session.backend.calls.count("empty_cache") >= 1
+    emptied = [one.backend.calls.count("empty_cache") for one in (calm, session)]
+    assert emptied[1] == emptied[0] + 1
 
 
-def test_a_single_image_that_does_not_fit_ends_the_run_with_advice(begun):
-    session = begun(FakeBackend(out_of_memory_at=range(1, 99)), **SETTINGS)
-    with pytest.raises(TrainingError, match=r"a single image .* or --device cpu\.$"):
+def test_it_may_run_out_when_the_gradients_are_computed(begun):
+    full = begun(FakeBackend(full_in_backward={1}), **SPLIT, name="full")
+    started_with = full.progress.micro_batch
+    train(full)
+    assert full.progress.micro_batch == started_with // 2
+    assert torch.equal(weights(full), weights(split_from_the_start(begun)))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_first_update_that_ran_out_half_way_is_undone(begun, optimizer):
+    full = begun(FakeBackend(), **SPLIT, optimizer=optimizer, name="full")
+    break_updates(full, {1})
+    train(full)
+    calm = split_from_the_start(begun, optimizer=optimizer)
+    assert torch.equal(weights(full), weights(calm))
+    assert [event["step"] for event in events(full, "out-of-memory")] == [0]
+
+
+def test_the_loss_scaler_forgets_it_too(begun):
+    half = {"precision": "fp16", "clip_norm": 1.0, "optimizer": "adamw"}
+    fakes = [FakeBackend(precisions=("fp32", "fp16")) for _ in range(2)]
+    full = begun(fakes[0], **SPLIT, **half, name="full")
+    break_updates(full, {1})
+    train(full)
+    calm = split_from_the_start(begun, fakes[1], **half)
+    assert torch.equal(weights(full), weights(calm))
+    assert full.scaler.state_dict() == calm.scaler.state_dict()
+
+
+def test_a_first_update_of_the_search_is_undone(begun):
+    found = []
+    for name, broken in (("calm", set()), ("full", {1})):
+        words = {**SPLIT, "learning_rate": "auto", "optimizer": "adamw"}
+        session = begun(FakeBackend(), **words, name=name)
+        if not broken:
+            session.progress.micro_batch //= 2
+        break_updates(session, broken)
+        found.append(search(session))
+    assert found[0] == found[1]
+
+
+def test_a_later_update_that_ran_out_ends_the_run_with_the_way_on(begun):
+    session = begun(FakeBackend(), **SPLIT, optimizer="adamw")
+    break_updates(session, {3})
+    with pytest.raises(TrainingError, match=r"at step 2 while .* `lacewing resume .*` goes on"):
+        train(session)
+    assert not events(session, "out-of-memory")
+
+
+def test_an_update_that_never_fits_names_the_optimiser_and_no_smaller_image(begun):
+    session = begun(FakeBackend(), **SPLIT, optimizer="adamw")
+    break_updates(session, range(1, 99))
+    with pytest.raises(TrainingError, match=r"state take up to .* MiB of the .* GiB") as caught:
+        train(session)
+    assert "--optimizer sgd" in str(caught.value)
+    assert "--image-size" not in str(caught.value)
+
+
+def test_a_single_image_that_does_not_fit_ends_the_run_with_figures_and_advice(begun):
+    session = begun(FakeBackend(out_of_memory_at=range(1, 99), peaks=[2**30]), **SETTINGS)
+    with pytest.raises(
+        TrainingError,
+        match=r"a single image of 64 pixels \(weights, .* 1\.0 GiB were taken when it ran out, "
+        r"6\.4 GiB are allowed\): use a smaller --image-size .* or --device cpu\.$",
+    ):
+        train(session)
+
+
+def test_weights_that_fill_the_memory_are_not_helped_by_smaller_images(begun):
+    fake = FakeBackend(out_of_memory_at=range(1, 99), total_bytes=2**20)
+    with pytest.raises(TrainingError, match=r"even without images: .* use a smaller --model"):
+        train(begun(fake, **SETTINGS))
+
+
+def test_passes_of_one_image_that_batchnorm_refuses_end_in_a_sentence(begun):
+    session = begun(FakeBackend(out_of_memory_at={1, 2}), model="resnet18", batch_size=6)
+    with pytest.raises(TrainingError, match=r"one image of 32 pixels .* --freeze-norms True"):
         train(session)
 
 

@@ -23,8 +23,8 @@ def poisoned(monkeypatch, session, steps):
     """At each of these steps, counted over all attempts, loss and weights become NaN."""
     real, done = loop.recoverable_step, []
 
-    def step(session, batch, stop):
-        result = real(session, batch, stop)
+    def step(session, *about):
+        result = real(session, *about)
         done.append(result)
         if len(done) not in steps:
             return result
@@ -56,8 +56,8 @@ def test_weights_that_are_not_finite_are_never_kept(begun, monkeypatch):
     session = begun(epochs=1, checkpoint_seconds=0)
     real, done = loop.recoverable_step, []
 
-    def step(session, batch, stop):
-        result = real(session, batch, stop)
+    def step(session, *about):
+        result = real(session, *about)
         done.append(result)
         if len(done) == 2:
             with torch.no_grad():

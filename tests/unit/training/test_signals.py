@@ -31,11 +31,11 @@ def weights(session):
 def in_step(session, monkeypatch, number, step):
     real = loop.recoverable_step
 
-    def stepped(session, batch, stop):
+    def stepped(session, *about):
         if session.progress.step == step:
             monkeypatch.setattr(loop, "recoverable_step", real)
             send(number)
-        return real(session, batch, stop)
+        return real(session, *about)
 
     monkeypatch.setattr(loop, "recoverable_step", stepped)
 
