@@ -12,6 +12,7 @@ from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.blas import take_buffers
+from lacewing.hardware.lost import device_watched
 from lacewing.results.finish import finish, show_answer
 from lacewing.running.decide import prepared_fully
 from lacewing.running.folds import carry_out_folds, refuse_several
@@ -26,6 +27,7 @@ from lacewing.training.hosts import common_machine
 from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.recipe.carry_out import train as train_session
+from lacewing.training.recovery import goes_on
 from lacewing.training.session import Session
 from lacewing.training.signals import interrupt_on_signals
 
@@ -110,11 +112,16 @@ def go_on(run: Path, accept_changed_data: bool, started: float, team: Team) -> T
 def carry_out(session: Session, started: float) -> TrainedRun:
     """Train, judge, report; a budget counts from `started`, on `time.perf_counter`'s clock.
 
-    Raises RunError if another process works in the run folder.
+    Raises RunError if another process works in the run folder, DeviceLostError if the device stops
+    working.
     """
     console.heading("Training")
+    remedy = f"check it and its driver, then {goes_on(session)}, on another device if it is gone"
     try:
-        with locked(session.run) if session.team.leads else nullcontext():
+        with (
+            locked(session.run) if session.team.leads else nullcontext(),
+            device_watched(session.plan.device.value, remedy),
+        ):
             session, ending = train_session(session, started)
             if not ending.finished:
                 return interrupted(session, ending.reason)

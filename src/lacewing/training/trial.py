@@ -6,6 +6,7 @@ from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.lost import device_watched
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
 from lacewing.planning.growth import sides_of, work_shares
@@ -25,7 +26,8 @@ from lacewing.training.setup import Prepared, job_of
 def with_trial(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
     """The plan with what was measured in it; as it is where nothing is to be measured.
 
-    Raises PlanError where not even a single image fits the memory.
+    Raises PlanError where not even a single image fits the memory, DeviceLostError where the device
+    stops working.
     """
     if not is_wanted(prepared.config):
         return prepared
@@ -56,8 +58,10 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     if known is not None and is_enough(known, plan, config, job):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
+    remedy = "check it and its driver, or use --device cpu"
     try:
-        found = measure(plan, config, prepared.machine, job, tier, work, backends)
+        with device_watched(plan.device.value, remedy, backends):
+            found = measure(plan, config, prepared.machine, job, tier, work, backends)
     except TrialError as error:
         note = f"The trial could measure nothing ({error}): the rules' choices stand."
         return replace(plan, notes=(*plan.notes, note))

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from lacewing.config import TrainConfig
-from lacewing.errors import ConfigError
+from lacewing.errors import ConfigError, DeviceLostError
 from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
 from lacewing.planning.document import forecast_rows, load_plan, save_plan
+from lacewing.planning.trial import measure as measuring
 from lacewing.results.finish import finish
 from lacewing.store.run import read_lines
 from lacewing.training import trial
@@ -73,15 +74,45 @@ def test_what_was_measured_survives_the_plans_file(tried, tmp_path):
     assert load_plan(tmp_path / "plan.yaml").measured == plan.measured
 
 
-def test_a_device_that_vanishes_leaves_the_rules_and_a_note(small):
+def test_a_trial_that_could_measure_nothing_leaves_the_rules_and_a_note(small):
     fake = FakeBackend()
     backends = fake_backends(fake)
     prepared = prepare(small(**WORDS), backends)
-    fake.faults = Faults(lost_at=1)
+    fake.faults = Faults(precisions={"fp32": "no kernel for this", "bf16": "nor for this"})
+    fake.precisions = ("tf32",)  # the device's own test passes in it
     plan = with_trial(prepared, backends).plan
     assert plan.measured is None
-    assert "the fake device is gone" in plan.notes[-1]
+    assert "no kernel for this" in plan.notes[-1]
     assert plan.notes[-1].endswith("the rules' choices stand.")
+
+
+def test_a_device_that_vanishes_in_a_race_ends_the_run_before_it_begins(small):
+    with pytest.raises(DeviceLostError, match=r"cuda:0 stopped working .* use --device cpu\."):
+        with_device_lost(small, at=1)
+
+
+def test_so_does_one_that_vanishes_while_the_memory_is_weighed(small, monkeypatch):
+    """Its error is no reason why a way is out: it comes from the steps between the races."""
+    weigh = measuring.weigh_memory
+    fakes = []
+
+    def lost_now(trial, *rest):
+        fakes.append(trial.bench.backend)
+        trial.bench.backend.faults = Faults(lost_at=trial.bench.backend.forward_calls + 2)
+        return weigh(trial, *rest)
+
+    monkeypatch.setattr(measuring, "weigh_memory", lost_now)
+    with pytest.raises(DeviceLostError, match=r"cuda:0 stopped working"):
+        with_device_lost(small, at=None)
+    assert fakes
+
+
+def with_device_lost(small, at):
+    fake = FakeBackend()
+    backends = fake_backends(fake)
+    prepared = prepare(small(**WORDS), backends)
+    fake.faults = Faults(lost_at=at)
+    return with_trial(prepared, backends)
 
 
 def test_the_run_is_the_same_with_and_without_the_trial(small, tmp_path):
