@@ -1,8 +1,9 @@
 """Random jobs under a cap on memory: none may crash, and each keeps its effective batch.
 
-On the CPU each job is the command itself under a limit on its address space (RLIMIT_AS): it
-must finish, or end with one sentence that says what lacks and what would fit. On a GPU
-(--device cuda) the jobs run in this process, under a share of the card's memory.
+On the CPU each job is the command itself under a limit on its address space (RLIMIT_AS), on a GPU
+(--device cuda) under a share of the card's memory. It must finish, or end with one sentence that
+says what lacks and what would fit: "refused". Those that only say that the memory ran out, as any
+error does that nobody foresaw, are counted apart: "unexplained".
 
     python benchmarks/oom_sweep.py [--quick] [--jobs 40] [--seed 0] [--device cpu]
 """
@@ -18,9 +19,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from common import machine_facts, parser, print_table, write_result
+from lacewing.cli import RAN_OUT
+from lacewing.store.run import Run, read_lines
 
 MODELS = ("resnet18", "mobilenetv2_100", "regnety_002", "squeezenet", "convnext_atto", "vgg")
 SIZES = (64, 96, 128, 224)
@@ -58,12 +59,25 @@ def one_job(job: dict[str, Any], flags: argparse.Namespace) -> dict[str, Any]:
             preexec_fn=(lambda: limit(job["cap"])) if is_cpu else None,
         )
         kept = batch_was_kept(Path(folder) / "run", job["batch"]) if done.returncode == 0 else None
-    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    is_fault = any("fault of lacewing" in line for line in said)
-    clean = done.returncode == 0 or (done.returncode in EXPECTED and bool(said) and not is_fault)
-    outcome = "done" if done.returncode == 0 else "refused" if clean else "crashed"
-    last = (said or done.stderr.splitlines() or [""])[-1]
-    return {**job, "outcome": outcome, "kept": kept, "code": done.returncode, "said": last[:160]}
+    lines = done.stderr.splitlines()
+    said = [line for line in lines if line.startswith("error: ")]
+    last = (said or lines or [""])[-1]
+    return {
+        **job,
+        "outcome": outcome_of(done.returncode, said),
+        "kept": kept,
+        "code": done.returncode,
+        "said": last[:240],
+    }
+
+
+def outcome_of(code: int, said: list[str]) -> str:
+    """How a job ended, by its exit code and the errors that it said."""
+    if code == 0:
+        return "done"
+    if code not in EXPECTED or not said or any("fault of lacewing" in line for line in said):
+        return "crashed"
+    return "unexplained" if any(RAN_OUT in line for line in said) else "refused"
 
 
 def limit(gib: float) -> None:
@@ -72,11 +86,16 @@ def limit(gib: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-def batch_was_kept(run: Path, asked: int) -> bool:
-    """Whether the steps of a run had the asked images each, whatever was done about memory."""
-    plan = yaml.safe_load((run / "plan.yaml").read_text())["decisions"]
-    training = json.loads((run / "dataset.json").read_text())["images"]["train"]
-    return int(plan["batch"]["value"]) == min(asked, training)
+def batch_was_kept(folder: Path, asked: int) -> bool:
+    """Whether the steps of a run of one epoch had the asked images each.
+
+    By the steps that it took, and by the log, in which a change of the batch would stand.
+    """
+    run = Run(folder)
+    training = json.loads(run.dataset.read_text())["images"]["train"]
+    *_, epoch = read_lines(run.metrics)
+    changed = any(event.get("field") == "batch" for event in read_lines(run.events))
+    return epoch["step"] == training // min(asked, training) and not changed
 
 
 def main() -> None:
@@ -97,7 +116,10 @@ def main() -> None:
     counts = Counter(row["outcome"] for row in rows)
     changed = sum(row["kept"] is False for row in rows)
     print_table(["outcome", "jobs"], sorted(counts.items()))
-    print(f"{counts['crashed']} crashes, {changed} changed batches in {jobs} jobs")
+    print(
+        f"{counts['crashed']} crashes, {counts['unexplained']} unexplained, {changed} changed "
+        f"batches in {jobs} jobs"
+    )
     content = {"counts": dict(counts), "changed_batches": changed, "seed": given.seed, "rows": rows}
     print(f"written to {write_result('oom_sweep', facts, content, given.results)}")
     sys.exit(1 if counts["crashed"] or changed else 0)

@@ -15,9 +15,10 @@ from lacewing.commands.command import Command
 from lacewing.errors import ConfigError, LacewingError, ToldError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
+from lacewing.hardware.limits import usable_memory
 from lacewing.hardware.process import ready_process
 from lacewing.hardware.ranks import Ranks, ranks_here
-from lacewing.values import nearest
+from lacewing.values import GIB, format_bytes, nearest
 
 COMMANDS: dict[str, Command] = (
     training.COMMANDS | tools.COMMANDS | choosing.COMMANDS | data.COMMANDS | deploy.COMMANDS
@@ -29,6 +30,12 @@ OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 MEMORY_PHRASES = ("out of memory", "allocate memory", "enough memory", "bad_alloc",
                   "start new thread")  # fmt: skip
 """How RuntimeErrors of torch, its libraries and Python say that no memory is left."""
+NOT_MAPPED = "failed to map segment"
+"""How the system's loader says that a library does not fit the memory."""
+TORCH_BYTES = 4 * GIB
+"""Addresses of PyTorch's libraries at the most."""
+RAN_OUT = "The memory ran out"
+"""How the sentence begins for an exhausted memory that nobody met where it happened."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,8 +132,8 @@ def sentence(error: Exception, words: list[str]) -> str:
         where = f" ({error.filename})" if error.filename else ""
         return f"The system refused: {error.strerror}{where}."
     if is_out_of_memory(error):
-        return (
-            "The memory ran out: close other programs, or take a smaller --model, --image-size or "
+        return too_little() or (
+            f"{RAN_OUT}: close other programs, or take a smaller --model, --image-size or "
             "--batch-size; a run that had begun goes on with `lacewing resume RUN`."
         )
     what = on_one_line(f"{type(error).__name__}: {error}")[:300]
@@ -139,8 +146,22 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception from anywhere tells of an exhausted memory."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error, ImportError):
+        return NOT_MAPPED in str(error)
     told = isinstance(error, RuntimeError) and str(error).lower()
     return isinstance(error, MemoryError) or any(p in told for p in MEMORY_PHRASES if told)
+
+
+def too_little() -> str | None:
+    """What to tell where the process may not even take the memory of PyTorch; else None."""
+    limit = usable_memory()
+    if "torch" in sys.modules or limit.value >= TORCH_BYTES:
+        return None
+    return (
+        f"This process may take {format_bytes(limit.value)} of memory ({limit.source}), which does "
+        "not hold PyTorch: its libraries need about 1 GiB, and 4 GiB where they are for CUDA. "
+        "Allow it more, as by `ulimit -v unlimited`."
+    )
 
 
 def on_one_line(text: str) -> str:

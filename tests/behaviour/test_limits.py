@@ -1,4 +1,4 @@
-"""Fewer cores than the machine has: what doctor says and what a run uses."""
+"""Fewer cores or less memory than the machine has: what is said, and what a run uses."""
 
 import json
 import os
@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+
+from lacewing.values import MIB
 
 FIRST_CORE = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 needs_affinity = pytest.mark.skipif(
@@ -47,3 +49,26 @@ def test_a_run_there_uses_one(tmp_path, photos):
     plan = (tmp_path / "runs" / "run" / "plan.yaml").read_text()
     threads = plan[plan.index("threads:") :]
     assert "value: 1" in threads[: threads.index("reason:")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are addresses limited so")
+@pytest.mark.parametrize("command", [("doctor",), ("train", "-data", "sample")])
+def test_a_limit_that_does_not_hold_pytorch_is_named(tmp_path, command):
+    import resource  # not there on Windows
+
+    size = 300 * MIB
+    done = subprocess.run(
+        [sys.executable, "-m", "lacewing", *command],
+        cwd=tmp_path,
+        env={**os.environ, "LACEWING_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: This process may take 300.0 MiB of memory (RLIMIT_AS), which does not hold "
+        "PyTorch: its libraries need about 1 GiB, and 4 GiB where they are for CUDA. Allow it "
+        "more, as by `ulimit -v unlimited`."
+    ]
