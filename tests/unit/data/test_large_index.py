@@ -1,4 +1,4 @@
-"""Ten million rows: opened without being read."""
+"""Ten million rows: opened without being read, by memory. benchmarks/large_index.py has seconds."""
 
 import json
 import subprocess
@@ -88,5 +88,5 @@ def test_ten_million_rows_open_in_little_memory(tmp_path):
     rows, first, last, grown = opened.split()
     assert int(rows) == ROWS
     assert first.endswith("/00000000.jpg") and last.endswith("/09999999.jpg")
-    assert int(grown) < 500 * 2**20
+    assert int(grown) < 100 * 2**20, "of 874 MB"
     assert trained.split() == ["6000000", "6000000", "2000000", "8000000"]
