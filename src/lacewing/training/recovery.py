@@ -152,11 +152,13 @@ def shortage(session: "Session", in_update: bool) -> str:
     figures = [f"weights, gradients and the optimiser's state take up to {format_bytes(held)}"]
     figures += [f"{format_bytes(peak)} were taken when it ran out"] if peak else []
     figures += [f"{format_bytes(allowed)} are allowed"] if allowed else []
-    is_held = plan.device.value != "cpu" and plan.memory_share.value < 1
+    mostly_weights = allowed is not None and 2 * held > allowed
+    helps = "--model, --optimizer sgd" if mostly_weights else "--image-size or --model"
+    is_capped = plan.device.value != "cpu" and plan.memory_share.value < 1
     return (
         f"{plan.device.value} has too little memory for a single image of "
         f"{session.train_loader.side(session.progress.epoch)} pixels ({', '.join(figures)}): use a "
-        f"smaller --image-size or --model, {'a larger --memory-share, ' if is_held else ''}or "
+        f"smaller {helps}, {'a larger --memory-share, ' if is_capped else ''}or "
         f"{last_resort(session)}."
     )
 

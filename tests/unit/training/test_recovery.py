@@ -9,6 +9,8 @@ import torch
 from lacewing.errors import TrainingError
 from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
+from lacewing.models.catalog import find_model
+from lacewing.planning.trial.fitting import held_bytes
 from lacewing.store.run import read_lines
 from lacewing.training.loop import train
 from lacewing.training.rate_finder import search
@@ -170,6 +172,13 @@ def test_weights_that_fill_the_memory_are_not_helped_by_smaller_images(begun):
     fake = FakeBackend(out_of_memory_at=range(1, 99), total_bytes=2**20)
     with pytest.raises(TrainingError, match=r"even without images: .* use a smaller --model"):
         train(begun(fake, **SETTINGS))
+
+
+def test_weights_that_are_the_larger_part_are_not_either(begun):
+    allowed = 1.5 * held_bytes(find_model(SETTINGS["model"]))
+    fake = FakeBackend(out_of_memory_at=range(1, 99), total_bytes=int(allowed))
+    with pytest.raises(TrainingError, match=r"use a smaller --model, --optimizer sgd, .*cpu\.$"):
+        train(begun(fake, **SETTINGS, memory_share=1.0))
 
 
 def test_passes_of_one_image_that_batchnorm_refuses_end_in_a_sentence(begun):
