@@ -15,7 +15,6 @@ from lacewing.commands.command import Command
 from lacewing.errors import ConfigError, LacewingError, ToldError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
-from lacewing.hardware.limits import usable_memory
 from lacewing.hardware.process import ready_process
 from lacewing.hardware.ranks import Ranks, ranks_here
 from lacewing.values import GIB, format_bytes, nearest
@@ -154,6 +153,8 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def too_little() -> str | None:
     """What to tell where the process may not even take the memory of PyTorch; else None."""
+    from lacewing.hardware.limits import usable_memory  # with psutil, which else nobody needs
+
     limit = usable_memory()
     if "torch" in sys.modules or limit.value >= TORCH_BYTES:
         return None

@@ -146,7 +146,7 @@ def planned_batch(path: Path) -> int:
     Only this one figure is read, so the rooms that make plans are not imported.
     """
     try:
-        decisions = parse_yaml(Run(path).plan.read_text(encoding="utf-8"))["decisions"]
+        decisions = parse_yaml(Run(path).current_plan.read_text(encoding="utf-8"))["decisions"]
         return max(1, int(decisions["eval_batch"]["value"]))
     except (OSError, ValueError, TypeError, KeyError):
         return BATCH

@@ -160,7 +160,7 @@ def _machine(pieces: Pieces) -> str:
     machine = pieces.machine
     if machine is None:
         return ""
-    decisions = pieces.plan.get("decisions", {})
+    decisions = pieces.trained.get("decisions", {})
     address = decisions.get("device", {}).get("value")
     device = next((d for d in machine.devices if d.address == address), machine.devices[0])
     name = machine.cpu if device.kind == "cpu" and machine.cpu else device.name
@@ -226,7 +226,7 @@ def on_all_images(pieces: Pieces) -> str:
 
 
 def _decided(pieces: Pieces) -> str:
-    decisions = pieces.plan.get("decisions", {})
+    decisions = pieces.trained.get("decisions", {})
     if not decisions:
         return ""
 

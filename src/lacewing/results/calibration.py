@@ -50,13 +50,14 @@ def sentences(pieces: Pieces, answers: list[Row]) -> list[str]:
     """
     error = pieces.figures.get("calibration_error")
     found = [f"On average confidence and accuracy differ by {error:.1%}."] if error else []
-    polish = pieces.results.get("recipe", {}).get("polish")
+    calibrated = pieces.config.get("calibrate", True)
+    polish = calibrated and pieces.results.get("recipe", {}).get("polish")
     if polish and "folds" in polish:  # the last run of a cross-validation
         found.append(
             f"Calibration divided the scores by {polish['temperature']:.2f}, the middle one of "
             f"what {polish['folds']} folds were calibrated with."
         )
-    elif polish and pieces.config.get("calibrate", True):
+    elif polish:
         found.append(
             f"Calibration divided the scores by {polish['temperature']:.2f}; on the validation "
             f"images, which it was fitted to, that moved the mean gap from "

@@ -219,9 +219,9 @@ def show_answer(run: Run, judged: Judged | None) -> None:
         console.pairs(
             (
                 ("test images", str(figures.images)),
-                ("top-1 accuracy", with_interval(figures.top1, figures.top1_interval)),
+                ("top-1 accuracy", and_interval(figures.top1, figures.top1_interval)),
                 ("top-3, top-5", f"{figures.top3:.1%}, {figures.top5:.1%}"),
-                ("macro F1", with_interval(figures.f1, figures.f1_interval)),
+                ("macro F1", and_interval(figures.f1, figures.f1_interval)),
                 ("macro precision, recall", f"{figures.precision:.1%}, {figures.recall:.1%}"),
                 ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
             )
@@ -232,7 +232,7 @@ def show_answer(run: Run, judged: Judged | None) -> None:
     console.pairs([*said, ("run folder", str(run.folder)), ("report", str(run.report))])
 
 
-def with_interval(value: float, interval: Interval) -> str:
+def and_interval(value: float, interval: Interval) -> str:
     """`"90.0%  (95 % interval 87.0% to 93.0%)"`."""
     low, high = interval
     return f"{value:.1%}  (95 % interval {low:.1%} to {high:.1%})"

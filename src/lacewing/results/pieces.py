@@ -25,6 +25,8 @@ class Pieces:
     dataset: Table
     plan: Table
     """plan.yaml as it was written, so that a plan of an older version can be shown too."""
+    tuning: Table
+    """The same of finetune.yaml; empty where there was no fine-tuning."""
     epochs: list[Table]
     """The rows of metrics.jsonl, each epoch once: a resumed run may have redone one."""
     rates: Table
@@ -35,6 +37,11 @@ class Pieces:
     """What the report's pictures show; empty where none were made."""
     lacking: tuple[str, ...]
     """A sentence for each file that is missing or damaged."""
+
+    @property
+    def trained(self) -> Table:
+        """The plan that the weights were last trained by."""
+        return self.tuning or self.plan
 
     @property
     def figures(self) -> Table:
@@ -68,6 +75,7 @@ def read_pieces(run: Run) -> Pieces:
         machine=read(run.machine, _read_machine, None),
         dataset=read(run.dataset, read_json, {}),
         plan=read(run.plan, _read_yaml, {}),
+        tuning=read(run.tuning, _read_yaml, {}) if run.tuning.is_file() else {},
         epochs=[epochs[number] for number in sorted(epochs)],
         rates=read(run.rates, read_json, {}) if run.rates.is_file() else {},
         events=list(read_lines(run.events)),

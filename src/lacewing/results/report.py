@@ -20,6 +20,7 @@ from lacewing.results.tables import (
     mistakes,
     plan_table,
     read_predictions,
+    tuned_table,
 )
 from lacewing.store.atomic import write_text
 from lacewing.store.run import Run
@@ -81,6 +82,7 @@ def content(pieces: Pieces, run: Run) -> dict[str, Any]:
         "confidence": sentences(pieces, answers),
         "classes": class_rows(figures, pieces.dataset) if names else [],
         "plan": plan_table(pieces.plan),
+        "tuned": tuned_table(pieces.plan, pieces.tuning),
         "tried": bars((pieces.plan.get("measured") or {}).get("candidates", [])),
         "plan_notes": pieces.plan.get("notes") or [],
         "machine": machine_rows(pieces.machine) if pieces.machine else [],

@@ -108,6 +108,12 @@ def plan_table(plan: Row) -> list[Row]:
     ]
 
 
+def tuned_table(plan: Row, tuning: Row) -> list[Row]:
+    """What a recipe's fine-tuning decided otherwise."""
+    before = plan_table(plan)
+    return [row for row in plan_table(tuning) if row not in before]
+
+
 def _evidence(figures: Row) -> Iterator[str]:
     for name, value in figures.items():
         # Figures have their unit in their name, which `show` reads.

@@ -27,9 +27,9 @@ from lacewing.training.hosts import common_machine
 from lacewing.training.lock import locked
 from lacewing.training.loop import Ending
 from lacewing.training.recipe.carry_out import train as train_session
-from lacewing.training.recovery import goes_on
 from lacewing.training.session import Session
 from lacewing.training.signals import interrupt_on_signals
+from lacewing.training.together import goes_on
 
 
 def run_training(config: TrainConfig, started: float | None = None) -> TrainedRun:

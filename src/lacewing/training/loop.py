@@ -78,15 +78,26 @@ def ended(session: Session, stop: Stop) -> Ending | None:
     """How training ended, if it has."""
     config, progress = session.config, session.progress
     if progress.epoch >= min(config.epochs, config.limit_epochs or config.epochs):
-        return Ending(f"{progress.epoch} of {config.epochs} epochs done", finished=True)
+        return Ending(epochs_in_words(session), finished=True)
     if config.patience and progress.stale_epochs >= config.patience:
         return Ending(f"no gain in {config.patience} epochs", finished=True)
     if stop.asked_by:
         return Ending(f"interrupted by {stop.asked_by}", finished=False)
     late, kept = session.team.most(int(out_of_time(session)), int(has_model(session)))
     if late and kept:
-        return Ending(f"the time is used up after {progress.epoch} epochs", finished=True)
+        return Ending(epochs_in_words(session), finished=True)
     return None
+
+
+def epochs_in_words(session: Session) -> str:
+    """How many epochs were done, and whether the clock cut the last one."""
+    progress, epochs = session.progress, session.config.epochs
+    whole, rest = divmod(progress.step, session.train_loader.steps_per_epoch)
+    if rest:
+        return f"the time is used up after {whole} epochs and a part of one"
+    if out_of_time(session) and whole < epochs:
+        return f"the time is used up after {whole} epochs"
+    return f"{progress.epoch} of {epochs} epochs done"
 
 
 def has_model(session: Session) -> bool:

@@ -22,7 +22,8 @@ from lacewing.models.sizes import sees_one_value
 from lacewing.planning.processes import passes
 from lacewing.planning.trial.fitting import held_bytes, no_room
 from lacewing.training.signals import StoppedError
-from lacewing.training.together import together
+from lacewing.training.state import restore_optimizer
+from lacewing.training.together import goes_on, together
 from lacewing.values import format_bytes
 
 if TYPE_CHECKING:
@@ -105,8 +106,13 @@ def undo_update(session: "Session", good: "Snapshot | None") -> None:
     team, progress = session.team, session.progress
     if good is None or not team.alone or good.step != progress.step or has_moments(good):
         raise TrainingError(half_updated(session))
-    session.optimizer.zero_grad(set_to_none=True)
-    session.optimizer.state.clear()  # half of it may be there
+    optimizer = session.optimizer
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()  # half of it may be there
+    rates = [group["lr"] for group in optimizer.param_groups]  # of this step
+    restore_optimizer(good, optimizer)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
     session.model.load_state_dict(good.model)
     # a new one: the old one remembers that the gradients of this step are unscaled
     session.scaler = session.backend.grad_scaler(session.plan.precision.value)
@@ -145,7 +151,7 @@ def shortage(session: "Session", in_update: bool) -> str:
     """
     plan, allowed = session.plan, session.plan.memory_bytes.value
     held = held_bytes(session.info)
-    if in_update or (allowed is not None and held >= allowed):
+    if in_update:
         free = session.backend.memory(session.device_index).free_bytes
         return no_room(session.info, plan, session.config.optimizer, free)
     peak = session.backend.peak_bytes(session.device_index)
@@ -184,13 +190,6 @@ def one_image_only(session: "Session", in_update: bool) -> str:
         f"no memory for more: use a smaller --model, --freeze-norms True, or "
         f"{last_resort(session)}."
     )
-
-
-def goes_on(session: "Session") -> str:
-    """How to go on after a run has ended, a clause."""
-    if not session.config.save_checkpoints:
-        return "begin anew"
-    return f"`lacewing resume {session.run.folder}` goes on from the last checkpoint"
 
 
 def last_resort(session: "Session") -> str:

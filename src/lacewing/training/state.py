@@ -123,11 +123,7 @@ def restore(
     come from a machine with another one.
     """
     model.load_state_dict(snapshot.model)
-    saved = snapshot.plain["optimizer"]
-    state = unflatten_optimizer(snapshot.optimizer, saved["values"], saved["groups"])
-    for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        group |= {name: own[name] for name in KERNEL_FLAGS if name in own}
-    optimizer.load_state_dict(in_weights_order(state, optimizer))
+    restore_optimizer(snapshot, optimizer)
     schedule.load_state_dict(snapshot.plain["schedule"])
     if scaler and snapshot.plain["scaler"]:
         scaler.load_state_dict(snapshot.plain["scaler"])
@@ -159,6 +155,15 @@ def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
+
+
+def restore_optimizer(snapshot: Snapshot, optimizer: torch.optim.Optimizer) -> None:
+    """Put an optimiser's state and settings back, but for what is the machine's."""
+    saved = snapshot.plain["optimizer"]
+    state = unflatten_optimizer(snapshot.optimizer, saved["values"], saved["groups"])
+    for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
+        group |= {name: own[name] for name in KERNEL_FLAGS if name in own}
+    optimizer.load_state_dict(in_weights_order(state, optimizer))
 
 
 def flatten_optimizer(

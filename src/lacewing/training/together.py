@@ -118,8 +118,8 @@ def halve_validation(session: "Session") -> None:
     if old == 1 or not session.team.alone:
         raise TrainingError(
             f"The memory of {session.plan.device.value} ran out in validation, in batches of {old} "
-            f"images: close other programs, then `lacewing resume {session.run.folder}` goes on "
-            "from the last checkpoint. A smaller --image-size or --model takes less."
+            f"images: close other programs, then {goes_on(session)}. A smaller --image-size or "
+            "--model takes less."
         )
     session.val_loader.batch_size = old // 2
     session.events.add(
@@ -130,6 +130,13 @@ def halve_validation(session: "Session") -> None:
         old=old,
         new=old // 2,
     )
+
+
+def goes_on(session: "Session") -> str:
+    """How to go on after a run has ended, a clause."""
+    if not session.config.save_checkpoints:
+        return "begin anew"
+    return f"`lacewing resume {session.run.folder}` goes on from the last checkpoint"
 
 
 def gathered(team: Team, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -10,6 +10,7 @@ from lacewing.results.tables import (
     mistakes,
     plan_table,
     read_predictions,
+    tuned_table,
     write_predictions,
 )
 
@@ -97,3 +98,13 @@ def test_the_plan_is_shown_in_words():
     ]  # fmt: skip
     assert plan_table({}) == []
     assert plan_table({"decisions": {"of_old": {"value": 1}}})[0]["flags"] == ""
+
+
+def test_fine_tuning_s_decisions_are_those_that_differ():
+    def plan(size):
+        size = {"value": size, "reason": "fits the time", "source": "measured"}
+        device = {"value": "cpu", "reason": "asked for", "source": "user"}
+        return {"decisions": {"device": device, "image_size": size}}
+
+    assert [row["value"] for row in tuned_table(plan(256), plan(160))] == ["160"]
+    assert tuned_table(plan(256), {}) == []

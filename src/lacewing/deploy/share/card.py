@@ -88,7 +88,7 @@ def training(pieces: Pieces) -> str:
     seconds = pieces.results.get("training", {}).get("seconds")
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return ""
-    decisions = pieces.plan.get("decisions", {})
+    decisions = pieces.trained.get("decisions", {})
     device = decisions.get("device", {}).get("value", "one device")
     return f"{format_seconds(seconds)} on {device}"
 

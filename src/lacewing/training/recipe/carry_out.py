@@ -108,13 +108,14 @@ def classic_deadline(session: Session, budget: Budget) -> float:
 
 def first_stage(session: Session, budget: Budget | None) -> Linear:
     """The head on frozen features, which get some time however long judging takes."""
-    end = math.inf
-    if budget is not None:
-        room = budget.left() - closing_seconds(session, budget)
-        least = LEAST_SHARE * budget.seconds
-        warn_of_overrun(session, least - room)
-        end = time.perf_counter() + max(room * 2 * PASS_SHARE, least)
-    linear = fit_linear(session, end)
+    if budget is None:
+        linear = fit_linear(session, math.inf)
+    else:
+        closing = closing_seconds(session, budget)
+        seconds = (budget.left() - closing) * 2 * PASS_SHARE
+        end = time.perf_counter() + max(seconds, LEAST_SHARE * budget.seconds)
+        linear = fit_linear(session, end)
+        warn_of_overrun(session, closing - budget.left())
     note_features(session, linear)
     return linear
 
@@ -155,7 +156,7 @@ def room_for(session: Session, linear: Linear | None, budget: Budget) -> Room:
 
 
 def warn_of_overrun(session: Session, seconds: float) -> None:
-    """Say that what can't be left out will take longer than the budget has left, if it will."""
+    """Say that judging will take longer than the budget has left, if it will."""
     if seconds > 0:
         late = format_seconds(seconds)
         session.events.add("budget", f"judging the model will end about {late} after the budget")

@@ -100,8 +100,9 @@ def is_classic(config: TrainConfig) -> bool:
 
 
 def is_polished(config: TrainConfig) -> bool:
-    """Whether the finished model is calibrated: by every recipe, and where macro F1 is the aim."""
-    return not is_classic(config) or config.optimize == "macro-f1"
+    """Whether the finished model is calibrated: by recipes, and where macro F1 is the aim."""
+    by_recipe = config.calibrate and not is_classic(config)
+    return by_recipe or config.optimize == "macro-f1"
 
 
 def closing_seconds(session: Session, budget: Budget) -> float:

@@ -144,10 +144,11 @@ def open_finetuning(
         opened.average.put_back(opened.model.state_dict())
     keep_start(opened)
     opened.progress = replace(session.progress, micro_batch=plan.micro_batch.value)
+    whole = of_the_time(length, deadline, asked_epochs(session.config))
     opened.events.add(
         "finetune",
         f"fine-tuning: {length.epochs} epochs at {sizes_in_words(opened, length)} pixels, "
-        f"about {format_seconds(length.seconds)}{of_the_time(length, deadline)}",
+        f"about {format_seconds(length.seconds)}{whole}",
     )
     search_if_asked(opened)
     now = time.perf_counter()
@@ -156,12 +157,15 @@ def open_finetuning(
     return opened
 
 
-def of_the_time(length: Length, deadline: float) -> str:
-    """Why much of the time is not used, where it is not."""
+def of_the_time(length: Length, deadline: float, asked: int | None) -> str:
+    """Why much of the time is not used, where it is not and no epochs were asked for."""
     left = deadline - time.perf_counter()
-    if length.epochs < MOST_EPOCHS or left == math.inf or length.seconds > left / 2:
+    if asked or length.epochs < MOST_EPOCHS or left == math.inf or length.seconds > left / 2:
         return ""
-    return f" of {format_seconds(left)}: more than {MOST_EPOCHS} epochs rarely help (-ep)"
+    return (
+        f" of {format_seconds(left)}: more than {MOST_EPOCHS} epochs rarely help "
+        "(--recipe finetune -ep N makes N)"
+    )
 
 
 def sizes_in_words(session: Session, length: Length) -> str:
@@ -209,7 +213,7 @@ def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
     """The plan with fine-tuning's image size, which its time decides."""
     size = Choice(
         length.size,
-        f"for training: {length.epochs} epochs fit the time; judged at {config.eval_size}",
+        f"for training, by the time for {length.epochs} epochs; judged at {config.eval_size}",
         "measured",
     )
     return with_growth_said(

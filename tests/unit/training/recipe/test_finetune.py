@@ -157,10 +157,12 @@ def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
 
 def test_time_that_more_epochs_would_not_use_well_is_told():
     later = time.perf_counter() + 3600
-    assert "20 epochs rarely help" in of_the_time(Length(160, 20, 600.0), later)
-    for length, deadline in ((Length(160, 20, 3000.0), later), (Length(160, 19, 600.0), later),
-                             (Length(160, 20, 600.0), FOREVER)):  # fmt: skip
-        assert of_the_time(length, deadline) == ""
+    assert "20 epochs rarely help" in of_the_time(Length(160, 20, 600.0), later, None)
+    for length, deadline, asked in ((Length(160, 20, 3000.0), later, None),
+                                    (Length(160, 19, 600.0), later, None),
+                                    (Length(160, 30, 600.0), later, 30),
+                                    (Length(160, 20, 600.0), FOREVER, None)):  # fmt: skip
+        assert of_the_time(length, deadline, asked) == ""
 
 
 def test_a_schedule_keeps_up_with_the_clock():

@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from lacewing.config import TrainConfig
 from lacewing.engine.calibration import prior_shift
 from lacewing.engine.heads import read_head
 from lacewing.errors import ModelError
@@ -14,7 +15,7 @@ from lacewing.store.run import read_json, read_lines, write_json
 from lacewing.training.recipe import carry_out, polish
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.carry_out import train
-from lacewing.training.recipe.closing import REPORT_SECONDS, measured_closing
+from lacewing.training.recipe.closing import REPORT_SECONDS, is_polished, measured_closing
 from lacewing.training.recipe.linear import fit_linear
 
 FOREVER = float("inf")
@@ -140,3 +141,17 @@ def test_a_budget_that_judging_takes_whole_still_gives_a_head_of_many_images(rec
     linear = carry_out.first_stage(session, Budget(time.perf_counter() - 490, 500.0))
     assert linear.images == len(session.index.split("train"))
     assert linear.val_images == len(session.index.split("val"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "polished"),
+    [
+        ({"recipe": "features"}, True),
+        ({"recipe": "features", "calibrate": False}, False),
+        ({"recipe": "features", "calibrate": False, "optimize": AIM}, True),
+        ({"recipe": "classic"}, False),
+        ({"recipe": "classic", "optimize": AIM}, True),
+    ],
+)
+def test_the_head_is_changed_where_there_is_something_to_change(fields, polished):
+    assert is_polished(TrainConfig(**fields)) is polished
