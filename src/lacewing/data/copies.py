@@ -1,17 +1,12 @@
 """Copies of data sets that can't be read image by image: tar shards in the cache, made once."""
 
-import contextlib
 import glob
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-from lacewing.data.pixel_place import delete_unused, lock_shared
 from lacewing.data.shard_writer import ShardWriter
 from lacewing.errors import DataError
 from lacewing.store.made_once import made_once, remove_stale
@@ -54,14 +49,14 @@ def copy_place(cache: Path, name: str, source: str, state: object) -> Path:
 
 
 def fill(target: Path, open_source: Callable[[], Source], progress: Progress | None) -> Path:
-    """Write a source's rows as shards into `target`, once; copies of its other states go.
+    """Write a source's rows as shards into `target`, once.
 
+    Copies of its other states stay: runs that began with them find their images nowhere else.
     Raises DataError for a source that can't be read, and for a full disk.
     """
     if not is_whole(target):
+        remove_stale(target.parent, glob.escape(target.name.rpartition("-")[0]) + "-*")
         make(target, open_source(), progress)
-        remove_others(target)
-    hold(target / DONE)
     return target
 
 
@@ -83,7 +78,8 @@ def make(target: Path, source: Source, progress: Progress | None) -> None:
     except OSError as error:  # of the source's a DataError was made
         raise DataError(
             f"The images can't be copied into {target}: {error.strerror or error}; set "
-            "LACEWING_CACHE to a folder with room for them."
+            "LACEWING_CACHE to a folder with room for them, or delete older copies by `lacewing "
+            "cache clear unpacked`."
         ) from None
 
 
@@ -106,26 +102,6 @@ def said_of(unlabelled: int) -> tuple[str, ...]:
     if not unlabelled:
         return ()
     return (f"{unlabelled} of the images have no label (a hidden test split?): passed over.",)
-
-
-@cache
-def hold(mark: Path) -> int | None:
-    """Mark a copy as in use until this process ends, so that no other removes it meanwhile."""
-    with contextlib.suppress(OSError):  # cleared by another process
-        descriptor = os.open(mark, os.O_RDONLY)
-        lock_shared(descriptor)
-        return descriptor
-    return None
-
-
-def remove_others(target: Path) -> None:
-    """Remove copies of the same source in other states, unless a process uses them."""
-    names = glob.escape(target.name.rpartition("-")[0]) + "-*"
-    remove_stale(target.parent, names)
-    for other in target.parent.glob(names):
-        is_copy = other != target and other.suffix != ".tmp"
-        if is_copy and (not is_whole(other) or delete_unused(other / DONE)):
-            shutil.rmtree(other, ignore_errors=True)
 
 
 def _key(value: object) -> str:

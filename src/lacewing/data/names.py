@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lacewing.data.copies import is_whole
 from lacewing.data.text import read_lines
 from lacewing.errors import DataError
 
@@ -105,7 +106,8 @@ def names_by_key(file: Path, keys: Collection[int]) -> tuple[dict[str, str], tup
     """The names in a classes.txt by key, and notes.
 
     Lines are `1  rice leaf roller`, or names alone, which count from 0. IP102's file counts
-    from 1 and its lists from 0: read as they stand, every name would be off by one.
+    from 1 and its lists from 0: read as they stand, every name would be off by one. Of a copy that
+    lacewing has made, numbers and names are known to be those of the table.
     """
     numbered = read_classes(file)
     first, last = min(numbered), max(numbered)
@@ -123,7 +125,7 @@ def names_by_key(file: Path, keys: Collection[int]) -> tuple[dict[str, str], tup
     elif first == 0 and 0 not in keys and last + 1 in keys:
         shift = 1
         notes = (f"{file.name} counts from 0 and the labels from 1: names were matched so.",)
-    elif first == 0 and 0 not in keys:
+    elif first == 0 and 0 not in keys and not is_whole(file.parent):
         notes = (
             f"{file.name} counts from 0 and no image has the label 0: if the labels count from 1, "
             f"every class has the next one's name, and lines like `1 {numbered[0]}` mend it.",

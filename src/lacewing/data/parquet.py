@@ -7,6 +7,7 @@ after that a batch of any order is read by offset.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,19 +107,27 @@ def read_part(part: Part, folder: Path, names: tuple[str, ...]) -> Iterator[Row]
     """The rows of a file that holds images. Raises DataError."""
     split = split_of(part.file.relative_to(folder))
     columns = [name for name in (part.image, part.label) if name is not None]
+    read = partial(read_file, table=part.file)
     try:
         with pq.ParquetFile(part.file) as opened:
             for batch in opened.iter_batches(ROWS_AT_ONCE, columns=columns):
                 for row in batch.to_pylist():
-                    image = image_bytes(row[part.image], str(part.file), read_file)
+                    image = image_bytes(row[part.image], str(part.file), read)
                     yield Row(split, image, label_text(row.get(part.label), names))
     except (OSError, pa.ArrowException) as error:
         raise unreadable(part.file, error) from None
 
 
-def read_file(path: str) -> bytes:
-    """An image's file that a table names. Raises OSError."""
-    return Path(path).read_bytes()
+def read_file(path: str, table: Path) -> bytes:
+    """An image's file that a table names. Raises DataError."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"The parquet file {table} names the image {Path(path).absolute()}, which can't be "
+            f"read ({getattr(error, 'strerror', None) or error}): put it there, or leave its row "
+            "out."
+        ) from None
 
 
 def unreadable(file: Path, error: Exception) -> DataError:
