@@ -14,7 +14,7 @@ from pathlib import Path
 from lacewing.data.dhash import difference_hash
 from lacewing.data.member import as_member, open_image, stat_image
 from lacewing.data.rgb import decode
-from lacewing.data.scan_cache import ScanRow, absolute, open_scans
+from lacewing.data.scan_cache import ScanRow, State, absolute, open_scans
 
 Progress = Callable[[int, int], None]
 DRAFT_PIXELS = 96
@@ -55,14 +55,15 @@ def scan(
 
     With `cache_dir`, what is known of an unchanged file (same path, size and time) is taken
     from there, whatever root it was found from. An interrupted scan keeps what it has seen so
-    far, one that is killed all but the last half minute. `progress` gets the numbers of files
-    done and in total.
+    far, one that is killed all but the last half minute (of millions of images somewhat more);
+    files that are gone are forgotten. `progress` gets the numbers of files done and in total.
     """
     archives: dict[Path, os.stat_result] = {}
     states = {path: _stat(root / path, archives) for path in paths}
     there = {path: state for path, state in states.items() if not isinstance(state, str)}
     places = absolute(root, there)
-    scans = open_scans(cache_dir, places.values())
+    files = {places[path]: state for path, state in there.items()}
+    scans = open_scans(cache_dir, files)
     results: dict[str, Scanned | str | None] = {
         path: state if isinstance(state, str) else _known(scans.known, places[path], state)
         for path, state in states.items()
@@ -79,7 +80,7 @@ def scan(
                 if progress is not None:
                     progress(done, len(results))
     finally:
-        scans.save()
+        scans.save(files)
     if progress is not None and not missing:
         progress(done, len(results))
     lost = f"The scan could not be kept in {cache_dir}: the next run scans again."
@@ -117,7 +118,7 @@ def _reason(error: Exception) -> str:
     return str(strerror or text or type(error).__name__)
 
 
-def _stat(path: Path, archives: dict[Path, os.stat_result]) -> os.stat_result | str:
+def _stat(path: Path, archives: dict[Path, os.stat_result]) -> State | str:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
@@ -126,22 +127,20 @@ def _stat(path: Path, archives: dict[Path, os.stat_result]) -> os.stat_result | 
         state = stat_image(path, archives)
     except (OSError, ValueError):
         return "not there"
-    return state if stat.S_ISREG(state.st_mode) else "not a file"
+    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else "not a file"
 
 
-def _known(known: dict[str, ScanRow], place: str, state: os.stat_result) -> Scanned | None:
+def _known(known: dict[str, ScanRow], place: str, state: State) -> Scanned | None:
     row = known.get(place)
-    if row is None or (row.bytes, row.mtime_ns) != (state.st_size, state.st_mtime_ns):
+    if row is None or row.state != state:
         return None
     member = as_member(place)
-    size = state.st_size if member is None else member.size
+    size = row.bytes if member is None else member.size
     return Scanned(row.width, row.height, size, row.hash, row.dhash)
 
 
-def _row(state: os.stat_result, found: Scanned) -> ScanRow:
-    return ScanRow(
-        state.st_size, state.st_mtime_ns, found.width, found.height, found.hash, found.dhash
-    )
+def _row(state: State, found: Scanned) -> ScanRow:
+    return ScanRow(*state, found.width, found.height, found.hash, found.dhash)
 
 
 def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, None]:

@@ -6,7 +6,7 @@ list of some of a folder's images finds them in the folder's own.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -14,10 +14,14 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from lacewing.data.member import stat_image
 from lacewing.store.atomic import replacing
 
 SAVE_SECONDS = 30.0
 """What a kill can cost."""
+TIMES_A_SAVE = 20.0
+"""So long, in times of the last save, is scanned before the next: of millions of rows all are
+written anew."""
 VERSION = b"3"
 SCAN_SCHEMA = pa.schema(
     [
@@ -31,6 +35,8 @@ SCAN_SCHEMA = pa.schema(
     ],
     metadata={"version": VERSION},
 )
+State = tuple[int, int]
+"""A file's size in bytes and the time of its last change, in nanoseconds."""
 
 
 class ScanRow(NamedTuple):
@@ -43,6 +49,11 @@ class ScanRow(NamedTuple):
     hash: str
     dhash: int
 
+    @property
+    def state(self) -> State:
+        """What its file was like."""
+        return self.bytes, self.mtime_ns
+
 
 @dataclass
 class Scans:
@@ -53,27 +64,32 @@ class Scans:
     folder: str
     known: dict[str, ScanRow]
     new: dict[str, ScanRow] = field(default_factory=dict)
-    saved_at: float = field(default_factory=time.monotonic)
+    save_at: float = field(default_factory=lambda: time.monotonic() + SAVE_SECONDS)
     lost: bool = False
     """Whether something new could not be saved."""
 
     def add(self, path: str, row: ScanRow) -> None:
         """Remember a file; now and then all that is new is saved."""
         self.new[path] = row
-        if time.monotonic() - self.saved_at >= SAVE_SECONDS:
+        if time.monotonic() >= self.save_at:
             self.save()
 
-    def save(self) -> None:
-        """Write down what is new."""
-        self.saved_at = time.monotonic()
+    def save(self, states: Mapping[str, State] | None = None) -> None:
+        """Write down what is new; with the `states` of all scanned files, forget what is outdated.
+
+        They are by absolute path.
+        """
         if self.cache_dir is None or not self.new:
             return
+        began = time.monotonic()
         try:
-            save_scans(self.cache_dir, self.folder, self.new)
+            save_scans(self.cache_dir, self.folder, self.new, states)
         except OSError:  # tried again, and said at the end
             self.lost = True
         else:
             self.new, self.lost = {}, False
+        ended = time.monotonic()
+        self.save_at = ended + max(SAVE_SECONDS, TIMES_A_SAVE * (ended - began))
 
 
 def open_scans(cache_dir: Path | None, files: Iterable[str]) -> Scans:
@@ -129,11 +145,20 @@ def read_scans(file: Path) -> dict[str, ScanRow]:
     return dict(zip(map(os.fsdecode, paths), rows, strict=True))
 
 
-def save_scans(cache_dir: Path, folder: str | Path, rows: dict[str, ScanRow]) -> None:
-    """Add to what is kept for a folder. Raises OSError where nothing can be written."""
+def save_scans(
+    cache_dir: Path,
+    folder: str | Path,
+    rows: dict[str, ScanRow],
+    states: Mapping[str, State] | None = None,
+) -> None:
+    """Add to what is kept for a folder, and forget what is outdated by the states of its files.
+
+    Raises OSError where nothing can be written.
+    """
     file = cache_file(cache_dir, folder)
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = read_scans(file) | rows
+    kept = read_scans(file)
+    rows = (kept if states is None else up_to_date(kept, states)) | rows
     columns = [list(map(os.fsencode, rows)), *map(list, zip(*rows.values(), strict=True))]
     table = pa.table(dict(zip(SCAN_SCHEMA.names, columns, strict=True)), schema=SCAN_SCHEMA)
     with (
@@ -142,6 +167,37 @@ def save_scans(cache_dir: Path, folder: str | Path, rows: dict[str, ScanRow]) ->
         pa.ipc.new_file(sink, SCAN_SCHEMA) as writer,
     ):
         writer.write_table(table)
+
+
+def up_to_date(rows: dict[str, ScanRow], states: Mapping[str, State]) -> dict[str, ScanRow]:
+    """The rows without those of files that are gone, or that were seen in another state.
+
+    Files that the scan did not name are looked for too, unless they are more than it named: a short
+    list out of a large folder costs no look at all of that.
+    """
+    seen = {file_of(place): state for place, state in states.items()}
+    others = {file_of(place): place for place in rows if file_of(place) not in seen}
+    looked_at = others if len(others) <= len(seen) else {}
+    gone = {file for file, place in looked_at.items() if is_gone(place)}
+    return {
+        place: row
+        for place, row in rows.items()
+        if file_of(place) not in gone and seen.get(file_of(place), row.state) == row.state
+    }
+
+
+def file_of(place: str) -> str:
+    """The file that a path lies in: itself, or the tar file."""
+    return place.partition(".tar::")[0]
+
+
+def is_gone(place: str) -> bool:
+    """Whether a file, or the tar file that holds it, is no longer there."""
+    try:
+        stat_image(place)
+    except OSError:
+        return True
+    return False
 
 
 def cache_file(cache_dir: Path, folder: str | Path) -> Path:

@@ -177,8 +177,58 @@ def test_a_scan_is_saved_while_it_goes(tmp_path, jpeg, monkeypatch):
     assert len(load_scans(cache, root)) == 6
     cache_file(cache, root).unlink()
     monkeypatch.setattr(scan_cache, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(scan_cache, "TIMES_A_SAVE", 0)
     scan(root, paths, cache_dir=cache, progress=look)
     assert kept[6:] == [1, 2, 3, 4, 5, 6]
+
+
+def test_where_saving_takes_long_it_is_done_more_rarely(tmp_path, monkeypatch):
+    now, saved_at = [0.0], []
+
+    def save(*_):
+        saved_at.append(now[0])
+        now[0] += 40
+
+    monkeypatch.setattr(scan_cache.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(scan_cache, "save_scans", save)
+    scans = Scans(tmp_path, "/set", {})
+    while now[0] < 2000:
+        now[0] += 1
+        scans.add("/set/a.jpg", ScanRow(1, 2, 3, 4, "a", 5))
+    assert saved_at == [30, 30 + 840, 30 + 1680]
+
+
+def test_files_that_are_gone_are_forgotten_when_something_new_is_saved(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    scan(root, paths, cache_dir=cache)
+    (root / "0.jpg").unlink()
+    (root / "1.jpg").write_bytes(b"broken")
+    jpeg(root / "4.jpg", 4)
+    scan(root, ["1.jpg", "2.jpg", "4.jpg"], cache_dir=cache)
+    assert sorted(map(os.path.basename, load_scans(cache, root))) == ["2.jpg", "3.jpg", "4.jpg"]
+
+
+def test_a_short_list_costs_no_look_at_all_of_a_folder(tmp_path, jpeg, monkeypatch):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number).name for number in range(4)]
+    scan(root, paths, cache_dir=cache)
+    jpeg(root / "4.jpg", 4)
+    monkeypatch.setattr(scan_cache, "is_gone", None)
+    scan(root, ["4.jpg"], cache_dir=cache)
+    assert len(load_scans(cache, root)) == 5
+
+
+def test_what_was_in_another_state_of_a_tar_file_is_forgotten(tmp_path, jpeg_bytes):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    root.mkdir()
+    (root / "other.jpg").write_bytes(jpeg_bytes)
+    for start in (512, 1024):
+        (root / "a.tar").write_bytes(bytes(start) + jpeg_bytes)
+        members = [f"a.tar::{start}+{len(jpeg_bytes)}::1.jpg", "other.jpg"]
+        found = scan(root, members, cache_dir=cache)
+        assert all(isinstance(result, Scanned) for result in found.results)
+        assert set(load_scans(cache, root)) == set(absolute(root, members).values())
 
 
 def test_what_could_not_be_saved_is_tried_again(tmp_path):
