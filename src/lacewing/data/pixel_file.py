@@ -8,7 +8,7 @@ run leaves whole rows or none; what a power cut leaves between pixels and marks 
 its CRC, which is checked when a process first uses a row. Two processes write the same bytes.
 
 What another file of the same size and filter has already (that of another split, fold or seed) is
-copied from there when it is first used.
+copied from there when it is first used, unless it had to make room meanwhile.
 
 The file is written by calls and only read through the memory map: a disk that is full then is an
 error that can be told, not a signal that ends the run. Where the disk is read-only, what is there
@@ -71,9 +71,8 @@ class PixelFile:
         self._marks = table_of(self._bytes, len(shapes))["mark"]
         self._verified = np.zeros(len(shapes), bool)
         self._writing = threading.Lock()
-        missing = self._marks == 0
-        self._elsewhere = rows_elsewhere(path, contents, missing)
-        if refused and missing.any():
+        self._elsewhere = rows_elsewhere(path, contents, self._marks == 0)
+        if refused:
             self._tell_unwritable(refused)
 
     def get(self, row: int) -> np.ndarray | None:
@@ -92,8 +91,7 @@ class PixelFile:
         """The row's pixels from another file, kept here from now on; None if none has them."""
         other = self._elsewhere.get(row)
         pixels = None if other is None else other.pixels(*self._shapes[row])
-        if pixels is not None and self._writable:
-            self._keep(row, pixels)
+        if pixels is not None and self._writable and self._keep(row, pixels):
             self._elsewhere.pop(row, None)
         return pixels
 
@@ -110,7 +108,8 @@ class PixelFile:
             return
         self._keep(row, pixels)
 
-    def _keep(self, row: int, pixels: np.ndarray) -> None:
+    def _keep(self, row: int, pixels: np.ndarray) -> bool:
+        """Write a row; whether it could be."""
         try:
             with self._writing:
                 self._write(int(self._starts[row]), pixels.tobytes())
@@ -118,10 +117,16 @@ class PixelFile:
         except OSError as error:
             self._writable = False
             self._tell_unwritable(str(error.strerror or error))
+            return False
+        return True
 
     def _tell_unwritable(self, reason: str) -> None:
-        self._on_event(f"{self.path} can't be written ({reason}): what is not in it yet is "
-                       "decoded each time it is used")  # fmt: skip
+        """Unless other files have every row that is not here."""
+        if np.count_nonzero(self._marks == 0) > len(self._elsewhere):
+            self._on_event(
+                f"{self.path} can't be written ({reason}): what is not in it yet is decoded each "
+                "time it is used"
+            )
 
     def _write(self, start: int, content: bytes) -> None:
         os.lseek(self._file, start, os.SEEK_SET)

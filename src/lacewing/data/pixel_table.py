@@ -2,14 +2,13 @@
 
 import contextlib
 import mmap
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from lacewing.data.pixel_place import lock_shared
 
 VERSION = 3
 MAGIC = b"lacewing pixels"
@@ -21,17 +20,22 @@ ROW = np.dtype([("mark", "<u8"), ("start", "<u8"), ("content", "S16")])
 
 @dataclass(frozen=True)
 class RowElsewhere:
-    """A row in another pixel file."""
+    """A row in another pixel file, which does not count as in use: it may go to make room."""
 
-    bytes: np.ndarray
-    """The whole file, uint8, mapped into memory; it counts as in use as long as this lives."""
+    path: Path
     start: int
     mark: int
 
     def pixels(self, height: int, width: int) -> np.ndarray | None:
-        """Its pixels, uint8 [height, width, 3], a view; None if they are damaged."""
-        pixels = self.bytes[self.start : self.start + 3 * height * width]
-        if len(pixels) < 3 * height * width or mark_of(pixels) != self.mark:
+        """Its pixels, uint8 [height, width, 3], read-only; None if they are damaged or gone."""
+        size = 3 * height * width
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                pixels = np.frombuffer(file.read(size), np.uint8)
+        except OSError:
+            return None
+        if len(pixels) < size or mark_of(pixels) != self.mark:
             return None
         return pixels.reshape(height, width, 3)
 
@@ -93,25 +97,25 @@ def rows_elsewhere(
             continue
         # damaged, or deleted by another process
         with contextlib.suppress(OSError, ValueError, IndexError):
-            content, table = open_other(other)
+            table = read_table(other)
             _, here, there = np.intersect1d(wanted, table["content"], return_indices=True)
             usable = missing[here] & (table["mark"][there] != 0)
             for row, (mark, start, _) in zip(
                 here[usable].tolist(), table[there[usable]].tolist(), strict=True
             ):
-                found[row] = RowElsewhere(content, start, mark)
+                found[row] = RowElsewhere(other, start, mark)
     return found
 
 
-def open_other(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A pixel file, mapped, and its table.
+def read_table(path: Path) -> np.ndarray:
+    """The table of a pixel file, ROW [rows].
 
     Raises OSError, and ValueError and IndexError for one that is not sound.
     """
     with path.open("rb") as file:
-        lock_shared(file.fileno())  # the map keeps it
-        content = map_bytes(file.fileno())
-    lines = content[:PAGE].tobytes().split(b"\n")
-    if lines[0] != b"%s %d" % (MAGIC, VERSION) or int(lines[3]) != len(content):
-        raise ValueError(f"{path} is no pixel file")
-    return content, table_of(content, int(lines[2]))
+        lines = file.read(PAGE).split(b"\n")
+        size, length = int(lines[3]), ROW.itemsize * int(lines[2])
+        is_whole = PAGE + length <= size == os.fstat(file.fileno()).st_size
+        if lines[0] != b"%s %d" % (MAGIC, VERSION) or not is_whole:
+            raise ValueError(f"{path} is no pixel file")
+        return np.frombuffer(file.read(length), ROW)

@@ -1,12 +1,13 @@
 """Rows that a pixel file copies from others: of images that other splits and seeds share."""
 
+import errno
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lacewing.data import pixel_place, pixels
+from lacewing.data import pixel_file, pixel_place, pixels
 from lacewing.data.index import ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.pixel_table import MAGIC, PAGE, layout, map_bytes, rows_elsewhere
@@ -101,14 +102,50 @@ def test_files_that_are_none_are_passed_over(index, tmp_path, content):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows itself keeps files that are in use")
-def test_a_file_with_rows_to_copy_is_in_use_until_they_are_copied(index, tmp_path):
+def test_a_file_with_rows_to_copy_may_make_room(index, tmp_path, decoded):
     use(index, tmp_path, [0, 1])
     (other,) = (tmp_path / "pixels").iterdir()
-    store = PixelStore(index.take(np.array([1, 0, 4])), SETTINGS, keep="disk", cache_dir=tmp_path)
-    assert not pixel_place.delete_unused(other)
-    for row in range(3):
-        store.get(row)
+    decoded.clear()
+    store = PixelStore(index.take(np.array([1, 0])), SETTINGS, keep="disk", cache_dir=tmp_path)
+    store.get(0)
     assert pixel_place.delete_unused(other)
+    assert np.array_equal(store.get(1), load_pixels(index.path(0), SETTINGS))
+    assert decoded == names(index, [0])
+
+
+def test_a_row_that_could_not_be_kept_is_copied_again(index, tmp_path, decoded, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    use(index, tmp_path, [0, 1])
+    said: list[str] = []
+    part = index.take(np.array([1, 0]))
+    store = PixelStore(part, SETTINGS, keep="disk", cache_dir=tmp_path, on_event=said.append)
+    decoded.clear()
+    monkeypatch.setattr(pixel_file.os, "write", refuse)
+    for _ in range(2):
+        assert np.array_equal(store.get(0), load_pixels(index.path(1), SETTINGS))
+    assert decoded == []
+    assert said == [], "other files have every row"
+
+
+@pytest.mark.parametrize(("rows", "is_said"), [([1, 0], False), ([1, 0, 4], True)])
+def test_a_read_only_file_is_said_where_a_row_is_nowhere(
+    index, tmp_path, monkeypatch, rows, is_said
+):
+    opened = os.open
+
+    def refuse(path, flags, *rest, **more):
+        if flags & os.O_RDWR and str(path).endswith(".u8"):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, flags, *rest, **more)
+
+    use(index, tmp_path, [0, 1])
+    said: list[str] = []
+    part = index.take(np.array(rows))
+    monkeypatch.setattr(pixel_file.os, "open", refuse)
+    PixelStore(part, SETTINGS, keep="disk", cache_dir=tmp_path, on_event=said.append)
+    assert ["can't be written" in one for one in said] == [True] * is_said
 
 
 def test_where_nothing_is_missing_no_file_is_opened(index, tmp_path):
