@@ -6,7 +6,6 @@ compression.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -37,6 +36,13 @@ def bit_count(values: np.ndarray) -> np.ndarray:
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
+def equal_groups(contents: Sequence[str]) -> np.ndarray:
+    """A number for each content hash, int64 [rows], shared by equal ones: their smallest row."""
+    hashes = np.asarray(contents, dtype=str)
+    _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    return firsts[inverse]
+
+
 def near_identical_groups(
     contents: Sequence[str],
     hashes: np.ndarray,
@@ -49,13 +55,10 @@ def near_identical_groups(
     Two images are near-identical if their content hashes are equal, or if their difference
     hashes (uint64 [rows]) differ in at most `max_distance` (0 to 3) bits, their aspect ratios
     by at most 10 % and their sides by at most a factor of 2; and so is what is near-identical
-    to the same image. A group's number is the smallest row in it. `max_distance` -1 compares
-    contents only.
+    to the same image. A group's number is the smallest row in it.
     """
-    parents = np.arange(len(contents))
-    _join_equal(parents, np.unique(np.asarray(contents, dtype=str), return_inverse=True)[1])
-    if max_distance >= 0:
-        _join_similar(parents, hashes, widths, heights, max_distance)
+    parents = equal_groups(contents)
+    _join_similar(parents, hashes, widths, heights, max_distance)
     return np.array([_root(parents, row) for row in range(len(parents))], dtype=np.int64)
 
 
@@ -95,7 +98,7 @@ def _alike_in(
     heights: np.ndarray,
     max_distance: int,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Each row of a bucket with all that are alike, itself among them."""
+    """Each row of a bucket that others are like, with all of these, itself among them."""
     if len(bucket) < 2:
         return
     at_once = max(1, PAIRS_AT_ONCE // len(bucket))
@@ -103,8 +106,8 @@ def _alike_in(
         block = bucket[start : start + at_once]
         distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
         alike = (distance <= max_distance) & _similar_size(block, bucket, widths, heights)
-        for row, others in zip(block.tolist(), alike, strict=True):
-            yield row, bucket[others]
+        for place in np.flatnonzero(alike.sum(1) > 1):  # most are like themselves only
+            yield int(block[place]), bucket[alike[place]]
 
 
 def _similar_size(
@@ -114,13 +117,6 @@ def _similar_size(
     high = np.log(heights[left])[:, None] - np.log(heights[right])[None, :]
     same_shape = np.abs(wide - high) <= np.log(MAX_ASPECT_CHANGE)
     return same_shape & (np.maximum(np.abs(wide), np.abs(high)) <= np.log(MAX_SCALE_CHANGE))
-
-
-def _join_equal(parents: np.ndarray, keys: np.ndarray) -> None:
-    order = np.argsort(keys, kind="stable")
-    for before, after in pairwise(order):
-        if keys[before] == keys[after]:
-            _join(parents, int(before), int(after))
 
 
 def _join(parents: np.ndarray, first: int, second: int) -> None:

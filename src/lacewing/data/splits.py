@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
-from lacewing.data.dhash import near_identical_groups
+from lacewing.data.dhash import equal_groups, near_identical_groups
 from lacewing.data.index import ImageIndex
 
 LARGEST_GROUP_SHARE = 0.05
@@ -151,8 +151,7 @@ def groups_of(index: ImageIndex) -> tuple[np.ndarray, tuple[str, ...]]:
     too_large = sizes > max(LARGEST_GROUP, LARGEST_GROUP_SHARE * len(groups))
     notes = _twin_note(int(((sizes > 1) & ~too_large).sum()))
     if too_large.any():
-        equal = near_identical_groups(contents, dhash, width, height, max_distance=-1)
-        groups = np.where(too_large[groups], equal, groups)
+        groups = np.where(too_large[groups], equal_groups(contents), groups)
         notes += (_too_large_note(int(sizes[too_large].sum())),)
     return groups, notes
 

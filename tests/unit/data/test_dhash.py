@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lacewing.data import dhash
-from lacewing.data.dhash import bit_count, difference_hash, near_identical_groups
+from lacewing.data.dhash import (
+    bit_count,
+    difference_hash,
+    equal_groups,
+    near_identical_groups,
+)
+
+
+def test_equal_contents_share_their_smallest_row():
+    assert equal_groups(["c", "a", "b", "a", "c", "a"]).tolist() == [0, 1, 2, 1, 0, 1]
+    assert equal_groups([]).tolist() == []
 
 
 def test_flat_images_are_not_taken_for_twins():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lacewing.data.dhash import near_identical_groups
+from lacewing.data.dhash import equal_groups, near_identical_groups
 from lacewing.data.index import ImageIndex
 from lacewing.data.rgb import open_rgb
 from lacewing.data.scan import Progress
@@ -37,7 +37,7 @@ def same_pictures(
     contents = index.table.column("hash").to_pylist()
     dhash, width, height = (index.column(name) for name in ("dhash", "width", "height"))
     candidates = near_identical_groups(contents, dhash, width, height)
-    equal = near_identical_groups(contents, dhash, width, height, max_distance=-1)
+    equal = equal_groups(contents)
     clusters = list(_clusters(candidates, equal))
     looked_at = [cluster for cluster in clusters if len(cluster) <= LARGEST]
     smallest = np.arange(len(index))

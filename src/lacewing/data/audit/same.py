@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
+from lacewing.data.dhash import equal_groups
 from lacewing.data.index import ImageIndex
 
 
@@ -20,9 +21,7 @@ def groups_of(groups: np.ndarray) -> Iterator[list[int]]:
 
 def contents_of(index: ImageIndex) -> np.ndarray:
     """A number for each row, int64 [rows], shared by equal files: the smallest row of them."""
-    hashes = np.array(index.table.column("hash").to_pylist(), dtype=str)
-    _, firsts, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    return firsts[inverse]
+    return equal_groups(index.table.column("hash").to_pylist())
 
 
 def contested(index: ImageIndex, named: Collection[str] = ()) -> np.ndarray:
