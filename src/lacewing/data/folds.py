@@ -22,7 +22,9 @@ def fold_of(index: ImageIndex, folds: int, fold: int, seed: int) -> ImageIndex:
     are for the last run, fold 0, which trains on everything else. Raises DataError where a
     fold gets no image.
     """
-    numbers = fold_numbers(index, folds, seed)
+    numbers, notes = fold_numbers(index, folds, seed)
+    unsaid = tuple(note for note in notes if note not in index.notes)
+    index = replace(index, notes=index.notes + unsaid)
     empty = sorted(set(range(1, folds + 1)) - set(numbers.tolist()))
     if empty:
         raise DataError(
@@ -42,8 +44,8 @@ def fold_of(index: ImageIndex, folds: int, fold: int, seed: int) -> ImageIndex:
     return with_whole_dealt(with_splits(index, splits, note).take(np.flatnonzero(dealt)))
 
 
-def fold_numbers(index: ImageIndex, folds: int, seed: int) -> np.ndarray:
-    """The fold of each row, int64 [rows], 1 to `folds`; 0 for test images.
+def fold_numbers(index: ImageIndex, folds: int, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The fold of each row, int64 [rows], 1 to `folds`; 0 for test images. And notes on twins.
 
     Near-identical images are dealt together, as one of their smallest label. Each class's groups
     go, in an order that depends on the seed and on their contents, to the fold that has the
@@ -52,7 +54,7 @@ def fold_numbers(index: ImageIndex, folds: int, seed: int) -> np.ndarray:
     labels = index.column("label")
     contents = index.table.column("hash").to_pylist()
     dealt = index.column("split") != "test"
-    groups, _ = groups_of(index)
+    groups, notes = groups_of(index)
     members: dict[int, list[int]] = defaultdict(list)
     for row in np.flatnonzero(dealt).tolist():
         members[int(groups[row])].append(row)
@@ -67,7 +69,7 @@ def fold_numbers(index: ImageIndex, folds: int, seed: int) -> np.ndarray:
         fold = min(range(folds), key=lambda place: (counts[place, label], counts[place].sum()))
         counts[fold, label] += len(rows)
         numbers[rows] = fold + 1
-    return numbers
+    return numbers, notes
 
 
 def with_whole_dealt(index: ImageIndex) -> ImageIndex:

@@ -1,6 +1,7 @@
 """Folds: every image once, classes spread evenly, near-identical images together."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def whole(make) -> ImageIndex:
 
 
 def test_each_class_is_spread_evenly_and_so_are_all(whole):
-    numbers = fold_numbers(whole, 5, seed=0)
+    numbers, _ = fold_numbers(whole, 5, seed=0)
     labels = whole.column("label")
     for label in range(3):
         counts = np.bincount(numbers[(labels == label) & (numbers > 0)], minlength=6)[1:]
@@ -56,16 +57,25 @@ def test_each_class_is_spread_evenly_and_so_are_all(whole):
 def test_near_identical_images_stay_together(make):
     contents = [number // 3 for number in range(45)]
     whole = make([0, 0, 0, 1, 1, 1, 2, 2, 2] * 5, contents, ["train"] * 45)
-    numbers = fold_numbers(whole, 3, seed=0).reshape(-1, 3)
+    numbers = fold_numbers(whole, 3, seed=0)[0].reshape(-1, 3)
     assert (numbers == numbers[:, :1]).all()
     assert np.bincount(numbers.ravel())[1:].tolist() == [15, 15, 15]
 
 
+def test_a_group_too_large_for_one_fold_is_said_once(make):
+    whole = make([0, 1, 2] * 40, [7] * 120, ["train", "val"] * 60)
+    part = fold_of(whole, 3, 1, seed=0)
+    assert len(part.notes) == 2 and part.notes[0].startswith("120 images are too much alike")
+    said = fold_of(replace(whole, notes=part.notes[:1]), 3, 1, seed=0)
+    assert said.notes == part.notes
+
+
 def test_the_deal_depends_on_seed_and_content_and_not_on_the_order(whole):
     order = np.random.default_rng(0).permutation(len(whole))
-    numbers = fold_numbers(whole, 4, seed=0)
-    np.testing.assert_array_equal(fold_numbers(whole.take(order), 4, seed=0), numbers[order])
-    assert (fold_numbers(whole, 4, seed=1) != numbers).any()
+    numbers, _ = fold_numbers(whole, 4, seed=0)
+    again, _ = fold_numbers(whole.take(order), 4, seed=0)
+    np.testing.assert_array_equal(again, numbers[order])
+    assert (fold_numbers(whole, 4, seed=1)[0] != numbers).any()
 
 
 def test_each_fold_validates_on_its_own_part_and_sees_no_test_image(whole):
