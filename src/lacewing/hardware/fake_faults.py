@@ -3,14 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from lacewing.hardware.fake import FakeBackend
 
 T = TypeVar("T")
 
@@ -49,7 +46,8 @@ class Faults:
 class Scripted(TorchFunctionMode):
     """Moves the fake's clock at each first convolution, and does wrong what the script says."""
 
-    def __init__(self, fake: "FakeBackend", precision: str) -> None:
+    def __init__(self, fake: Any, precision: str) -> None:
+        """fake: the FakeBackend that tells of its faults, and whose clock it is."""
         super().__init__()
         self.fake, self.precision, self.is_first = fake, precision, True
         self.call = fake.forward_calls

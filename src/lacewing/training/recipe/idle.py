@@ -2,45 +2,17 @@
 
 from dataclasses import replace
 
-from lacewing.config import TrainConfig, field_names
+from lacewing.config import CLASSIC, TrainConfig, field_names
 from lacewing.training.setup import Prepared
 
+OF_IMAGES = frozenset(
+    "augment rotation flip color_jitter min_crop trivial_augment erasing mixup cutmix "
+    "progressive_resizing".split()
+)
+"""What is done to training images, which a feature pass takes as they are."""
 IDLE = {
     "classic": frozenset(("wise_ft",)),
-    "features": frozenset(
-        (
-            "dropout",
-            "wise_ft",
-            "optimizer",
-            "scheduler",
-            "learning_rate",
-            "weight_decay",
-            "momentum",
-            "nesterov",
-            "step_epochs",
-            "gamma",
-            "warmup_epochs",
-            "label_smoothing",
-            "focal",
-            "logit_adjustment",
-            "balance",
-            "ema",
-            "clip_norm",
-            "epochs",
-            "limit_epochs",
-            "patience",
-            "progressive_resizing",
-            "augment",
-            "rotation",
-            "flip",
-            "color_jitter",
-            "min_crop",
-            "trivial_augment",
-            "erasing",
-            "mixup",
-            "cutmix",
-        )
-    ),
+    "features": CLASSIC - {"freeze_norms", "batch_size", "accumulate"} | OF_IMAGES | {"wise_ft"},
 }
 """Fields without effect, by the recipe that was decided. What a recipe sets itself is not among
 them, so that a run's own config.yaml is silent."""
