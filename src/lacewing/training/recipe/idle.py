@@ -6,8 +6,18 @@ from lacewing.config import CLASSIC, TrainConfig, field_names
 from lacewing.training.setup import Prepared
 
 OF_IMAGES = frozenset(
-    "augment rotation flip color_jitter min_crop trivial_augment erasing mixup cutmix "
-    "progressive_resizing".split()
+    [
+        "augment",
+        "rotation",
+        "flip",
+        "color_jitter",
+        "min_crop",
+        "trivial_augment",
+        "erasing",
+        "mixup",
+        "cutmix",
+        "progressive_resizing",
+    ]
 )
 """What is done to training images, which a feature pass takes as they are."""
 IDLE = {
