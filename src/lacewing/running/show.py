@@ -14,6 +14,10 @@ from lacewing.values import format_seconds
 
 WIDE = 120
 """Columns of a screen from which on the plan's flags have one of their own."""
+OTHER_TRAINING = (
+    "-bz, --accumulate, -lr and -optim mean classic training; beside --recipe finetune they change "
+    "this plan."
+)
 
 
 def shown(prepared: Prepared) -> Prepared:
@@ -31,6 +35,8 @@ def show(prepared: Prepared) -> None:
         console.table(("network", "ImageNet", "images/s", "time", ""), prepared.networks)
     console.heading("Plan")
     show_decisions(prepared.plan)
+    if is_chosen(prepared):
+        console.note(OTHER_TRAINING)
     for note in prepared.plan.notes:
         console.note(note)
     if prepared.config.recipe == "classic" or prepared.config.explain:
@@ -46,6 +52,12 @@ def show_decisions(plan: Plan) -> None:
         return
     narrow = [(name, value, f"{why} ({flags})", source) for name, value, why, source, flags in rows]
     console.table(("decision", "value", "why (changed by)", "source"), narrow)
+
+
+def is_chosen(prepared: Prepared) -> bool:
+    """Whether the recipe was chosen because nothing classic was asked for, nor a plan file."""
+    is_auto = prepared.asked.recipe == "auto" and prepared.asked.plan is None
+    return is_auto and prepared.config.recipe != "classic"
 
 
 def show_machine(machine: Machine) -> None:
