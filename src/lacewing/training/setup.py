@@ -1,6 +1,6 @@
 """From a configuration to a plan: check the words, find machine and images, decide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lacewing import console
@@ -180,10 +180,15 @@ def decide(
     """
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
-    plan = load_plan(config.plan)
+    plan = obeyed(load_plan(config.plan))
     check_asked(config, plan, job, tiers[plan.tier.value])
     check_plan_file(config, plan)
     check_work(plan, job)
     for note in check_plan(plan, machine, backends):
         console.note(note)
     return plan
+
+
+def obeyed(plan: Plan) -> Plan:
+    """A plan file's plan: its decoding threads are as if asked for, so that judging has as many."""
+    return replace(plan, workers=replace(plan.workers, source="user"))

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lacewing.config import TrainConfig, load_config
 from lacewing.errors import ConfigError, PlanError
 from lacewing.planning.document import load_plan, save_plan
+from lacewing.planning.loaders import decoding_of
 from lacewing.running.decide import prepared_fully
 from lacewing.training.begin import begin
-from lacewing.training.setup import prepare
+from lacewing.training.setup import obeyed, prepare
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def filed(small, tmp_path):
 
 
 def test_with_its_own_words_or_without_any(filed, tmp_path):
-    plan = load_plan(tmp_path / "plan.yaml")
+    plan = obeyed(load_plan(tmp_path / "plan.yaml"))
     assert filed() == plan
     free = {"batch_size": None, "learning_rate": None, "image_size": None, "threads": None}
     assert filed(**free) == plan
@@ -59,7 +61,15 @@ def test_what_images_or_network_do_not_allow_is_refused_at_once(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("source", ["measured", "rule", "user"])
+def test_judging_has_the_files_threads_too(filed, tmp_path, source):
+    plan = load_plan(tmp_path / "plan.yaml")
+    none = replace(plan.workers, value=0, source=source)
+    save_plan(replace(plan, workers=none), tmp_path / "plan.yaml")
+    assert decoding_of(filed(), torch.device("cpu")).workers == 0
+
+
 def test_a_run_is_repeated_by_its_own_files(small):
     session = begin(prepared_fully(small(device="cpu", batch_size=8, accumulate=False)))
     again = TrainConfig(**{**load_config(session.run.config), "plan": session.run.plan})
-    assert prepared_fully(again).plan == session.plan
+    assert prepared_fully(again).plan == obeyed(session.plan)

@@ -16,7 +16,7 @@ from lacewing.store.run import read_lines
 from lacewing.training import trial
 from lacewing.training.begin import begin
 from lacewing.training.loop import train
-from lacewing.training.setup import prepare
+from lacewing.training.setup import obeyed, prepare
 from lacewing.training.trial import amounts_of, with_trial
 
 WORDS = {"threads": 1, "trial": True}
@@ -64,7 +64,7 @@ def test_a_plan_from_a_file_is_obeyed_and_not_measured(tried, monkeypatch, tmp_p
     plan = tried(FakeBackend()).plan
     save_plan(plan, tmp_path / "plan.yaml")
     monkeypatch.setattr(trial, "measure", None)
-    assert tried(FakeBackend(), plan=tmp_path / "plan.yaml").plan == plan
+    assert tried(FakeBackend(), plan=tmp_path / "plan.yaml").plan == obeyed(plan)
 
 
 def test_what_was_measured_survives_the_plans_file(tried, tmp_path):
