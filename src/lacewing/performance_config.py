@@ -58,7 +58,7 @@ TIERS: dict[str, Tier] = {
         batch_share=(0.7, 0.7),
         default_batch=32,
         mixed_precision=True,
-        compile=False,
+        compile=True,
         image_sizes=(224,),
         learning_rate_factor=1.0,
         memory_share=0.8,
@@ -69,7 +69,7 @@ TIERS: dict[str, Tier] = {
         batch_share=(0.3, 0.5),
         default_batch=16,
         mixed_precision=True,
-        compile=False,
+        compile=True,
         image_sizes=(128, 196),
         learning_rate_factor=1.0,
         memory_share=0.8,
@@ -121,6 +121,8 @@ EVAL_BATCH = (8, 64)
 """Bounds of a forward-only pass's images: fewer leave a device idle, more gain nothing."""
 CACHE_SHARE = 0.25
 """Share of the free RAM that decoded images may take; training needs the rest."""
+AHEAD_SHARE = 0.1
+"""Share of the RAM that a run may take on a CPU, for batches that its threads make ahead."""
 
 
 def load_tiers(file: Path | None) -> dict[str, Tier]:

@@ -29,7 +29,7 @@ def test_the_table_holds_the_documented_bounds():
         "directml": (0.3, 0.3),
         "cpu": (0.2, 0.4),
     }
-    assert {name for name, tier in TIERS.items() if tier.compile} == {"high", "cpu"}
+    assert {name for name, tier in TIERS.items() if tier.compile} == TIERS.keys() - {"directml"}
     assert {tier.memory_share for name, tier in TIERS.items() if name != "cpu"} == {0.8}
     assert TIERS["cpu"].memory_share == 0.5
     assert TIERS["directml"].learning_rate_factor == 0.5

@@ -46,7 +46,17 @@ def make_plan(
         config.memory_format, this, capabilities, training_precision.value
     )
     share = memory.choose_share(config.memory_share, tier)
-    loader = loading.choose(config.workers, tier, this, machine, capabilities, job.readers)
+    memory_bytes = memory.choose_bytes(share, this, machine)
+    loader = loading.choose(
+        config.workers,
+        tier,
+        this,
+        machine,
+        capabilities,
+        job.readers,
+        batch_bytes=loading.varied_bytes(batches.batch.value, size.value),
+        allowed_bytes=memory_bytes.value,
+    )
     return Plan(
         device=chosen,
         tier=tier_choice,
@@ -68,7 +78,7 @@ def make_plan(
         eval_memory_format=precision.choose_format_for_evaluation(training_format),
         eval_batch=batch.choose_eval_batch(batches.micro_batch.value),
         memory_share=share,
-        memory_bytes=memory.choose_bytes(share, this, machine),
+        memory_bytes=memory_bytes,
         pixels=memory.choose_pixels(job.cache_bytes(size.value), job.disk_bytes, machine),
         augment_on=loader.augment_on,
         workers=loader.workers,

@@ -212,7 +212,8 @@ def open_found(
         put_back(session, found.snapshot)
         return session
 
-    return within_memory(opened, info, plan, found.config.optimizer, backends)
+    remedy = "close other programs, or resume it on a device with more memory"
+    return within_memory(opened, info, plan, found.config.optimizer, backends, remedy)
 
 
 def held(

@@ -17,7 +17,7 @@ from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.forecast import Amounts
 from lacewing.planning.trial.measure import is_enough, measure
-from lacewing.planning.trial.refine import Asked, refine
+from lacewing.planning.trial.refine import Asked, may_compile, refine
 from lacewing.planning.trial.stage import Work
 from lacewing.training.events import EventLog
 from lacewing.training.setup import Prepared, job_of
@@ -53,9 +53,9 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         can_compile=can_compile(prepared, backends),
         own_memory=capabilities_of(prepared, backends).pinned_memory,
     )
-    key = history.key_of(plan, config, prepared.machine, job, index.name)
+    key = history.key_of(plan, config, prepared.machine, job, tier, index.name)
     known = history.recall(key)
-    if known is not None and is_enough(known, plan, config, job):
+    if known is not None and is_enough(known, plan, config, job, may_compile(plan, asked)):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     remedy = "check it and its driver, or use --device cpu"

@@ -5,8 +5,14 @@ import shutil
 import pytest
 import torch
 
-from lacewing.errors import RunError
-from lacewing.hardware.fake import FakeBackend, FakeDeviceLostError, Faults, fake_backends
+from lacewing.errors import PlanError, RunError
+from lacewing.hardware.fake import (
+    FakeBackend,
+    FakeDeviceLostError,
+    FakeOutOfMemoryError,
+    Faults,
+    fake_backends,
+)
 from lacewing.models.bundle import load_model
 from lacewing.store.run import read_lines
 from lacewing.training.begin import reopen
@@ -132,3 +138,16 @@ def test_the_newest_run_of_data_and_model_is_found(begun, small):
     with pytest.raises(RunError, match="holds no run of resnet50"):
         find_run(config.output, config.data, "resnet50")
     assert first.run.folder.is_dir()
+
+
+def test_a_device_too_full_to_go_on_is_told_without_flags_that_resume_does_not_take(
+    begun, monkeypatch
+):
+    def open_session(*args):
+        raise FakeOutOfMemoryError("full")
+
+    broken = cut_off(begun, 2)
+    monkeypatch.setattr("lacewing.training.begin.open_session", open_session)
+    with pytest.raises(PlanError, match=r"does not fit .*: close other programs, or ") as caught:
+        reopen(broken.run.folder, fake_backends(FakeBackend()))
+    assert "--" not in str(caught.value)

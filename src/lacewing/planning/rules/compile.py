@@ -39,7 +39,7 @@ def choose(
     if grows:
         return Choice("off", "each size that training images grow through would cost it", "rule")
     if not tier.compile:
-        return Choice("off", "it seldom pays on this tier", "rule")
+        return Choice("off", "the tier leaves it out", "rule")
     return Choice("off", "not before it is measured to pay for itself", "rule")
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device, Machine
-from lacewing.performance_config import Tier
-from lacewing.values import Choice
+from lacewing.performance_config import AHEAD_SHARE, Tier
+from lacewing.values import Choice, format_bytes
 
 CORES_PER_DECODER = 4
 """Of a CPU that computes too: each thread that decodes takes a core from the network."""
@@ -39,9 +39,18 @@ def choose(
     machine: Machine,
     capabilities: Capabilities,
     readers: int = 0,
+    *,
+    batch_bytes: int,
+    allowed_bytes: int | None,
 ) -> LoadingChoices:
-    """Decoding threads, what they prepare ahead, pinned memory, and where to augment."""
+    """Decoding threads, what they prepare ahead, pinned memory, and where to augment.
+
+    On a CPU, `batch_bytes` are those of a batch that is made ahead, and `allowed_bytes` those that
+    the run may take.
+    """
     workers = choose_workers(asked_workers, tier, device, machine, readers)
+    if device.kind == "cpu":
+        workers = within_share(workers, batch_bytes, allowed_bytes)
     return LoadingChoices(
         workers,
         choose_prefetch(workers.value, tier),
@@ -75,11 +84,37 @@ def choose_workers(
     return Choice(count, f"{ahead} ahead while the network computes", "rule", evidence)
 
 
+def varied_bytes(images: int, side: int) -> int:
+    """Bytes of a batch as threads make it ahead on a CPU: float32 [N, 3, S, S]."""
+    return images * 3 * side**2 * 4
+
+
+def batches_held(workers: int, prefetch: int) -> int:
+    """Batches that threads hold at most, the one in use among them: see `data.ahead`."""
+    return max(workers, prefetch) + 1 if workers else 0
+
+
+def within_share(workers: Choice[int], batch_bytes: int, allowed_bytes: int | None) -> Choice[int]:
+    """No more threads on a CPU than hold a small share of the run's RAM, but one at least.
+
+    Each makes a whole batch. As many as were asked for.
+    """
+    if workers.source == "user" or allowed_bytes is None:
+        return workers
+    room = int(AHEAD_SHARE * allowed_bytes)
+    most = max(1, room // batch_bytes - 1)
+    if workers.value <= most:
+        return workers
+    reason = f"{format_bytes(room)} for batches of {format_bytes(batch_bytes)}, one for each thread"
+    evidence = {"batch_bytes": batch_bytes, "room_bytes": room, "wanted": workers.value}
+    return Choice(most, reason, "rule", evidence)
+
+
 def decoders(workers: Choice[int], cores: int) -> int:
     """Threads of a pass that decodes every image and keeps none: all cores but one.
 
     Never fewer than in training, where kept pixels may leave them nothing to do; as many as were
-    asked for.
+    asked for, or as a plan file says.
     """
     if workers.source == "user":
         return workers.value

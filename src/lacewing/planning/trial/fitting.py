@@ -12,6 +12,7 @@ from lacewing.models.catalog import ModelInfo
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.batch import even_passes
+from lacewing.planning.rules.loading import batches_held, varied_bytes
 from lacewing.planning.trial.findings import Findings
 from lacewing.planning.trial.memory import STATES, MemoryModel
 from lacewing.values import Choice, format_bytes
@@ -91,35 +92,49 @@ def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
     )
 
 
-def no_room(info: ModelInfo, plan: Plan, optimizer: str, free: int | None) -> str:
+def no_room(info: ModelInfo, plan: Plan, optimizer: str, free: int | None, remedy: str = "") -> str:
     """A sentence for a network that does not fit, however small the images.
 
-    `free` is what the device has left, in bytes, where that can be asked.
+    `free` is what the device has left, in bytes, where that can be asked. `remedy` is a clause on
+    what to do; the flags of a new run if empty.
     """
     allowed = plan.memory_bytes.value
     room = "" if allowed is None else f" of the {format_bytes(allowed)} that this run may take"
     now = "" if free is None else f" ({format_bytes(free)} are free now)"
-    remedies = ["a smaller --model such as mobilenet"]
-    remedies += [] if optimizer.lower() == "sgd" else ["--optimizer sgd, which keeps less"]
-    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
     return (
         f"{info.name} does not fit into the memory of {plan.device.value}, even without images: "
         f"weights, gradients and the optimiser's state take up to {format_bytes(held_bytes(info))}"
-        f"{room}{now}: use {', '.join(remedies[:-1])}, or {remedies[-1]}."
+        f"{room}{now}: {remedy or remedy_by_flags(plan, optimizer)}."
     )
 
 
+def remedy_by_flags(plan: Plan, optimizer: str) -> str:
+    """What lets a new run fit, a clause."""
+    remedies = ["a smaller --model such as mobilenet"]
+    remedies += [] if optimizer.lower() == "sgd" else ["--optimizer sgd, which keeps less"]
+    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
+    return f"use {', '.join(remedies[:-1])}, or {remedies[-1]}"
+
+
 def within_memory(
-    work: Callable[[], T], info: ModelInfo, plan: Plan, optimizer: str, backends: BackendTable
+    work: Callable[[], T],
+    info: ModelInfo,
+    plan: Plan,
+    optimizer: str,
+    backends: BackendTable,
+    remedy: str = "",
 ) -> T:
-    """What `work` gives. Raises PlanError where the network does not fit the plan's device."""
+    """What `work` gives. Raises PlanError where the network does not fit the plan's device.
+
+    It says to do the `remedy`, a clause; what a new run could be given if empty.
+    """
     backend, index = backend_for(plan.device.value, backends)
     try:
         return work()
     except Exception as error:  # each backend has its own type: it tells which is meant
         if not backend.is_out_of_memory(error):
             raise
-    raise PlanError(no_room(info, plan, optimizer, backend.memory(index).free_bytes))
+    raise PlanError(no_room(info, plan, optimizer, backend.memory(index).free_bytes, remedy))
 
 
 def held_bytes(info: ModelInfo) -> int:
@@ -140,8 +155,14 @@ def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:
 
 
 def beside_the_step(plan: Plan, findings: Findings) -> int:
-    """Bytes of the device that the run holds beyond its steps: on the CPU, the newest snapshot."""
-    return findings.snapshot_bytes if plan.device.value == "cpu" else 0
+    """Bytes of the device that the run holds beyond its steps.
+
+    On the CPU, the newest snapshot and the batches that threads make ahead.
+    """
+    if plan.device.value != "cpu":
+        return 0
+    batches = batches_held(plan.workers.value, plan.prefetch.value)
+    return findings.snapshot_bytes + batches * varied_bytes(plan.batch.value, plan.image_size.value)
 
 
 def predicted_bytes(plan: Plan, findings: Findings) -> int:
@@ -153,7 +174,8 @@ def predicted_bytes(plan: Plan, findings: Findings) -> int:
             model.bytes_for(plan.micro_batch.value), model.eval_bytes_for(plan.eval_batch.value)
         )
         # a new snapshot is made before the old one goes, but between steps
-        taken = max(taken, round(model.fixed_bytes + kept))
+        made = findings.snapshot_bytes if plan.device.value == "cpu" else 0
+        taken = max(taken, round(model.fixed_bytes) + made)
     where = "ram" if plan.device.value == "cpu" else "device"
     if plan.pixels.value == where:
         need = plan.pixels.evidence.get("need_bytes", 0)

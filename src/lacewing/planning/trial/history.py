@@ -1,6 +1,7 @@
 """What earlier trials found: one file per question, below the cache folder."""
 
 import json
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from lacewing.config import TrainConfig
 from lacewing.data.cache import cache_folder
 from lacewing.hardware.machine import Machine
 from lacewing.parsing import parse_json
+from lacewing.performance_config import Tier
 from lacewing.planning.job import Job
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
@@ -16,7 +18,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 10
+VERSION = 11
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 
@@ -32,18 +34,21 @@ def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
     }
 
 
-def key_of(plan: Plan, config: TrainConfig, machine: Machine, job: Job, data: str) -> str:
+def key_of(
+    plan: Plan, config: TrainConfig, machine: Machine, job: Job, tier: Tier, data: str
+) -> str:
     """The name of a question: machine, work, and what the user has fixed."""
     decided = ("image_size", "batch", "micro_batch", "accumulation", "eval_batch", "threads",
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
              "progressive_resizing", "memory_share", "trivial_augment", "erasing", "mixup",
-             "cutmix")  # fmt: skip
+             "cutmix", "eval_size")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),
         "work": [job.model, job.classes, job.optimizer, job.training_images, job.pretrained, data],
+        "tier": asdict(tier),
         "plan": {name: getattr(plan, name).value for name in decided},
         "asked": {name: str(getattr(config, name)) for name in asked},
         "norms": keeps_statistics(config, job.pretrained, plan.micro_batch.value),

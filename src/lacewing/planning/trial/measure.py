@@ -31,7 +31,13 @@ from lacewing.planning.trial.passes import forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.ways import Way
-from lacewing.planning.trial.weigh import cheapest, try_compile, try_sizes, weigh_memory
+from lacewing.planning.trial.weigh import (
+    cheapest,
+    likely_payback,
+    try_compile,
+    try_sizes,
+    weigh_memory,
+)
 
 ENDLESS = 2**50
 """Bytes: more than any memory."""
@@ -89,12 +95,27 @@ def budget_of(plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], flo
     return Budget(clock, passes, config.plan_budget, config.budget or float("inf"))
 
 
-def is_enough(findings: Findings, plan: Plan, config: TrainConfig, job: Job) -> bool:
-    """Whether they were made in at least half of the time that would be allowed now."""
+def is_enough(
+    findings: Findings, plan: Plan, config: TrainConfig, job: Job, may_compile: bool
+) -> bool:
+    """Whether they were made in at least half of the time that would be allowed now.
+
+    Not where they had none for compiling, and now there is.
+    """
     budget = budget_of(plan, config, job, time.perf_counter)
-    if findings.best.seconds is not None:
-        budget.saw(findings.best.seconds)
+    budget.saw(findings.fastest_seconds)
+    if may_compile and has_time_to_compile(findings, plan, job, budget):
+        return False
     return findings.allowed_seconds >= ENOUGH * budget.limit
+
+
+def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget) -> bool:
+    """Whether compiling was not tried, and would be after a trial that takes as long as theirs."""
+    if findings.compile_tried or findings.best.seconds is None:
+        return False
+    likely = likely_payback(plan, job, findings.best, budget.passes)
+    left = budget.left_of_share - findings.seconds
+    return likely.worth_trying and likely.cost_seconds <= left
 
 
 def carry_out(trial: Trial) -> Findings:
@@ -132,6 +153,7 @@ def carry_out(trial: Trial) -> Findings:
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
+        fastest_seconds=trial.budget.fastest,
         seconds=trial.budget.spent,
         allowed_seconds=trial.budget.limit,
     )

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from typing import Any
 
 import torch
@@ -21,6 +22,11 @@ from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.memory import base_bytes, measure_growing
 from lacewing.planning.trial.passes import forget_moments
 from lacewing.planning.trial.ways import Way
+
+REPORT_SECONDS = 3.0
+"""Before its time ends, in which a child reports what it has."""
+FORWARD_TO_STEPS = 1 / 6
+"""What a forward-only pass takes of two training steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +55,8 @@ class Peaks:
 
     training: dict[int, int]
     """By micro-batch; those that could be measured."""
-    evaluation: int = 0
-    """That a forward-only pass adds to what stays between the steps."""
+    eval_image_bytes: float = 0.0
+    """That each image of a forward-only pass adds to what stays between the steps."""
 
 
 def peaks_in_child(task: Task, seconds: float) -> Peaks:
@@ -59,9 +65,10 @@ def peaks_in_child(task: Task, seconds: float) -> Peaks:
     A child that is ended is followed by one without the largest size, in the time that is left.
     """
     started = time.monotonic()
+    until = time.time() + seconds - REPORT_SECONDS
     code = (
         "from lacewing.planning.trial.peaks import report_peaks; "
-        f"report_peaks(report, {json.dumps(asdict(task))!r})"
+        f"report_peaks(report, {json.dumps(asdict(task))!r}, {until})"
     )
     try:
         found = run_child(code, seconds)
@@ -71,16 +78,40 @@ def peaks_in_child(task: Task, seconds: float) -> Peaks:
             return Peaks({})
         return peaks_in_child(replace(task, sizes=task.sizes[:-1]), left)
     training = {int(size): int(peak) for size, peak in found["training"].items()}
-    return Peaks(training, found["evaluation"])
+    return Peaks(training, found["eval_image_bytes"])
 
 
-def report_peaks(report: Callable[[Any], None], text: str) -> None:
-    """The child's part: build the network, take steps and a forward-only pass, report the peaks."""
-    report(asdict(measure(Task(**json.loads(text)))))
+def report_peaks(report: Callable[[Any], None], text: str, until: float) -> None:
+    """The child's part: build the network, take steps and a forward-only pass, report the peaks.
+
+    `until` is `time.time()`'s, which parent and child have in common.
+    """
+    report(asdict(measure(Task(**json.loads(text)), Deadline(until))))
 
 
-def measure(task: Task) -> Peaks:
-    """Peaks in this process, beyond what it takes before there is a network."""
+@dataclass
+class Deadline:
+    """A time by which to be done; what an image takes is known from the last pass."""
+
+    until: float
+    clock: Callable[[], float] = time.time
+    began: float = 0.0
+    images: int = 0
+    """Of the pass that has begun; 0 before the first."""
+    image_seconds: float = 0.0
+
+    def allows(self, images: int) -> bool:
+        """Whether a pass of so many, which begins now if so, is expected to be done by then."""
+        now = self.clock()
+        if self.images:
+            self.image_seconds = (now - self.began) / self.images
+        is_allowed = now + self.image_seconds * images <= self.until
+        self.began, self.images = now, images if is_allowed else 0
+        return is_allowed
+
+
+def measure(task: Task, deadline: Deadline) -> Peaks:
+    """Peaks in this process, beyond what it takes before there is a network; what time allows."""
     backend, index = backend_for("cpu")
     base = base_bytes(backend, index)
     bench = child_bench(task)
@@ -88,10 +119,12 @@ def measure(task: Task) -> Peaks:
     # the bench's copy is the network from here on
     bench.copy(way.memory_format)
     bench.model = torch.nn.Identity()
-    points = peaks_here(bench, way, task.sizes, base, task.allowed)
-    if not points:
-        return Peaks({})
-    return Peaks(points, added_by_forward(bench, Way(**task.forward), way.memory_format))
+    points = peaks_here(bench, way, task.sizes, base, task.allowed, deadline.allows)
+    forward = Way(**task.forward)
+    # a forward-only pass takes far less than two steps of as many images
+    if not points or not deadline.allows(ceil(FORWARD_TO_STEPS * forward.images)):
+        return Peaks(points)
+    return Peaks(points, added_by_forward(bench, forward, way.memory_format))
 
 
 def child_bench(task: Task) -> Bench:
@@ -113,29 +146,45 @@ def child_bench(task: Task) -> Bench:
 
 
 def peaks_here(
-    bench: Bench, way: Way, sizes: tuple[int, ...], base: int, allowed: int | None
+    bench: Bench,
+    way: Way,
+    sizes: tuple[int, ...],
+    base: int,
+    allowed: int | None,
+    has_time: Callable[[int], bool] = lambda _: True,
 ) -> dict[int, int]:
-    """Peaks in this process by micro-batch, as long as they stay within what is allowed."""
+    """Peaks in this process by micro-batch, as long as they stay within what is allowed.
+
+    `has_time` is asked before each for its images.
+    """
 
     def peak_of(size: int) -> int | None:
+        if not has_time(size):
+            return None
         peak = two_steps(bench, replace(way, images=size))
         return None if peak is None else peak - base
 
     return measure_growing(sizes, peak_of, allowed)
 
 
-def added_by_forward(bench: Bench, way: Way, weights_format: str) -> int:
-    """Bytes that a forward-only pass adds to what stays between the steps; 0 if it is full."""
+def added_by_forward(bench: Bench, way: Way, weights_format: str) -> float:
+    """Bytes that each image of a forward-only pass adds to what stays between the steps.
+
+    Where the memory is full, of half as many images, and so on; 0 if a single one does not run.
+    """
     bench.free()
     bench.backend.reset_peak(bench.index)
     before = bench.backend.peak_bytes(bench.index) or 0
     try:
         bench.forward(way, weights_format)
+        return max(0, (bench.backend.peak_bytes(bench.index) or 0) - before) / way.images
     except Exception as error:  # each backend has its own type: it tells which is meant
         if not bench.backend.is_out_of_memory(error):
             raise
-        return 0
-    return max(0, (bench.backend.peak_bytes(bench.index) or 0) - before)
+    # outside the except block: the traceback held the pass's tensors
+    if way.images == 1:
+        return 0.0
+    return added_by_forward(bench, replace(way, images=way.images // 2), weights_format)
 
 
 def two_steps(bench: Bench, way: Way) -> int | None:

@@ -47,9 +47,9 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
     """
     plan = with_fastest(plan, findings)
     plan = with_size(plan, findings, asked)
+    plan = with_workers_within(with_workers(plan, findings, asked), asked)
     plan = fit_to_memory(plan, findings, asked.job)
     plan = with_pixels(plan, findings, asked)
-    plan = with_workers(plan, findings, asked)
     plan = with_compile(plan, findings, asked)
     figures = forecast(plan, findings, asked.amounts, asked.cores)
     figures["peak_bytes"] = float(predicted_bytes(plan, findings))
@@ -210,15 +210,31 @@ def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     )
 
 
+def with_workers_within(plan: Plan, asked: Asked) -> Plan:
+    """Fewer threads on a CPU where the batch has become too large for as many of it."""
+    if plan.device.value != "cpu":
+        return plan
+    each = loading.varied_bytes(plan.batch.value, plan.image_size.value)
+    workers = loading.within_share(plan.workers, each, plan.memory_bytes.value)
+    if workers is plan.workers:
+        return plan
+    prefetch = loading.choose_prefetch(workers.value, asked.tier)
+    return replace(plan, workers=workers, prefetch=prefetch)
+
+
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """torch.compile where it was measured to pay; where not, why, in seconds."""
-    is_open = asked.can_compile and asked.tier.compile and plan.compile.source != "user"
-    if not is_open or findings.best.seconds is None:
+    if not may_compile(plan, asked) or findings.best.seconds is None:
         return plan
     images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
     per_image = pass_seconds_per_image(replace(plan, compile=off()), findings)
     kind = plan.device.value.partition(":")[0]
     return replace(plan, compile=payback.choose(kind, findings, per_image * images, images))
+
+
+def may_compile(plan: Plan, asked: Asked) -> bool:
+    """Whether torch.compile is open to be tried."""
+    return asked.can_compile and asked.tier.compile and plan.compile.source != "user"
 
 
 def off() -> Choice[str]:

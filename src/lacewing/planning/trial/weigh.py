@@ -6,6 +6,8 @@ from statistics import median
 
 from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.hardware.allocator import is_kept
+from lacewing.planning.job import Job
+from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import is_possible
 from lacewing.planning.trial import history, memory, payback, sizes
 from lacewing.planning.trial.context import Trial
@@ -13,6 +15,7 @@ from lacewing.planning.trial.findings import CompileTime, Timed
 from lacewing.planning.trial.images import count_memory, most_images
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.payback import Payback
 from lacewing.planning.trial.peaks import (
     Peaks,
     Task,
@@ -61,7 +64,7 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
         return counted, False
     line = replace(
         memory.fit(found.training, counted.image_bytes),
-        eval_image_bytes=larger_in_evaluation(trial) * found.evaluation / forward.images,
+        eval_image_bytes=larger_in_evaluation(trial) * found.eval_image_bytes,
     )
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
 
@@ -139,9 +142,7 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     is_open = is_open and trial.tier.compile and not trial.config.progressive_resizing
     if not is_open or best.seconds is None:
         return ()
-    known = history.compile_seconds(trial.job.model, plan.device.value)
-    seconds = trial.budget.passes * expected_seconds(best, plan.micro_batch.value)
-    likely = payback.likely(device.kind, seconds, known)
+    likely = likely_payback(plan, trial.job, best, trial.budget.passes)
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
         return ()
     tried: list[CompileTime] = []
@@ -154,6 +155,14 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
         tried.append(time_compiled(trial, best.way, mode))
         history.remember_compile(trial.job.model, plan.device.value, tried[-1].cost_seconds)
     return tuple(tried)
+
+
+def likely_payback(plan: Plan, job: Job, best: Timed, passes: int) -> Payback:
+    """What compiling is likely to cost and to save in so many passes, those of the whole run."""
+    address = plan.device.value
+    known = history.compile_seconds(job.model, address)
+    seconds = passes * expected_seconds(best, plan.micro_batch.value)
+    return payback.likely(address.partition(":")[0], seconds, known)
 
 
 def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:

@@ -19,7 +19,8 @@ OLD = Device(name="GTX 1080", kind="cuda", details={"compute capability": "6.1"}
         ("high", GPU, "not before it is measured to pay for itself"),
         ("cpu", GPU, "not before it is measured to pay for itself"),
         ("high", OLD, "torch.compile does not work on this device"),
-        ("mid", GPU, "it seldom pays on this tier"),
+        ("low", GPU, "not before it is measured to pay for itself"),
+        ("directml", GPU, "the tier leaves it out"),
     ],
 )
 def test_no_rule_chooses_it(tier, device, reason):

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.config import TrainConfig
 from lacewing.hardware.machine import Limit
 from lacewing.performance_config import TIERS
-from lacewing.planning.rules.loading import choose_workers, decoders
-from lacewing.values import Choice
+from lacewing.planning.make import make_plan
+from lacewing.planning.rules.loading import batches_held, choose_workers, decoders, within_share
+from lacewing.values import GIB, Choice
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,37 @@ def test_a_quarter_of_a_cpus_cores_decode_beside_the_network(recorded, cores, wo
     assert choose_workers(None, TIERS["cpu"], device, machine).value == workers
     none = replace(TIERS["cpu"], workers=0)
     assert choose_workers(None, none, device, machine).value == 0
+
+
+@pytest.mark.parametrize(
+    ("free", "asked", "workers"), [(64, None, 8), (16, None, 4), (4, None, 1), (16, 8, 8)]
+)
+def test_batches_made_ahead_keep_to_a_small_share_of_the_memory(
+    recorded, make_job, free, asked, workers
+):
+    """256 images of 224 pixels are 147 MiB of floats; each thread makes as many."""
+    machine = replace(
+        recorded("cpu_2core_24gb"),
+        cores=Limit(value=32, source="host"),
+        memory_free_bytes=free * GIB,
+    )
+    config = TrainConfig(batch_size=256, accumulate=True, image_size=224, workers=asked)
+    plan = make_plan(config, machine, make_job())
+    assert (plan.workers.value, plan.prefetch.value) == (workers, workers)
+    assert ("for batches of 147.0 MiB" in plan.workers.reason) is (workers in (1, 4))
+
+
+def test_an_unknown_memory_and_no_thread_change_nothing():
+    one, none = Choice(8, "", "rule"), Choice(0, "", "measured")
+    assert within_share(one, 1, None) is one
+    assert within_share(none, 100, 100) is none
+
+
+@pytest.mark.parametrize(
+    ("workers", "prefetch", "held"), [(0, 0, 0), (1, 1, 2), (2, 4, 5), (8, 8, 9)]
+)
+def test_batches_that_threads_hold(workers, prefetch, held):
+    assert batches_held(workers, prefetch) == held
 
 
 @pytest.mark.parametrize(

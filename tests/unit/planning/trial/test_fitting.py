@@ -50,3 +50,13 @@ def test_only_an_exhausted_memory_is_told_so(made):
         opened(FakeOutOfMemoryError("full"))
     with pytest.raises(ZeroDivisionError):
         opened(ZeroDivisionError())
+
+
+def test_where_flags_can_not_be_given_another_remedy_is_said(made):
+    scene, plan, info = made
+
+    def fail():
+        raise FakeOutOfMemoryError("full")
+
+    with pytest.raises(PlanError, match=r"are free now\): close other programs\.$"):
+        within_memory(fail, info, plan, "adamw", fake_backends(scene.fake), "close other programs")

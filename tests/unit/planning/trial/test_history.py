@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lacewing.config import TrainConfig
+from lacewing.performance_config import TIERS
 from lacewing.planning.trial import history
 
 
@@ -18,10 +19,10 @@ def cache(tmp_path, monkeypatch):
 def ask(plan_on, recorded, make_job):
     """The key of a question, with changes."""
 
-    def key(machine=None, data="pests", job=None, **words):
+    def key(machine=None, data="pests", job=None, tier=TIERS["cpu"], **words):
         plan = plan_on("cpu_2core_24gb", **words)
         machine = machine or recorded("cpu_2core_24gb")
-        return history.key_of(plan, TrainConfig(**words), machine, job or make_job(), data)
+        return history.key_of(plan, TrainConfig(**words), machine, job or make_job(), tier, data)
 
     return key
 
@@ -64,9 +65,11 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(precision="fp32"),
         ask(threads=1),
         ask(epochs=99),
+        ask(eval_size=160),
+        ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 9
+    assert len(others) == 11
 
 
 def test_costs_of_compiling_are_kept_by_network_and_device():

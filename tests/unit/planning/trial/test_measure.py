@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lacewing.config import TrainConfig
 from lacewing.engine.prepare import CompiledModel
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
-from lacewing.planning.trial.measure import measure
+from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.stage import set_up
 from lacewing.planning.trial.weigh import cheapest
 from lacewing.training.setup import job_of
@@ -27,6 +28,7 @@ def test_the_fastest_pair_is_chosen_by_its_exact_figures(scene):
     found = scene(FakeBackend(faults=Faults(seconds=seconds))).measure()
     assert found.best.way.describe() == "bf16 channels_last"
     assert found.best.seconds == pytest.approx(0.2)
+    assert found.fastest_seconds == pytest.approx(0.2)
     assert rates(found.training)["fp32 contiguous"] == pytest.approx(20)
     assert found.best_forward.way.images == 16
 
@@ -250,13 +252,36 @@ def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
         made.fake.capabilities, compile=True, compile_modes=("default",)
     )
     tier = replace(TIERS["high"], compile=compiles)
+    job = job_of(made.config, made.work.info, None, made.work.index)
     found = measure(
-        made.plan, made.config, made.machine,
-        job_of(made.config, made.work.info, None, made.work.index), tier, made.work, made.backends,
+        made.plan, made.config, made.machine, job, tier, made.work, made.backends,
         clock=lambda: made.fake.now,
     )  # fmt: skip
+    assert is_enough(found, made.plan, made.config, job, compiles), "the same would come of it"
     assert len(tried) == len(found.compile_tried) == times
     if epochs == 10_000:
         assert found.compile_left_seconds > 1000
     else:
         assert found.compile_left_seconds < 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "may_compile", "is_one"),
+    [
+        ({}, 100, True, False),
+        ({}, 100, False, True),
+        ({"seconds": 95.0}, 100, True, True),
+        ({"compile_tried": (CompileTime(cost_seconds=50.0, pass_seconds=None),)}, 100, True, True),
+        ({}, 1, True, True),
+    ],
+    ids=["time now", "not open", "too little time now too", "tried", "a short run"],
+)
+def test_a_look_without_time_to_compile_does_not_stand_for_one_that_has_it(
+    plan_on, make_job, found, tmp_path, monkeypatch, changes, epochs, may_compile, is_one
+):
+    """It takes a minute: of 100 s one look left 55, of 150 s another would leave 105."""
+    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
+    words = {"epochs": epochs, "plan_budget": 150.0}
+    looked = found(**{"seconds": 45.0, "allowed_seconds": 100.0, **changes})
+    plan = plan_on("cpu_2core_24gb", **words)
+    assert is_enough(looked, plan, TrainConfig(**words), make_job(), may_compile) is is_one

@@ -6,9 +6,11 @@ from lacewing.hardware.child import ChildError
 from lacewing.planning.trial import peaks
 from lacewing.planning.trial.memory import fit
 from lacewing.planning.trial.peaks import (
+    Deadline,
     Peaks,
     Task,
     added_by_forward,
+    measure,
     peaks_in_child,
     sizes_for,
 )
@@ -42,10 +44,10 @@ def test_a_child_that_is_ended_is_asked_for_less(monkeypatch):
         asked.append("[4, 8, 16]" in code)
         if asked[-1]:
             raise ChildError("its process was ended by SIGKILL")
-        return {"training": {"4": 50, "8": 60}, "evaluation": 70}
+        return {"training": {"4": 50, "8": 60}, "eval_image_bytes": 7.5}
 
     monkeypatch.setattr(peaks, "run_child", run_child)
-    assert peaks_in_child(TASK, 30) == Peaks({4: 50, 8: 60}, 70)
+    assert peaks_in_child(TASK, 30) == Peaks({4: 50, 8: 60}, 7.5)
     assert asked == [True, False]
 
 
@@ -71,13 +73,42 @@ def test_all_children_together_keep_to_the_time(monkeypatch):
     assert given == [30, 10]
 
 
+def test_a_child_is_told_when_to_report_before_it_is_ended(monkeypatch):
+    told = []
+
+    def run_child(code, seconds):
+        told.append(float(code.rpartition(", ")[2].rstrip(")")))
+        return {"training": {"4": 50}, "eval_image_bytes": 0.0}
+
+    monkeypatch.setattr(peaks.time, "time", lambda: 1000.0)
+    monkeypatch.setattr(peaks, "run_child", run_child)
+    peaks_in_child(TASK, 30)
+    assert told == [1027.0]
+
+
+@pytest.mark.parametrize(
+    ("until", "sizes"), [(-1, []), (10, [4]), (30, [4, 8]), (39, [4, 8]), (40, [4, 8, 16])]
+)
+def test_what_is_measured_in_time_is_reported(until, sizes):
+    """10 s for 4 images, so 20 expected for 8; these take 10 too, and then 20 for 16."""
+    now = iter([0.0, 10.0, 20.0, 40.0])
+    deadline = Deadline(until, clock=lambda: next(now))
+    assert list(measure(TASK, deadline).training) == sizes
+
+
+def test_no_pass_begins_that_would_be_late_though_one_before_was_refused():
+    now = iter([0.0, 10.0, 11.0, 12.0])
+    deadline = Deadline(20.0, clock=lambda: next(now))
+    assert [deadline.allows(images) for images in (4, 8, 5, 3)] == [True, False, False, True]
+
+
 class Peaked:
     """A bench whose memory is scripted."""
 
     index = 0
 
-    def __init__(self, *peaks, full=False):
-        self.backend, self.peaks, self.full, self.log = self, list(peaks), full, []
+    def __init__(self, *peaks, most=99):
+        self.backend, self.peaks, self.most, self.log = self, list(peaks), most, []
 
     def free(self):
         self.log.append("free")
@@ -92,17 +123,25 @@ class Peaked:
         return isinstance(error, MemoryError)
 
     def forward(self, way, weights_format):
-        self.log.append(weights_format)
-        if self.full:
+        self.log.append(f"{way.images} {weights_format}")
+        if way.images > self.most:
             raise MemoryError
 
 
-def test_a_forward_pass_adds_to_what_stays():
+def test_each_image_of_a_forward_pass_adds_to_what_stays(way):
     bench = Peaked(500, 620)
-    assert added_by_forward(bench, None, "contiguous") == 120
-    assert bench.log == ["free", "reset", "contiguous"]
-    assert added_by_forward(Peaked(500, full=True), None, "contiguous") == 0
-    assert added_by_forward(Peaked(None, None), None, "contiguous") == 0, "DirectML tells nothing"
+    assert added_by_forward(bench, way(images=12), "contiguous") == 10
+    assert bench.log == ["free", "reset", "12 contiguous"]
+    silent = Peaked(None, None)
+    assert added_by_forward(silent, way(images=12), "contiguous") == 0, "DirectML tells nothing"
+
+
+def test_a_forward_pass_that_is_too_large_is_halved_until_it_runs(way):
+    """0 would say that any number of images fits."""
+    bench = Peaked(500, 500, 500, 530, most=3)
+    assert added_by_forward(bench, way(images=13), "contiguous") == 10
+    assert bench.log[-3:] == ["free", "reset", "3 contiguous"]
+    assert added_by_forward(Peaked(5, 5, most=0), way(images=2), "contiguous") == 0
 
 
 @pytest.mark.slow
@@ -110,6 +149,6 @@ def test_a_real_child_measures_peaks_that_grow():
     found = peaks_in_child(TASK, 120)
     points = found.training
     assert list(points) == [4, 8, 16]
-    assert found.evaluation >= 0
+    assert found.eval_image_bytes >= 0
     assert 0 < points[4] <= points[8] <= points[16]
     assert fit(points).image_bytes >= 0

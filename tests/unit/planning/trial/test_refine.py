@@ -78,7 +78,8 @@ def test_a_plan_that_fits_its_memory_is_left_alone(refined, found):
     model = MemoryModel(fixed_bytes=100 * MIB, image_bytes=10 * MIB)
     plan = refined(found(memory=model, base_bytes=300 * MIB), batch_size=40)
     assert (plan.micro_batch.value, plan.accumulation.value) == (16, 1)
-    assert plan.measured.forecast["peak_bytes"] == 300 * MIB + 260 * MIB
+    # and two batches, one of them made ahead
+    assert plan.measured.forecast["peak_bytes"] == 300 * MIB + 260 * MIB + 2 * 3 * MIB
 
 
 def test_a_kept_batch_without_time_to_try_parts_is_one_pass_where_memory_allows(refined, found):
@@ -163,6 +164,16 @@ def test_threads_that_do_not_pay_are_left_out(refined, found):
     assert refined(found(fed=fed), workers=1).workers.source == "user"
 
 
+def test_a_batch_that_has_grown_leaves_fewer_threads_that_hold_one(refined, found, way):
+    fed = (Fed(workers=0, seconds=0.01), Fed(workers=8, seconds=0.001))
+    sizes = tuple(Timed(way=way(images=n), seconds=1.0) for n in (4, 1000))
+    assert refined(found(fed=fed), batch_size="auto").workers.value == 8
+    plan = refined(found(fed=fed, sizes=sizes), batch_size="auto")
+    assert plan.batch.value == 1000
+    # 1.1 GiB of 11.4 for batches of 188 MiB: six, one of them in use
+    assert (plan.workers.value, plan.prefetch.value, plan.workers.source) == (5, 5, "rule")
+
+
 def test_compile_says_in_seconds_why_not(refined):
     plan = refined()
     # 62 steps of 16 images in 10 epochs, 0.05 s an image, of which a tenth may be saved
@@ -187,9 +198,9 @@ def test_compile_that_did_not_work_says_so(refined, found):
 def test_a_tier_that_does_not_compile_keeps_the_rules_reason(plan_on, make_job, found):
     plan = plan_on("gtx1650_4gb")
     asked = Asked(config=TrainConfig(), job=make_job(), tier=TIERS["mid"], amounts=AMOUNTS, cores=8)
-    assert refine(plan, found(), asked).compile == plan.compile
-    open_tier = replace(asked, tier=replace(TIERS["mid"], compile=True))
-    assert refine(plan, found(), open_tier).compile != plan.compile
+    assert refine(plan, found(), asked).compile != plan.compile
+    closed = replace(asked, tier=replace(TIERS["mid"], compile=False))
+    assert refine(plan, found(), closed).compile == plan.compile
 
 
 @pytest.mark.parametrize(("seconds", "mode"), [(0.4, "default"), (0.49, "off"), (None, "off")])

@@ -60,3 +60,20 @@ def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
     for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
         model = replace(MODEL, eval_image_bytes=eval_image_bytes)
         assert predicted_bytes(plan, found(memory=model)) == expected
+
+
+@pytest.mark.parametrize(("workers", "batches"), [(0, 0), (1, 2), (3, 4)])
+@pytest.mark.parametrize(("snapshot", "taken"), [(50, 260), (500, 600)])
+def test_snapshot_and_batches_made_ahead_lie_beside_the_steps_on_a_cpu(
+    plan_on, make_job, found, workers, batches, snapshot, taken
+):
+    values = {"micro_batch": 16, "batch": 16, "eval_batch": 32, "image_size": 32,
+              "pixels": "none", "workers": workers, "prefetch": workers}  # fmt: skip
+    choices = {name: Choice(value, "", "rule") for name, value in values.items()}
+    plan = replace(plan_on("cpu_2core_24gb"), **choices)
+    findings = found(memory=MODEL, snapshot_bytes=snapshot)
+    beside = snapshot + batches * 16 * 3 * 32 * 32 * 4
+    assert predicted_bytes(plan, findings) == taken + beside
+    for room, micro in ((260, 16), (180, 8)):
+        tight = replace(plan, memory_bytes=Choice(beside + room, "", "rule"))
+        assert fit_to_memory(tight, findings, make_job()).micro_batch.value == micro
