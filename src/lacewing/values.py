@@ -52,3 +52,8 @@ def nearest(word: str, known: list[str], count: int = 3) -> str:
     """A hint for a misspelt name: `"; did you mean resnet18 or resnet34?"`, or nothing."""
     matches = get_close_matches(word, known, n=count, cutoff=0.5)
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
+
+
+def counted(number: int, thing: str) -> str:
+    """`"1 epoch"`, `"3 epochs"`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -12,7 +12,7 @@ from lacewing.planning.decisions import DECISIONS
 from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
 from lacewing.store.atomic import write_text
-from lacewing.values import Choice, Source, format_bytes, format_seconds, nearest
+from lacewing.values import Choice, Source, counted, format_bytes, format_seconds, nearest
 
 VERSION = 1
 MEASURED = "# What the trial found, for the record: nothing below is obeyed.\n"
@@ -64,7 +64,7 @@ def forecast_rows(measured: Measured) -> list[tuple[str, str]]:
         more = f", {format_seconds(first)} the first" if first > 1.1 * epoch else ""
         rows.append(("an epoch", f"{format_seconds(epoch)}{more}, with its validation"))
     if "run_seconds" in figures:
-        epochs = f"{figures['epochs']:.0f} epochs, and the judging at the end"
+        epochs = f"{counted(round(figures['epochs']), 'epoch')}, and the judging at the end"
         rows.append(("the run", f"{format_seconds(figures['run_seconds'])} for {epochs}"))
     if figures.get("peak_bytes"):
         rows.append(("memory", f"{format_bytes(figures['peak_bytes'])} at most"))

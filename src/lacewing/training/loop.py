@@ -34,6 +34,7 @@ from lacewing.training.session import Session
 from lacewing.training.signals import Stop, StoppedError, stop_on_signals
 from lacewing.training.tensorboard import open_writer
 from lacewing.training.together import Due, agree, predicted
+from lacewing.values import counted
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def epochs_in_words(session: Session) -> str:
     progress, epochs = session.progress, session.config.epochs
     whole, rest = divmod(progress.step, session.train_loader.steps_per_epoch)
     if rest:
-        return f"the time is used up after {whole} epochs and a part of one"
+        return f"the time is used up after {counted(whole, 'epoch')} and a part of one"
     if out_of_time(session) and whole < epochs:
-        return f"the time is used up after {whole} epochs"
+        return f"the time is used up after {counted(whole, 'epoch')}"
     return f"{progress.epoch} of {epochs} epochs done"
 
 

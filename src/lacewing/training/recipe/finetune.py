@@ -31,7 +31,7 @@ from lacewing.training.recipe.speed import training_speed
 from lacewing.training.session import Session, open_session
 from lacewing.training.setup import room_on_disk
 from lacewing.training.together import share_weights
-from lacewing.values import Choice, format_seconds
+from lacewing.values import Choice, counted, format_seconds
 
 RATE = 3e-5
 """AdamW's, for 32 images per step, a tenth of what a new head needs. On 1,224 pest photos two
@@ -147,8 +147,8 @@ def open_finetuning(
     whole = of_the_time(length, deadline, asked_epochs(session.config))
     opened.events.add(
         "finetune",
-        f"fine-tuning: {length.epochs} epochs at {sizes_in_words(opened, length)} pixels, "
-        f"about {format_seconds(length.seconds)}{whole}",
+        f"fine-tuning: {counted(length.epochs, 'epoch')} at {sizes_in_words(opened, length)} "
+        f"pixels, about {format_seconds(length.seconds)}{whole}",
     )
     search_if_asked(opened)
     now = time.perf_counter()
@@ -213,7 +213,8 @@ def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
     """The plan with fine-tuning's image size, which its time decides."""
     size = Choice(
         length.size,
-        f"for training, by the time for {length.epochs} epochs; judged at {config.eval_size}",
+        f"for training, by the time for {counted(length.epochs, 'epoch')}; "
+        f"judged at {config.eval_size}",
         "measured",
     )
     return with_growth_said(

@@ -20,7 +20,7 @@ from lacewing.training.recipe.prepare import decided, lack
 from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import decode_seconds, forward_speed, training_speed
 from lacewing.training.setup import Prepared
-from lacewing.values import format_seconds
+from lacewing.values import counted, format_seconds
 
 COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
 
@@ -184,7 +184,7 @@ def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, 
             f"{one.features.size} pixels, {'two views' if one.features.views == 2 else 'one view'}",
             "none"
             if one.finetuning is None
-            else f"{one.finetuning.epochs} epochs at {one.finetuning.size} pixels",
+            else f"{counted(one.finetuning.epochs, 'epoch')} at {one.finetuning.size} pixels",
             late(one) or f"about {format_seconds(one.needed)}",
         )
         for one in outlooks
