@@ -4,20 +4,20 @@ from dataclasses import replace
 
 from lacewing import console
 from lacewing.config import TrainConfig
-from lacewing.hardware.backend import BackendTable, Capabilities
+from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.lost import device_watched
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
 from lacewing.planning.growth import sides_of, work_shares
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.compile import is_open
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.forecast import Amounts
 from lacewing.planning.trial.measure import is_enough, measure
-from lacewing.planning.trial.refine import Asked, may_compile, refine
+from lacewing.planning.trial.refine import Asked, refine
 from lacewing.planning.trial.stage import Work
 from lacewing.training.events import EventLog
 from lacewing.training.setup import Prepared, job_of
@@ -44,18 +44,22 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     config, index, plan = prepared.config, prepared.index, prepared.plan
     job = job_of(config, prepared.info, prepared.weights, index)
     tier = load_tiers(config.tiers)[plan.tier.value]
+    device = find_device(prepared.machine, plan.device.value)
+    capabilities = backends[device.kind]().capabilities
     asked = Asked(
         config=config,
         job=job,
         tier=tier,
         amounts=amounts_of(prepared),
         cores=prepared.machine.cores.value,
-        can_compile=can_compile(prepared, backends),
-        own_memory=capabilities_of(prepared, backends).pinned_memory,
+        can_compile=is_open(
+            plan.compile, tier, capabilities, device, grows=config.progressive_resizing
+        ),
+        own_memory=capabilities.pinned_memory,
     )
     key = history.key_of(plan, config, prepared.machine, job, tier, index.name)
     known = history.recall(key)
-    if known is not None and is_enough(known, plan, config, job, may_compile(plan, asked)):
+    if known is not None and is_enough(known, plan, config, job, asked.can_compile):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     remedy = "check it and its driver, or use --device cpu"
@@ -67,20 +71,6 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         return replace(plan, notes=(*plan.notes, note))
     history.remember(key, found)
     return refine(plan, found, asked)
-
-
-def can_compile(prepared: Prepared, backends: BackendTable) -> bool:
-    """Whether torch.compile can make kernels for the plan's device, and for one image size."""
-    if prepared.config.progressive_resizing:
-        return False
-    device = find_device(prepared.machine, prepared.plan.device.value)
-    return is_possible(capabilities_of(prepared, backends), device)
-
-
-def capabilities_of(prepared: Prepared, backends: BackendTable) -> Capabilities:
-    """What the plan's kind of device can do."""
-    device = find_device(prepared.machine, prepared.plan.device.value)
-    return backends[device.kind]().capabilities
 
 
 def amounts_of(prepared: Prepared) -> Amounts:

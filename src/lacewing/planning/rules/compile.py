@@ -43,6 +43,14 @@ def choose(
     return Choice("off", "not before it is measured to pay for itself", "rule")
 
 
+def is_open(
+    choice: Choice[str], tier: Tier, capabilities: Capabilities, device: Device, *, grows: bool
+) -> bool:
+    """Whether the trial may try it where it was not asked for; see `choose`."""
+    is_asked = choice.source == "user"
+    return not is_asked and tier.compile and not grows and is_possible(capabilities, device)
+
+
 def is_possible(capabilities: Capabilities, device: Device) -> bool:
     """Whether torch.compile can make kernels for the device at all."""
     capability = device.details.get("compute capability")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
-from lacewing.values import format_bytes, format_seconds
+from lacewing.values import counted, format_bytes, format_seconds
 
 Row = Mapping[str, float | str]
 """See `planning.measured.Measured`."""
@@ -32,7 +32,7 @@ def of_way(what: str, one: Timed, is_chosen: bool) -> Row:
 
 def of_threads(one: Fed, is_chosen: bool) -> Row:
     """The loop with a number of decoding threads."""
-    return row("decoding threads", threads_of(one.workers), one.rate, one.out, is_chosen)
+    return row("decoding threads", counted(one.workers, "thread"), one.rate, one.out, is_chosen)
 
 
 def of_compiling(one: CompileTime, images: int, is_chosen: bool) -> Row:
@@ -58,9 +58,4 @@ def row(what: str, way: str, rate: float | None, note: str, is_chosen: bool) -> 
 def label(one: Timed) -> str:
     """All that tells a way from the others."""
     way = one.way
-    return f"{way.describe()} {way.kernel}, {threads_of(way.threads)}, {way.images} images"
-
-
-def threads_of(count: int) -> str:
-    """`"2 threads"`."""
-    return "1 thread" if count == 1 else f"{count} threads"
+    return f"{way.describe()} {way.kernel}, {counted(way.threads, 'thread')}, {way.images} images"

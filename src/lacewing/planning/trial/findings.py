@@ -77,9 +77,8 @@ class Findings:
     """Per image, in the thread that trains."""
     decode_seconds: float = 0.0
     """Per image, in one thread."""
-    compiled: CompileTime | None = None
-    """In the mode that takes the least of the run; None where none was tried."""
     compile_tried: tuple[CompileTime, ...] = ()
+    """In each mode, in passes of the best way's images."""
     compile_left_seconds: float = 0.0
     """What measuring might yet have taken when compiling's turn came."""
     compile_cost_seconds: float | None = None
@@ -110,7 +109,6 @@ class Findings:
                 "fed": tuple(Fed(**one) for one in fields["fed"]),
                 "memory": memory(fields["memory"]),
                 "compile_tried": tuple(CompileTime(**one) for one in fields["compile_tried"]),
-                "compiled": CompileTime(**fields["compiled"]) if fields["compiled"] else None,
             }
         )
 

@@ -6,7 +6,7 @@ from statistics import fmean
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import COST_SECONDS
 from lacewing.planning.rules.loading import decoders
-from lacewing.planning.trial.findings import Findings
+from lacewing.planning.trial.findings import CompileTime, Findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +74,26 @@ def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:
 
     A compiled network was timed in passes of the best way's images.
     """
-    compiled, best = findings.compiled, findings.best
-    if plan.compile.value != "off" and compiled and compiled.pass_seconds:
+    compiled, best = compiled_as(plan, findings), findings.best
+    if compiled and compiled.pass_seconds:
         return compiled.pass_seconds / best.way.images
     timed = [one for one in findings.sizes if one.way.images == plan.micro_batch.value]
     best = timed[0] if timed and timed[0].seconds else best
     return (best.seconds or 0.0) / best.way.images
 
 
+def compiled_as(plan: Plan, findings: Findings) -> CompileTime | None:
+    """What was timed in the plan's mode of torch.compile; None for `off`."""
+    return next((one for one in findings.compile_tried if one.mode == plan.compile.value), None)
+
+
 def compile_seconds(plan: Plan, findings: Findings) -> float:
     """What compiling takes as it was measured, here or in an earlier run, or as it usually does."""
     if plan.compile.value == "off":
         return 0.0
-    if findings.compiled is not None:
-        return findings.compiled.cost_seconds
+    compiled = compiled_as(plan, findings)
+    if compiled is not None:
+        return compiled.cost_seconds
     known = findings.compile_cost_seconds
     return COST_SECONDS if known is None else known
 

@@ -18,7 +18,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 11
+VERSION = 12
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 

@@ -32,7 +32,6 @@ from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, wi
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import (
-    cheapest,
     likely_payback,
     try_compile,
     try_sizes,
@@ -96,7 +95,7 @@ def budget_of(plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], flo
 
 
 def is_enough(
-    findings: Findings, plan: Plan, config: TrainConfig, job: Job, may_compile: bool
+    findings: Findings, plan: Plan, config: TrainConfig, job: Job, can_compile: bool
 ) -> bool:
     """Whether they were made in at least half of the time that would be allowed now.
 
@@ -104,7 +103,7 @@ def is_enough(
     """
     budget = budget_of(plan, config, job, time.perf_counter)
     budget.saw(findings.fastest_seconds)
-    if may_compile and has_time_to_compile(findings, plan, job, budget):
+    if can_compile and has_time_to_compile(findings, plan, job, budget):
         return False
     return findings.allowed_seconds >= ENOUGH * budget.limit
 
@@ -149,7 +148,6 @@ def carry_out(trial: Trial) -> Findings:
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,
-        compiled=cheapest(compiled, trial.budget.passes),
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),

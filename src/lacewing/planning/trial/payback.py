@@ -1,9 +1,10 @@
 """Whether torch.compile earns its cost back before the run ends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lacewing.planning.rules.compile import COST_SECONDS
-from lacewing.planning.trial.findings import Findings
+from lacewing.planning.trial.findings import CompileTime, Findings
 from lacewing.values import Choice, format_seconds
 
 LIKELY_SHARE = {"cpu": 0.1}
@@ -67,19 +68,30 @@ def measured(cost_seconds: float, before: float, after: float, passes: int) -> P
     return Payback(cost_seconds, (before - after) * passes, measured=True)
 
 
+def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:
+    """The mode that takes the least of the run, compiling included; the first if none works."""
+
+    def taken(one: CompileTime) -> float:
+        each = float("inf") if one.pass_seconds is None else one.pass_seconds
+        return one.cost_seconds + passes * each
+
+    return min(tried, key=taken, default=None)
+
+
 def choose(kind: str, findings: Findings, run_seconds: float, images: int) -> Choice[str]:
-    """On in the mode that was timed, if it pays in a run over `images`; off where none was.
+    """On in the cheapest mode that was timed, if it pays in a run over `images`; else off.
 
     `run_seconds` is what the passes of the whole run take without it.
     """
-    compiled, best = findings.compiled, findings.best
+    best = findings.best
+    passes = round(images / best.way.images)
+    compiled = cheapest(findings.compile_tried, passes)
     if compiled is None or best.seconds is None:
         weighed = likely(kind, run_seconds, findings.compile_cost_seconds)
         reason = weighed.sentence(findings.compile_left_seconds)
         return Choice("off", reason, "rule", weighed.evidence())
     if compiled.pass_seconds is None:
         return Choice("off", "it did not work when it was tried", "measured")
-    passes = round(images / best.way.images)
     weighed = measured(compiled.cost_seconds, best.seconds, compiled.pass_seconds, passes)
     mode = compiled.mode if weighed.pays else "off"
     return Choice(mode, weighed.sentence(), "measured", weighed.evidence())

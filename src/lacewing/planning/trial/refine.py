@@ -12,12 +12,12 @@ from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules import batch, learning_rate, loading
 from lacewing.planning.trial import feeding, payback, sizes
-from lacewing.planning.trial.candidates import candidate_rows, label, threads_of
+from lacewing.planning.trial.candidates import candidate_rows, label
 from lacewing.planning.trial.findings import Findings, Timed
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
 from lacewing.planning.trial.ways import Way
-from lacewing.values import Choice, format_bytes
+from lacewing.values import Choice, counted, format_bytes
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Asked:
     amounts: Amounts
     cores: int
     can_compile: bool = True
-    """Whether torch.compile can make kernels for the device at all."""
+    """Whether torch.compile is open to be tried."""
     own_memory: bool = False
     """Whether the device has memory of its own, to which images must be copied."""
 
@@ -78,7 +78,11 @@ def with_fastest(plan: Plan, findings: Findings) -> Plan:
             plan.optimizer_kernel, best.way.kernel, best, kernels, lambda way: way.kernel
         ),
         threads=chosen(
-            plan.threads, best.way.threads, best, threads, lambda way: threads_of(way.threads)
+            plan.threads,
+            best.way.threads,
+            best,
+            threads,
+            lambda way: counted(way.threads, "thread"),
         ),
         eval_precision=chosen(
             plan.eval_precision, forward.way.precision, forward, findings.forward
@@ -201,7 +205,7 @@ def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
         return plan
     rates = "; ".join(f"{one.rate:,.0f} with {one.workers}" for one in others)
     reason = f"{best.rate:,.0f} images/s, images and network together; {rates}"
-    evidence = {threads_of(one.workers): one.out or round(one.rate or 0.0, 1)
+    evidence = {counted(one.workers, "thread"): one.out or round(one.rate or 0.0, 1)
                 for one in findings.fed}  # fmt: skip
     return replace(
         plan,
@@ -224,19 +228,9 @@ def with_workers_within(plan: Plan, asked: Asked) -> Plan:
 
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """torch.compile where it was measured to pay; where not, why, in seconds."""
-    if not may_compile(plan, asked) or findings.best.seconds is None:
+    if not asked.can_compile or findings.best.seconds is None:
         return plan
     images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
-    per_image = pass_seconds_per_image(replace(plan, compile=off()), findings)
+    per_image = pass_seconds_per_image(plan, findings)
     kind = plan.device.value.partition(":")[0]
     return replace(plan, compile=payback.choose(kind, findings, per_image * images, images))
-
-
-def may_compile(plan: Plan, asked: Asked) -> bool:
-    """Whether torch.compile is open to be tried."""
-    return asked.can_compile and asked.tier.compile and plan.compile.source != "user"
-
-
-def off() -> Choice[str]:
-    """No compilation."""
-    return Choice("off", "", "rule")

@@ -8,7 +8,7 @@ from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.hardware.allocator import is_kept
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.compile import is_open
 from lacewing.planning.trial import history, memory, payback, sizes
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import CompileTime, Timed
@@ -136,11 +136,10 @@ def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
 
 def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     """What compiling costs and gives in each mode, if it is open and likely to pay."""
-    device, plan = trial.device, trial.plan
-    capabilities = trial.bench.backend.capabilities
-    is_open = plan.compile.source != "user" and is_possible(capabilities, device)
-    is_open = is_open and trial.tier.compile and not trial.config.progressive_resizing
-    if not is_open or best.seconds is None:
+    plan, capabilities = trial.plan, trial.bench.backend.capabilities
+    grows = trial.config.progressive_resizing
+    open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, grows=grows)
+    if not open_to_it or best.seconds is None:
         return ()
     likely = likely_payback(plan, trial.job, best, trial.budget.passes)
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
@@ -163,16 +162,6 @@ def likely_payback(plan: Plan, job: Job, best: Timed, passes: int) -> Payback:
     known = history.compile_seconds(job.model, address)
     seconds = passes * expected_seconds(best, plan.micro_batch.value)
     return payback.likely(address.partition(":")[0], seconds, known)
-
-
-def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:
-    """The mode that takes the least of the run, compiling included; the first if none works."""
-
-    def taken(one: CompileTime) -> float:
-        each = float("inf") if one.pass_seconds is None else one.pass_seconds
-        return one.cost_seconds + passes * each
-
-    return min(tried, key=taken, default=None)
 
 
 def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:

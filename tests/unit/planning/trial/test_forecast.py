@@ -110,7 +110,7 @@ def test_a_compiled_pass_has_the_images_with_which_it_was_timed(plan_on, found, 
     plan = planned(plan_on("h100_80gb"), batch=20, micro_batch=20, workers=0, compile="default")
     findings = found(
         sizes=(Timed(way=way(images=20), seconds=0.8),),
-        compiled=CompileTime(cost_seconds=30.0, pass_seconds=0.2),
+        compile_tried=(CompileTime(cost_seconds=30.0, pass_seconds=0.2),),
     )
     figures = forecast(plan, findings, AMOUNTS, cores=8)
     assert figures["epoch_seconds"] == pytest.approx(1000 * 0.02 + 100 / 40)

@@ -25,7 +25,8 @@ def refined(plan_on, make_job, found):
         config = TrainConfig(**words)
         plan = plan_on("cpu_2core_24gb", **words)
         tier = TIERS["cpu"]
-        asked = Asked(config=config, job=make_job(), tier=tier, amounts=AMOUNTS, cores=2)
+        asked = Asked(config=config, job=make_job(), tier=tier, amounts=AMOUNTS, cores=2,
+                      can_compile=config.compile is None)  # fmt: skip
         return refine(plan, findings or found(), asked)
 
     return make
@@ -190,7 +191,9 @@ def test_compile_that_was_not_tried_is_off_and_says_how_much_time_there_was(refi
 
 
 def test_compile_that_did_not_work_says_so(refined, found):
-    plan = refined(found(compiled=CompileTime(cost_seconds=60.0, pass_seconds=None)), epochs=1000)
+    plan = refined(
+        found(compile_tried=(CompileTime(cost_seconds=60.0, pass_seconds=None),)), epochs=1000
+    )
     assert plan.compile.reason == "it did not work when it was tried"
     assert (plan.compile.value, plan.compile.source) == ("off", "measured")
 
@@ -199,16 +202,27 @@ def test_a_tier_that_does_not_compile_keeps_the_rules_reason(plan_on, make_job, 
     plan = plan_on("gtx1650_4gb")
     asked = Asked(config=TrainConfig(), job=make_job(), tier=TIERS["mid"], amounts=AMOUNTS, cores=8)
     assert refine(plan, found(), asked).compile != plan.compile
-    closed = replace(asked, tier=replace(TIERS["mid"], compile=False))
+    closed = replace(asked, can_compile=False)
     assert refine(plan, found(), closed).compile == plan.compile
 
 
 @pytest.mark.parametrize(("seconds", "mode"), [(0.4, "default"), (0.49, "off"), (None, "off")])
 def test_compile_is_taken_where_it_was_measured_to_pay(refined, found, seconds, mode):
     compiled = CompileTime(cost_seconds=60.0, pass_seconds=seconds)
-    plan = refined(found(compiled=compiled), epochs=10)
+    plan = refined(found(compile_tried=(compiled,)), epochs=10)
     assert plan.compile.value == mode
     assert plan.compile.source == "measured"
+
+
+@pytest.mark.parametrize(("epochs", "mode"), [(5, "default"), (100, "reduce-overhead")])
+def test_the_mode_is_the_cheapest_for_the_passes_of_this_run(refined, found, epochs, mode):
+    """A slow compiler that saves more pays in a long run only."""
+    tried = (
+        CompileTime(cost_seconds=5.0, pass_seconds=0.45),
+        CompileTime(mode="reduce-overhead", cost_seconds=100.0, pass_seconds=0.4),
+    )
+    plan = refined(found(compile_tried=tried), epochs=epochs)
+    assert (plan.compile.value, plan.compile.source) == (mode, "measured")
 
 
 def test_every_candidate_is_kept(refined):
@@ -228,7 +242,6 @@ def test_threads_modes_and_peaks_are_candidates_too(refined, found):
     full = found(
         fed=(Fed(workers=0, seconds=0.01), Fed(workers=1, seconds=0.0125)),
         compile_tried=tried,
-        compiled=tried[0],
         memory=model,
     )
     plan = refined(full, epochs=1000)
@@ -251,7 +264,6 @@ def test_the_same_findings_give_the_same_plan_after_json(refined, found):
 
     full = found(
         memory=MemoryModel(fixed_bytes=1.5, image_bytes=2.5, points=((2, 5),)),
-        compiled=CompileTime(cost_seconds=2.0, pass_seconds=None),
         compile_tried=(CompileTime(cost_seconds=2.0, pass_seconds=None),),
     )
     again = Findings.from_dict(json.loads(json.dumps(full.as_dict())))
