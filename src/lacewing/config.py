@@ -274,6 +274,11 @@ of the epochs on."""
     """Save the best model."""
 
     @property
+    def is_classic(self) -> bool:
+        """Whether the flags say how to train, and no recipe."""
+        return self.recipe in (None, "classic")
+
+    @property
     def asked_rate(self) -> float | None:
         """The learning rate that was asked for; None if the plan or a search decides it."""
         return None if isinstance(self.learning_rate, str) else self.learning_rate

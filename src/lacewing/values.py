@@ -57,3 +57,8 @@ def nearest(word: str, known: list[str], count: int = 3) -> str:
 def counted(number: int, thing: str) -> str:
     """`"1 epoch"`, `"3 epochs"`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of an error's text, for a sentence; those of torch have a stack below."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(". ")

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from lacewing.errors import DataError
 from lacewing.store.made_once import made_once
-from lacewing.values import format_bytes
+from lacewing.values import first_line, format_bytes
 
 Progress = Callable[[int, int], None]
 MARK = ".lacewing-unpacked"
@@ -43,8 +43,7 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
             (temporary / MARK).write_text(stamp, encoding="ascii")
     except (tarfile.TarError, EOFError) as error:
         raise DataError(
-            f"{archive} is damaged ({str(error).splitlines()[0]}): download it again, or unpack "
-            "it yourself."
+            f"{archive} is damaged ({first_line(error)}): download it again, or unpack it yourself."
         ) from None
     except OSError as error:
         reason = error.strerror or error

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 MAX_DISTANCE = 3
-"""Bits in which the hashes of two near-identical images may differ."""
+"""Bits in which the hashes of two near-identical images may differ; below the four chunks that are
+looked for."""
 MIN_CONTRAST = 4
 """A hash with fewer bits of either kind says too little (a plain area, a gradient)."""
 MAX_ASPECT_CHANGE = 1.1
@@ -48,17 +49,16 @@ def near_identical_groups(
     hashes: np.ndarray,
     widths: np.ndarray,
     heights: np.ndarray,
-    max_distance: int = MAX_DISTANCE,
 ) -> np.ndarray:
     """A group number for each image, int64 [rows]; near-identical images share theirs.
 
     Two images are near-identical if their content hashes are equal, or if their difference
-    hashes (uint64 [rows]) differ in at most `max_distance` (0 to 3) bits, their aspect ratios
+    hashes (uint64 [rows]) differ in at most MAX_DISTANCE bits, their aspect ratios
     by at most 10 % and their sides by at most a factor of 2; and so is what is near-identical
     to the same image. A group's number is the smallest row in it.
     """
     parents = equal_groups(contents)
-    _join_similar(parents, hashes, widths, heights, max_distance)
+    _join_similar(parents, hashes, widths, heights)
     return np.array([_root(parents, row) for row in range(len(parents))], dtype=np.int64)
 
 
@@ -67,7 +67,6 @@ def _join_similar(
     hashes: np.ndarray,
     widths: np.ndarray,
     heights: np.ndarray,
-    max_distance: int,
 ) -> None:
     """Join rows that are alike. Equal 16-bit chunks are found first: of four chunks, at least
     one is equal where no more than three bits differ."""
@@ -85,7 +84,7 @@ def _join_similar(
         order = np.argsort(chunk, kind="stable")
         edges = np.flatnonzero(np.diff(chunk[order])) + 1
         for bucket in np.split(chosen[order], edges):
-            for row, others in _alike_in(bucket, hashes, widths, heights, max_distance):
+            for row, others in _alike_in(bucket, hashes, widths, heights):
                 # thousands of frames of one scene: most are joined already
                 for other in np.unique(parents[others]).tolist():
                     _join(parents, row, other)
@@ -96,7 +95,6 @@ def _alike_in(
     hashes: np.ndarray,
     widths: np.ndarray,
     heights: np.ndarray,
-    max_distance: int,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each row of a bucket that others are like, with all of these, itself among them."""
     if len(bucket) < 2:
@@ -105,7 +103,7 @@ def _alike_in(
     for start in range(0, len(bucket), at_once):
         block = bucket[start : start + at_once]
         distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
-        alike = (distance <= max_distance) & _similar_size(block, bucket, widths, heights)
+        alike = (distance <= MAX_DISTANCE) & _similar_size(block, bucket, widths, heights)
         for place in np.flatnonzero(alike.sum(1) > 1):  # most are like themselves only
             yield int(block[place]), bucket[alike[place]]
 

@@ -20,6 +20,7 @@ from lacewing.data.columns import (
 from lacewing.data.copies import Progress, Row, Source, copy_place, fill
 from lacewing.data.shards import split_of
 from lacewing.errors import DataError, LacewingError, MissingExtraError
+from lacewing.values import first_line
 
 PREFIX = "hub:"
 
@@ -68,7 +69,7 @@ def hub_errors(name: str) -> Iterator[None]:
     except LacewingError:
         raise
     except Exception as error:  # the library raises its own, requests' and OS errors
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise DataError(f"The data set {name} can't be read from the hub: {reason}") from None
 
 

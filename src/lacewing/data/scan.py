@@ -54,9 +54,10 @@ def scan(
     """Decode every file fully; never raises for a file.
 
     With `cache_dir`, what is known of an unchanged file (same path, size and time) is taken
-    from there, whatever root it was found from. An interrupted scan keeps what it has seen so
-    far, one that is killed all but the last half minute (of millions of images somewhat more);
-    files that are gone are forgotten. `progress` gets the numbers of files done and in total.
+    from there, if it was scanned with this folder or a wider one. An interrupted scan keeps what
+    it has seen so far, one that is killed all but the last half minute (of millions of images
+    somewhat more); files that are gone are forgotten. `progress` gets the numbers of files done
+    and in total.
     """
     archives: dict[Path, os.stat_result] = {}
     states = {path: _stat(root / path, archives) for path in paths}

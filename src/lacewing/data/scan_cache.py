@@ -1,4 +1,4 @@
-"""Scans that were made before, by file: whichever folder, list or table names it next.
+"""Scans that were made before, by file: whichever list, table or folder within names it next.
 
 There is one Arrow file for each folder that was the deepest one to hold all images of a scan. A
 list of some of a folder's images finds them in the folder's own.
@@ -104,18 +104,18 @@ def absolute(root: Path, paths: Iterable[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     result = {}
     for path in paths:
-        file, mark, member = path.partition("::")
+        file = file_of(path)
         folder, name = os.path.split(file)
         if folder not in folders:
             folders[folder] = os.path.realpath(root / folder)
-        result[path] = f"{folders[folder]}{os.sep}{name}{mark}{member}"
+        result[path] = f"{folders[folder]}{os.sep}{name}{path[len(file) :]}"
     return result
 
 
 def common_folder(files: Iterable[str]) -> str:
     """The deepest folder that holds all of some files; "" where there is none."""
     try:
-        return os.path.commonpath({file.rpartition(os.sep)[0] for file in files})
+        return os.path.commonpath({os.path.split(file_of(file))[0] for file in files})
     except ValueError:  # there are no files, or they lie on two drives of Windows
         return ""
 
@@ -188,7 +188,8 @@ def up_to_date(rows: dict[str, ScanRow], states: Mapping[str, State]) -> dict[st
 
 def file_of(place: str) -> str:
     """The file that a path lies in: itself, or the tar file."""
-    return place.partition(".tar::")[0]
+    file, mark, _ = place.partition(".tar::")
+    return f"{file}.tar" if mark else file
 
 
 def is_gone(place: str) -> bool:

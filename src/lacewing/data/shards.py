@@ -19,6 +19,7 @@ from lacewing.data.remote.stand_in import find_stand_ins
 from lacewing.data.shard_list import ShardImage, listed
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
+from lacewing.values import first_line
 
 LABEL_SUFFIXES = ("cls", "cls.txt", "label", "class", "target")
 JSON_FIELDS = ("label", "cls", "class", "target", "class_name", "category")
@@ -78,7 +79,7 @@ def read_members(archive: Path) -> list[ShardImage]:
         with open_archive(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             samples = collect(tar, archive)
     except (tarfile.TarError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise DataError(
             f"The shard {archive} can't be read ({reason}): it must be a whole .tar that is not "
             "compressed."

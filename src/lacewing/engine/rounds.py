@@ -28,7 +28,7 @@ class Rounds:
     width: int = 0
     """Most numbers of one exchange."""
     closed: bool = field(default=False, init=False)
-    """Whether the step's last exchange is done: everyone has computed, nobody may fail any more."""
+    """Whether the step's last exchange is done: everyone has computed, and weights may change."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Rounds":
         """The same: copies of a network speak to the same processes."""

@@ -32,7 +32,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Together:
-    """What makes the steps of several processes one step."""
+    """What makes the steps of several processes one, between the gradients and the update."""
 
     images: int
     """Of the step, in all processes."""

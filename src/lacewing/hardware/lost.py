@@ -7,6 +7,7 @@ from lacewing.errors import DeviceLostError, LacewingError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for, is_exhausted
 from lacewing.hardware.smoke import still_works
+from lacewing.values import first_line
 
 
 @contextmanager
@@ -24,5 +25,5 @@ def device_watched(address: str, remedy: str, backends: BackendTable = BACKENDS)
         backend, index = backend_for(address, backends)
         if backend.kind == "cpu" or is_exhausted(backend, error) or still_works(backend, index):
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
-        raise DeviceLostError(f"{address} stopped working ({said[:160]}): {remedy}.") from error
+        said = first_line(error)
+        raise DeviceLostError(f"{address} stopped working ({said}): {remedy}.") from error

@@ -84,8 +84,13 @@ def make_plan(
         workers=loader.workers,
         prefetch=loader.prefetch,
         pin_memory=loader.pin_memory,
-        notes=(job.optimizer_advice,) if job.optimizer_advice else (),
+        notes=notes_of(job),
     )
+
+
+def notes_of(job: Job) -> tuple[str, ...]:
+    """What is to be said beside the decisions."""
+    return (job.optimizer_advice,) if job.optimizer_advice else ()
 
 
 def total_steps(config: TrainConfig, batch_size: int, job: Job) -> int:

@@ -13,6 +13,6 @@ def keeps_statistics(config: TrainConfig, pretrained: bool, images: int) -> bool
     """
     if config.freeze_norms is not None:
         return config.freeze_norms
-    if config.recipe not in (None, "classic"):
+    if not config.is_classic:
         return True
     return pretrained and images < LEAST_IMAGES

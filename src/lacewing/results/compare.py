@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lacewing.results.contestants import Contestant, match, read_contestant
+from lacewing.results.intervals import with_interval
 from lacewing.results.paired import Paired, compare_answers, holm
 from lacewing.store.atomic import write_text
 from lacewing.values import format_seconds
@@ -122,11 +123,6 @@ def verdict(pair: Paired, p: float) -> str:
 def said(value: Any, words: Any = str) -> str:
     """A value in words, or a dash where it is not known."""
     return "-" if value is None else words(value)
-
-
-def with_interval(value: float, interval: Sequence[float]) -> str:
-    """`0.9, (0.87, 0.93)` -> `"90.0% (87.0 to 93.0)"`."""
-    return f"{value:.1%} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
 
 
 def gain(value: float, interval: Sequence[float]) -> str:

@@ -8,8 +8,8 @@ from lacewing.values import format_bytes, format_seconds
 
 KINDS = {
     "out-of-memory": ("time the memory ran out", "times the memory ran out"),
-    "memory": ("time the micro-batch was halved for want of memory",
-               "times the micro-batch was halved for want of memory"),
+    "micro-batch": ("time the micro-batch was halved for want of memory",
+                    "times the micro-batch was halved for want of memory"),
     "loader": ("change of the decoding threads", "changes of the decoding threads"),
     "moved": ("plan made anew on another machine", "plans made anew on another machine"),
     "rollback": ("return to an earlier step", "returns to an earlier step"),
@@ -20,8 +20,6 @@ KINDS = {
     "pixels": ("note on kept pixels", "notes on kept pixels"),
 }  # fmt: skip
 """Kinds of events that a reader should know of, in words: one, and several."""
-ADAPTS = ("memory",)
-"""Kinds of which only those count that say which field of the plan they changed."""
 
 VIEWS = {
     "off": "the central crop",
@@ -61,10 +59,7 @@ def waiting(pieces: Pieces) -> str:
 
 def incidents(pieces: Pieces) -> str:
     """The events worth knowing, counted in one line."""
-    counts = Counter(
-        event.get("kind") for event in pieces.events
-        if event.get("kind") not in ADAPTS or "field" in event
-    )  # fmt: skip
+    counts = Counter(event.get("kind") for event in pieces.events)
     said = [
         f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in KINDS.items() if counts[kind]
     ]

@@ -48,7 +48,7 @@ class Judged:
     probabilities: np.ndarray
     """float32 [n, classes]."""
     figures: Figures
-    seconds: float = 0.0
+    seconds: float
     """Of the passes, decoding among them."""
 
 

@@ -1,6 +1,5 @@
 """The end of a run: the best weights judged on validation and test, pictures, the report."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +26,15 @@ from lacewing.results.consequences import log_figures, note_doubt
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.evidence import gather_evidence
 from lacewing.results.figures import curves_png
-from lacewing.results.intervals import Interval
+from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
 from lacewing.results.projection import project
 from lacewing.results.report import write_report
 from lacewing.store.run import Run, read_lines
 from lacewing.training.loop import Ending
 from lacewing.training.session import Session
+
+WORDS = "95 % interval "
 
 
 def finish(session: Session, ending: Ending) -> Judged | None:
@@ -43,19 +44,18 @@ def finish(session: Session, ending: Ending) -> Judged | None:
     """
     run, index = session.run, session.index
     model = best_model(session)
-    record(run, {"training": summary(session, ending)})
+    told = summary(session, ending)
+    record(run, {"training": told})
     judged: dict[str, Judged] = {}
-    seconds: dict[str, float] = {}
     for split in ("val", "test") if session.config.evaluate else ():
         rows = index.split(split)
         if len(rows):
-            started = time.perf_counter()
             judged[split] = judge(model, rows, f"judging on the {split} split")
             write_split(run, split, judged[split])
-            seconds[split] = time.perf_counter() - started
-    record(run, {"training": held_with_judging(session, judged)})
+    record(run, {"training": held_with_judging(session, told, judged)})
     times = times_larger(index)
     if times is not None:
+        seconds = {split: one.seconds for split, one in judged.items()}
         record(run, {"all_images": project(read_lines(run.metrics), seconds, times)})
     if "val" in judged:
         note_doubt(run, judged["val"])
@@ -83,7 +83,7 @@ def best_model(session: Session) -> Judge:
     )
 
 
-def summary(session: Session, ending: Ending) -> dict[str, object]:
+def summary(session: Session, ending: Ending) -> dict[str, Any]:
     """What results.json says of the training itself."""
     rows = list(read_lines(session.run.metrics))
     peaks = [row["peak_bytes"] for row in rows if row.get("peak_bytes")]
@@ -105,7 +105,7 @@ def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[
 
     Nothing of a recipe, whose epochs are of a size that it decides later.
     """
-    measured = session.plan.measured if session.config.recipe in (None, "classic") else None
+    measured = session.plan.measured if session.config.is_classic else None
     if measured is None or not rows or "epoch_seconds" not in measured.forecast:
         return {}
     return {
@@ -115,19 +115,21 @@ def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[
     }
 
 
-def held_with_judging(session: Session, judged: Mapping[str, Judged]) -> dict[str, float]:
+def held_with_judging(
+    session: Session, told: Mapping[str, Any], judged: Mapping[str, Judged]
+) -> dict[str, float]:
     """Seconds that the trial expected of these epochs and the judging, and what they took.
 
-    Nothing where it did not know of the judging: of mirrored views, or where there was none.
+    `told` is the summary of the training. Nothing where the trial did not know of the judging: of
+    mirrored views, or where there was none.
     """
-    epochs = held_against_forecast(session, list(read_lines(session.run.metrics)))
     measured = session.plan.measured
-    if not epochs or measured is None or not judged or session.mirror:
+    if measured is None or "forecast_seconds" not in told or not judged or session.mirror:
         return {}
     expected = measured.forecast.get("judge_seconds", 0.0)
     return {
-        "forecast_run_seconds": epochs["forecast_seconds"] + expected,
-        "run_seconds": epochs["epochs_seconds"] + sum(one.seconds for one in judged.values()),
+        "forecast_run_seconds": told["forecast_seconds"] + expected,
+        "run_seconds": told["epochs_seconds"] + sum(one.seconds for one in judged.values()),
     }
 
 
@@ -219,9 +221,9 @@ def show_answer(run: Run, judged: Judged | None) -> None:
         console.pairs(
             (
                 ("test images", str(figures.images)),
-                ("top-1 accuracy", and_interval(figures.top1, figures.top1_interval)),
+                ("top-1 accuracy", with_interval(figures.top1, figures.top1_interval, WORDS)),
                 ("top-3, top-5", f"{figures.top3:.1%}, {figures.top5:.1%}"),
-                ("macro F1", and_interval(figures.f1, figures.f1_interval)),
+                ("macro F1", with_interval(figures.f1, figures.f1_interval, WORDS)),
                 ("macro precision, recall", f"{figures.precision:.1%}, {figures.recall:.1%}"),
                 ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
             )
@@ -230,9 +232,3 @@ def show_answer(run: Run, judged: Judged | None) -> None:
     rows = [("forecast", answer.forecast(pieces)), ("on all images", answer.on_all_images(pieces))]
     said = [row for row in rows if row[1]]
     console.pairs([*said, ("run folder", str(run.folder)), ("report", str(run.report))])
-
-
-def and_interval(value: float, interval: Interval) -> str:
-    """`"90.0%  (95 % interval 87.0% to 93.0%)"`."""
-    low, high = interval
-    return f"{value:.1%}  (95 % interval {low:.1%} to {high:.1%})"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from lacewing import console
-from lacewing.results.compare import with_interval
-from lacewing.results.intervals import bootstrap, macro_f1
+from lacewing.results.intervals import bootstrap, macro_f1, with_interval
 from lacewing.store.run import read_json, write_json
 from lacewing.training.folds import FOUND
 

@@ -1,5 +1,6 @@
 """How sure a figure is: 95 % intervals of a share, and of figures of the images judged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,3 +161,8 @@ def percentiles(values: np.ndarray) -> Interval:
     """The middle 95 % of resampled values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def with_interval(value: float, interval: Sequence[float], words: str = "") -> str:
+    """`0.9, (0.87, 0.93)` -> `"90.0% (87.0 to 93.0)"`, with words before the interval."""
+    return f"{value:.1%} ({words}{100 * interval[0]:.1f} to {100 * interval[1]:.1f})"

@@ -62,7 +62,7 @@ def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook
     Raises ConfigError where training is classic, whose epochs are named by its flags.
     """
     started = time.perf_counter()
-    if config.recipe in (None, "classic"):
+    if config.is_classic:
         raise ConfigError(
             "--budgets is for the recipe, which chooses what a time is spent on: leave out the "
             "classic training flags."

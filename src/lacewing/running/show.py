@@ -39,7 +39,7 @@ def show(prepared: Prepared) -> None:
         console.note(OTHER_TRAINING)
     for note in prepared.plan.notes:
         console.note(note)
-    if prepared.config.recipe == "classic" or prepared.config.explain:
+    if prepared.config.is_classic or prepared.config.explain:
         show_trial(prepared.plan, prepared.config.explain)  # a recipe knows its epochs later
         show_all_images(prepared)
 

@@ -110,19 +110,10 @@ def share_of(memory: Memory) -> float | None:
 
 def load_alone(session: "Session", monitor: Monitor) -> None:
     """Where loading has exhausted the memory: give back what is free, load nothing ahead."""
-    step = session.progress.step
     monitor.loader.settled = True
     session.backend.empty_cache()
-    old = session.train_loader.use_workers(0)
-    session.events.add(
-        "out-of-memory",
-        f"out of memory in loading the images of step {step}: nothing is loaded ahead any more "
-        f"(decoding threads {old} -> 0)",
-        step=step,
-        field="workers",
-        old=old,
-        new=0,
-    )
+    reason = f"out of memory in loading the images of step {session.progress.step}"
+    use_workers(session, 0, reason, kind="out-of-memory")
 
 
 def no_room_to_load(session: "Session") -> str:
@@ -136,11 +127,11 @@ def no_room_to_load(session: "Session") -> str:
     )
 
 
-def use_workers(session: "Session", workers: int, reason: str) -> None:
+def use_workers(session: "Session", workers: int, reason: str, kind: str = "loader") -> None:
     """Decode in another number of threads from the next batch on."""
     old = session.train_loader.use_workers(workers)
     session.events.add(
-        "loader",
+        kind,
         f"decoding threads {old} -> {workers}: {reason}",
         step=session.progress.step,
         field="workers",
@@ -166,7 +157,7 @@ def reduce(session: "Session", monitor: Monitor, reason: str) -> None:
     progress.micro_batch = new
     session.backend.empty_cache()
     session.events.add(
-        "memory",
+        "micro-batch",
         f"micro-batch {old} -> {new}, same images per step: {reason}",
         step=progress.step,
         field="micro_batch",

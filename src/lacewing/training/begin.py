@@ -36,6 +36,7 @@ from lacewing.training.signals import signals_wait
 from lacewing.training.state import Snapshot, restore
 from lacewing.training.together import share_weights
 from lacewing.training.trial import record_forecast
+from lacewing.values import first_line
 
 
 def begin(
@@ -254,7 +255,7 @@ def foreign(run: Run, error: Exception) -> RunError:
     """That a checkpoint holds something else than this version would have written."""
     return RunError(
         f"The checkpoint in {run.checkpoints} is not one of this run "
-        f"({str(error).splitlines()[0][:200]}): resume it with the version of lacewing that "
+        f"({first_line(error)}): resume it with the version of lacewing that "
         "wrote it."
     )
 

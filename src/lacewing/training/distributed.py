@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lacewing.errors import ConfigError, GroupError, LacewingError, ToldError
 from lacewing.hardware.ranks import ALONE, Ranks, ranks_here
+from lacewing.values import first_line
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -118,6 +119,8 @@ class Team:
 
     def everyone(self, mine: Tensor) -> Tensor:
         """All processes' vectors [W] on the CPU as [world, W], by rank."""
+        if self.alone:
+            return mine.unsqueeze(0)
         import torch.distributed as dist
 
         all_of_them = [torch.empty_like(mine) for _ in range(self.ranks.world)]
@@ -177,11 +180,6 @@ def explained(ranks: Ranks) -> Iterator[None]:
             f"be reached ({first_line(error)}); the same command with --resume auto goes on from "
             "the last checkpoint, and `torchrun --max-restarts 3` does so by itself."
         ) from None
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of an error's text; those of torch have a stack below."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160].rstrip(". ")
 
 
 @contextlib.contextmanager

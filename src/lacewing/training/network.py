@@ -54,7 +54,7 @@ def prepare_with_network(
 
 def allowed_seconds(config: TrainConfig) -> float:
     """Seconds for the work by which networks are rated: the feature pass, or all epochs."""
-    if config.recipe == "classic":
+    if config.is_classic:
         return config.budget or CLASSIC_SECONDS
     return PASS_SHARE * (config.budget or LEAST_SECONDS)
 
@@ -112,7 +112,7 @@ def time_network(config: TrainConfig, seen: Seen, info: ModelInfo, backends: Bac
 def work_seconds(config: TrainConfig, seen: Seen, info: ModelInfo, speed: Speed) -> float:
     """What the network's work takes: every image forward, or all epochs of training."""
     training, validation = (len(seen.index.split(name)) for name in ("train", "val"))
-    if config.recipe == "classic":
+    if config.is_classic:
         epochs = min(config.epochs, config.limit_epochs or config.epochs)
         images = epochs * (STEP_TO_FORWARD * training + validation)
     else:

@@ -29,7 +29,7 @@ from lacewing.planning.check import check_plan, check_work
 from lacewing.planning.document import load_plan
 from lacewing.planning.growth import check_network, check_plan_file
 from lacewing.planning.job import Job
-from lacewing.planning.make import make_plan
+from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
 
 
@@ -180,7 +180,8 @@ def decide(
     """
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
-    plan = obeyed(load_plan(config.plan))
+    # its notes are of the run that it was made for
+    plan = replace(obeyed(load_plan(config.plan)), notes=notes_of(job))
     check_asked(config, plan, job, tiers[plan.tier.value])
     check_plan_file(config, plan)
     check_work(plan, job)

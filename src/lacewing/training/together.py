@@ -54,10 +54,9 @@ def combine(session: "Session", result: StepResult) -> StepResult:
     The running statistics of BatchNorms that see one process's images only become the mean of
     everyone's, so that the network is the same everywhere. From here on weights may change.
     """
-    if session.team.alone:
-        session.rounds.closed = True
-        return result
     session.rounds.close()
+    if session.team.alone:
+        return result
     sums = torch.stack([result.loss, result.correct.float()])
     weights = (w for group in session.optimizer.param_groups for w in group["params"])
     statistics = own_statistics(session.model)
@@ -87,7 +86,8 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
     """Logits and labels of the whole validation split at rank 0, by row; None elsewhere.
 
     Every image counts once: the parts of the processes differ by one image at most, and none
-    is repeated to fill them up. Where the memory runs out, once more in batches half as large.
+    is repeated to fill them up. A pass that exhausts the memory is halved by `predict_logits`;
+    where loading a batch does, all is done once more in batches half as large.
     Raises StoppedError in all processes at a signal to one, TrainingError where one image does not
     fit, or where one of several processes runs out.
     """

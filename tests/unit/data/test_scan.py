@@ -307,6 +307,7 @@ def test_absolute_paths(tmp_path):
 def test_the_folder_that_holds_all():
     assert common_folder(["/a/b/1.jpg", "/a/b/2.jpg"]) == "/a/b"
     assert common_folder(["/a/b/1.jpg", "/a/bc/2.jpg"]) == "/a"
+    assert common_folder(["/a/x.tar::512+9::bees/1.jpg"]) == "/a"
     assert common_folder([]) == ""
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lacewing.results.answer import TILES, tiles
 from lacewing.results.calibration import sentences
-from lacewing.results.finish import and_interval
+from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
 
 CLASSES = [f"class {label}" for label in range(8)]
@@ -44,7 +44,8 @@ def test_what_an_older_version_judged_is_shown_without(pieces):
 
 
 def test_an_interval_is_said_beside_its_figure():
-    assert and_interval(0.9, (0.87, 0.93)) == "90.0%  (95 % interval 87.0% to 93.0%)"
+    assert with_interval(0.9, (0.87, 0.93)) == "90.0% (87.0 to 93.0)"
+    assert with_interval(0.9, (0.87, 0.93), "about ") == "90.0% (about 87.0 to 93.0)"
 
 
 def test_a_calibration_that_the_folds_gave_is_called_so(pieces):

@@ -19,7 +19,7 @@ def judged(tint_index):
     sure = np.linspace(0.4, 0.99, 100, dtype=np.float32)
     chances = np.repeat((1 - sure[:, None]) / 2, 3, axis=1)
     chances[np.arange(100), answers] = sure
-    return Judged(index, chances, figures(chances, labels, index.classes))
+    return Judged(index, chances, figures(chances, labels, index.classes), seconds=1.0)
 
 
 def test_the_bound_of_doubt_stands_beside_the_weights(copied_run, judged):

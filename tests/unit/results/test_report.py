@@ -247,7 +247,7 @@ def test_forecast_and_outcome_stand_side_by_side(make_run):
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        ({"kind": "memory", "field": "micro_batch"},
+        ({"kind": "micro-batch", "field": "micro_batch"},
          "1 time the micro-batch was halved for want of memory"),
         ({"kind": "memory"}, "None: no memory ran out, nothing was adapted or resumed"),
         ({"kind": "loader", "field": "workers"}, "1 change of the decoding threads"),

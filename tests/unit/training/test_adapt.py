@@ -27,7 +27,7 @@ class Scripted:
 
 
 def changes(session):
-    rows = [e for e in read_lines(session.run.events) if e["kind"] in ("loader", "memory")]
+    rows = [e for e in read_lines(session.run.events) if e["kind"] in ("loader", "micro-batch")]
     return [(e["field"], e["old"], e["new"]) for e in rows if "field" in e]
 
 
@@ -65,16 +65,19 @@ def test_a_change_of_threads_within_an_epoch_changes_no_image_and_no_weight(
 
 
 @pytest.mark.parametrize(
-    ("model", "least"),
-    [("test_resnet", [("micro_batch", 8, 4)]),
-     ("test_convnext", [("micro_batch", 8, 4), ("micro_batch", 4, 2), ("micro_batch", 2, 1)])],
+    ("model", "slot", "least"),
+    [("test_resnet", "memory", [("micro_batch", 8, 4)]),
+     ("test_resnet", "cliff", [("micro_batch", 8, 4)]),
+     ("test_convnext", "cliff",
+      [("micro_batch", 8, 4), ("micro_batch", 4, 2), ("micro_batch", 2, 1)])],
 )  # fmt: skip
 def test_a_reduction_keeps_the_batch_down_to_batchnorms_least_or_one(
-    begun, monkeypatch, every_step, capsys, model, least
+    begun, monkeypatch, every_step, capsys, model, slot, least
 ):
     session = begun(**{**ONCE, "model": model, "epochs": 5}, batch_size=8)
     session.progress.micro_batch = 8
-    monitor = Monitor(Scripted(), Scripted(*["slow"] * 6), None)
+    watches = {"cliff": None, "memory": None, slot: Scripted(*["slow"] * 6)}
+    monitor = Monitor(Scripted(), **watches)
     trained(session, monkeypatch, monitor)
     assert changes(session) == least
     rows = list(read_lines(session.run.metrics))

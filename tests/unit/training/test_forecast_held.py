@@ -35,7 +35,9 @@ def test_the_run_with_its_judging_is_compared_on_the_screen_too(tried, capsys):
     show_answer(session.run, judged)
     assert "expected for the epochs" in capsys.readouterr().out
     session.mirror = True
-    assert held_with_judging(session, {"test": judged}) == {}, "twice the passes were not forecast"
+    assert held_with_judging(session, training, {"test": judged}) == {}, (
+        "twice the passes were not forecast"
+    )
 
 
 def test_a_run_that_is_not_judged_has_its_epochs_compared_only(tried):
@@ -49,4 +51,4 @@ def test_without_a_trial_there_is_nothing_to_compare(tried):
     session = tried()
     train(session)
     session.plan = replace(session.plan, measured=None)
-    assert held_with_judging(session, {}) == {}
+    assert held_with_judging(session, {}, {}) == {}

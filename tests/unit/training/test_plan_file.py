@@ -28,6 +28,13 @@ def test_with_its_own_words_or_without_any(filed, tmp_path):
     assert filed(**free) == plan
 
 
+def test_the_notes_of_the_run_that_it_was_made_for_do_not_come_along(filed, tmp_path):
+    plan = load_plan(tmp_path / "plan.yaml")
+    said = ("Without effect in classic training: --wise-ft.", "2 processes train together.")
+    save_plan(replace(plan, notes=said), tmp_path / "plan.yaml")
+    assert filed() == obeyed(replace(plan, notes=()))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

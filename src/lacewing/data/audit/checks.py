@@ -7,7 +7,7 @@ import numpy as np
 from lacewing.data.audit.findings import Finding
 from lacewing.data.audit.formats import wrong_extensions
 from lacewing.data.audit.read import Images
-from lacewing.data.audit.same import contents_of, contested, groups_of, pictures_of
+from lacewing.data.audit.same import contents_of, contested, pictures_of, rows_of
 from lacewing.data.audit.twins import misspelt_twins
 from lacewing.data.build import printable
 from lacewing.data.index import ImageIndex
@@ -59,14 +59,15 @@ def same_picture(index: ImageIndex, groups: np.ndarray) -> list[Finding]:
     paths, splits = (index.table.column(name).to_pylist() for name in ("path", "split"))
     named = [index.classes[label] for label in index.column("label").tolist()]
     told = list(zip(paths, named, splits, strict=True))
-    contents, disputed = contents_of(index), contested(index)
+    contents = contents_of(index)
+    disputed = contested(index, contents)
     found = []
-    for rows in groups_of(np.where(disputed, contents, -1 - np.arange(len(index)))):
+    for rows in rows_of(np.where(disputed, contents, -1 - np.arange(len(index)))):
         found += _one_picture([told[row] for row in rows], equal=True)
-    for rows in groups_of(pictures_of(index, groups, apart=disputed)):
+    for rows in rows_of(pictures_of(index, groups, apart=disputed)):
         equal = len(set(contents[rows].tolist())) == 1
         found += _one_picture([told[row] for row in rows], equal)
-    for rows in groups_of(groups):
+    for rows in rows_of(groups):
         if len(set(contents[rows].tolist())) > 1:
             found += _near_conflict([told[row] for row in rows])
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lacewing.data.audit.findings import Report
-from lacewing.data.audit.same import contested, groups_of, pictures_of
+from lacewing.data.audit.same import contents_of, contested, pictures_of, rows_of
 from lacewing.data.build import KEPT_FIRST
 from lacewing.data.index import ImageIndex
 from lacewing.errors import DataError
@@ -52,8 +52,8 @@ def dropped(report: Report) -> np.ndarray:
     """
     index = report.index
     splits = index.table.column("split").to_pylist()
-    result = contested(index, report.conflicts)
-    for rows in groups_of(pictures_of(index, report.groups, apart=result)):
+    result = contested(index, contents_of(index), report.conflicts)
+    for rows in rows_of(pictures_of(index, report.groups, apart=result)):
         kept = min((splits[row] for row in rows), key=KEPT_FIRST.index)
         result[[row for row in rows if splits[row] != kept]] = True
     return result

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lacewing.data.audit.same import rows_of
 from lacewing.data.dhash import equal_groups, near_identical_groups
 from lacewing.data.index import ImageIndex
 from lacewing.data.rgb import open_rgb
@@ -53,9 +54,7 @@ def same_pictures(
 def _clusters(candidates: np.ndarray, equal: np.ndarray) -> Iterator[np.ndarray]:
     """Rows, one for each content, of every group of candidates with two contents or more."""
     firsts = np.flatnonzero(equal == np.arange(len(equal)))
-    order = firsts[np.argsort(candidates[firsts], kind="stable")]
-    edges = np.flatnonzero(np.diff(candidates[order])) + 1
-    return (cluster for cluster in np.split(order, edges) if len(cluster) > 1)
+    return (firsts[rows] for rows in rows_of(candidates[firsts]))
 
 
 def _look_at_all(

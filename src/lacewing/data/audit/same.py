@@ -12,7 +12,7 @@ from lacewing.data.dhash import equal_groups
 from lacewing.data.index import ImageIndex
 
 
-def groups_of(groups: np.ndarray) -> Iterator[list[int]]:
+def rows_of(groups: np.ndarray) -> Iterator[list[int]]:
     """The rows of each group of two or more, in the order of their numbers."""
     order = np.argsort(groups, kind="stable")
     edges = np.flatnonzero(np.diff(groups[order])) + 1
@@ -24,14 +24,15 @@ def contents_of(index: ImageIndex) -> np.ndarray:
     return equal_groups(index.table.column("hash").to_pylist())
 
 
-def contested(index: ImageIndex, named: Collection[str] = ()) -> np.ndarray:
+def contested(index: ImageIndex, contents: np.ndarray, named: Collection[str] = ()) -> np.ndarray:
     """Rows whose file, or an equal one, has another label too, bool [rows].
 
-    `named` are paths that the data set itself names with two labels.
+    `contents` are those of `contents_of`; `named` are paths that the data set itself names with
+    two labels.
     """
     labels = index.column("label")
     result = np.array([path in named for path in index.table.column("path").to_pylist()], bool)
-    for rows in groups_of(contents_of(index)):
+    for rows in rows_of(contents):
         result[rows] = result[rows].any() or len(set(labels[rows].tolist())) > 1
     return result
 

@@ -18,7 +18,7 @@ from lacewing.deploy.share.licences import find_licence
 from lacewing.errors import ConfigError, LacewingError
 from lacewing.models.bundle import read_bundle_fields
 from lacewing.store.run import Run, open_run, read_json, write_json
-from lacewing.values import nearest
+from lacewing.values import first_line, nearest
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,9 @@ def write_with(exporter: Exporter, format: str, source: Source, folder: Path) ->
     except (LacewingError, OSError, MemoryError):
         raise
     except Exception as error:  # each format's library has its own for a graph it can't write
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise LacewingError(
             f"This network can't be written as {format} with torch {torch.__version__} "
-            f"({first[:160]}): try another format."
+            f"({first_line(error)}): try another format."
         ) from error
 
 

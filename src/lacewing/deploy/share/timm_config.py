@@ -11,6 +11,7 @@ from lacewing.errors import ModelError
 from lacewing.models.bundle import Bundle
 from lacewing.models.catalog import find_model
 from lacewing.models.networks import original_network, timm_settings
+from lacewing.values import first_line
 
 
 def hub_config(bundle: Bundle) -> dict[str, Any]:
@@ -80,5 +81,5 @@ def timm_network(config: dict[str, Any], weights: str) -> Any:
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ModelError(
             f"timm {timm.__version__} can't build {config['architecture']} from its own "
-            f"description ({str(error).splitlines()[0][:160]}): share the run with another timm."
+            f"description ({first_line(error)}): share the run with another timm."
         ) from error

@@ -19,6 +19,7 @@ from lacewing.values import Choice, format_bytes
 
 T = TypeVar("T")
 
+SMALLER_MODEL = "a smaller --model such as mobilenet"
 PIXEL_STEP = 32
 """Image sizes that are proposed are multiples of it."""
 LEAST_PIXELS = 32
@@ -80,15 +81,13 @@ def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int) -> Plan:
 def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
     """What lacks, and what would fit."""
     need, size = model.bytes_for(1), plan.image_size.value
-    remedies = ["a smaller --model such as mobilenet"]
     fitting = fitting_size(model, allowed, size)
-    if fitting and not job.fixed_size and fitting >= job.min_size:
-        remedies.insert(0, f"--image-size {fitting}")
-    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
+    is_open = fitting and not job.fixed_size and fitting >= job.min_size
+    smaller = (f"--image-size {fitting}",) if is_open else ()
     return (
         f"{job.model} at {size} pixels needs about {format_bytes(need)} for a pass of a single "
         f"image, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} that this "
-        f"run may take on {plan.device.value}: use {', '.join(remedies[:-1])} or {remedies[-1]}."
+        f"run may take on {plan.device.value}: {remedy_by_flags(plan, *smaller)}."
     )
 
 
@@ -100,20 +99,19 @@ def no_room(info: ModelInfo, plan: Plan, optimizer: str, free: int | None, remed
     """
     allowed = plan.memory_bytes.value
     room = "" if allowed is None else f" of the {format_bytes(allowed)} that this run may take"
+    less = () if optimizer.lower() == "sgd" else ("--optimizer sgd",)
     now = "" if free is None else f" ({format_bytes(free)} are free now)"
     return (
         f"{info.name} does not fit into the memory of {plan.device.value}, even without images: "
         f"weights, gradients and the optimiser's state take up to {format_bytes(held_bytes(info))}"
-        f"{room}{now}: {remedy or remedy_by_flags(plan, optimizer)}."
+        f"{room}{now}: {remedy or remedy_by_flags(plan, *less)}."
     )
 
 
-def remedy_by_flags(plan: Plan, optimizer: str) -> str:
-    """What lets a new run fit, a clause."""
-    remedies = ["a smaller --model such as mobilenet"]
-    remedies += [] if optimizer.lower() == "sgd" else ["--optimizer sgd, which keeps less"]
-    remedies.append("a larger --memory-share" if plan.memory_share.value < 1 else "more memory")
-    return f"use {', '.join(remedies[:-1])}, or {remedies[-1]}"
+def remedy_by_flags(plan: Plan, *others: str) -> str:
+    """What lets a new run fit, a clause, after what else does."""
+    room = "a larger --memory-share" if plan.memory_share.value < 1 else "more memory"
+    return f"use {', '.join((*others, SMALLER_MODEL))} or {room}"
 
 
 def within_memory(

@@ -17,7 +17,6 @@ from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.closing import (
     closing_seconds,
     has_time_to_mix,
-    is_classic,
     is_polished,
     measured_closing,
     views_to_try,
@@ -48,7 +47,7 @@ def train(
     used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
     session.began = started - used
     budget = None if seconds is None else Budget(session.began, seconds)
-    if is_classic(session.config):
+    if session.config.is_classic:
         ending = train_classic(session, budget)
         if ending.finished:
             team.only_first(lambda: settle(session, budget))
@@ -92,7 +91,7 @@ def settle(session: Session, budget: Budget | None) -> None:
 
 def mix(session: Session, budget: Budget | None) -> None:
     """Give a fine-tuned model the mean of weights, and note it at once: it is in the model too."""
-    if is_classic(session.config) or not session.progress.step:
+    if session.config.is_classic or not session.progress.step:
         return
     free = session.config.wise_ft != "auto" or has_time_to_mix(session, budget)
     mixed = blend(session) if free else None

@@ -89,19 +89,14 @@ def measured_closing(session: Session) -> Closing:
     validating = judging_seconds(session, validation, usual, decoding)
     mixes = session.config.recipe == "finetune" and session.config.wise_ft == "auto"
     closing = closing_of(session.config.tta, validation, validating, judging, mixes=mixes)
-    if is_classic(session.config) and is_polished(session.config):  # after the last epoch's
+    if session.config.is_classic and is_polished(session.config):  # after the last epoch's
         return replace(closing, usual=closing.usual + validating)
     return closing
 
 
-def is_classic(config: TrainConfig) -> bool:
-    """Whether the flags say how to train, and no recipe."""
-    return config.recipe in (None, "classic")
-
-
 def is_polished(config: TrainConfig) -> bool:
     """Whether the finished model is calibrated: by recipes, and where macro F1 is the aim."""
-    by_recipe = config.calibrate and not is_classic(config)
+    by_recipe = config.calibrate and not config.is_classic
     return by_recipe or config.optimize == "macro-f1"
 
 

@@ -26,20 +26,18 @@ IDLE = {
 }
 """Fields without effect, by the recipe that was decided. What a recipe sets itself is not among
 them, so that a run's own config.yaml is silent."""
-BEGINNING = "Without effect"
 WORDS = {"classic": "in classic training", "features": "on a head on frozen features"}
 
 
 def with_idle_said(prepared: Prepared) -> Prepared:
     """A note in the plan on what was asked for and does nothing, where there is such."""
     recipe = prepared.config.recipe or "classic"
-    # a plan's file may have that of another run
-    notes = [note for note in prepared.plan.notes if not note.startswith(BEGINNING)]
     idle = idle_fields(prepared.asked, recipe)
-    if idle:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-        notes.insert(0, f"{BEGINNING} {WORDS[recipe]}: {flags}.")
-    return replace(prepared, plan=replace(prepared.plan, notes=tuple(notes)))
+    if not idle:
+        return prepared
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+    note = f"Without effect {WORDS[recipe]}: {flags}."
+    return replace(prepared, plan=replace(prepared.plan, notes=(note, *prepared.plan.notes)))
 
 
 def idle_fields(asked: TrainConfig, recipe: str) -> list[str]:

@@ -147,7 +147,7 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
 def of_recipe(prepared: Prepared) -> Prepared:
     """The same with its recipe decided. Raises ConfigError where that is the classic one."""
     config = decided(prepared.config, prepared.info, prepared.weights)
-    if config.recipe == "classic":
+    if config.is_classic:
         raise ConfigError(
             f"--budgets is for a recipe, which {lack(prepared.info, prepared.weights)}: training "
             "would be classic, for as many epochs as --epochs says."

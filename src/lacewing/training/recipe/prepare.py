@@ -30,8 +30,6 @@ NEW_HEAD_RATE = 10.0
 rates of Howard and Ruder 2018, arXiv:1801.06146, in their simplest form)."""
 FAR_ABOVE = 3.0
 """Times the usual rate of fine-tuning that can hardly be meant for it."""
-NORMS_KEPT = "BatchNorm keeps its pretrained statistics"
-"""How the note on it begins."""
 FULL_TO_FASTEST = 2.0
 """What a pass in full precision, by which a model is judged, takes of one in the fastest."""
 TRIAL_SHARE = 0.04
@@ -79,8 +77,7 @@ def with_gentle_rate(prepared: Prepared) -> Prepared:
             f"The learning rate of {config.plan} is {times:.0f} times what fine-tuning usually "
             "takes: a plan for classic training? --recipe classic carries it out as such."
         )
-        is_new = times > FAR_ABOVE and note not in plan.notes
-        notes = (*plan.notes, note) if is_new else plan.notes
+        notes = (*plan.notes, note) if times > FAR_ABOVE else plan.notes
         return replace(prepared, plan=replace(plan, notes=notes))
     reason = (
         f"{config.optimizer.lower()}'s {usual:g} x {batch}/{REFERENCE_BATCH}: gentle, since the "
@@ -105,22 +102,20 @@ def with_growth(prepared: Prepared) -> Prepared:
 def with_norms_decided(prepared: Prepared) -> Prepared:
     """Whether BatchNorm's statistics stay, by the passes of the finished plan.
 
-    Where it was not asked, classic training says so in the plan's notes; those of a plan file may
-    say it of other passes.
+    Where it was not asked, classic training says so in the plan's notes.
     """
     config, plan = prepared.config, prepared.plan
     images = plan.micro_batch.value
     kept = keeps_statistics(config, prepared.weights is not None, images)
-    notes = [note for note in plan.notes if not note.startswith(NORMS_KEPT)]
+    notes = plan.notes
     if kept and config.freeze_norms is None and config.recipe == "classic":
-        notes.append(
-            f"{NORMS_KEPT}: {images} images of a pass are too few for new ones "
-            "(--freeze-norms False lets them go)."
+        note = (
+            f"BatchNorm keeps its pretrained statistics: {images} images of a pass are too few "
+            "for new ones (--freeze-norms False lets them go)."
         )
+        notes = (*notes, note)
     return replace(
-        prepared,
-        config=replace(config, freeze_norms=kept),
-        plan=replace(plan, notes=tuple(notes)),
+        prepared, config=replace(config, freeze_norms=kept), plan=replace(plan, notes=notes)
     )
 
 

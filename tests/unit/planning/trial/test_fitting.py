@@ -23,8 +23,8 @@ def test_need_room_and_what_helps_are_said(made):
     assert no_room(info, plan, "adamw", 7 * MIB) == (
         "test_resnet does not fit into the memory of cuda:0, even without images: weights, "
         "gradients and the optimiser's state take up to 16.0 MiB of the 10.0 MiB that this run may "
-        "take (7.0 MiB are free now): use a smaller --model such as mobilenet, --optimizer sgd, "
-        "which keeps less, or a larger --memory-share."
+        "take (7.0 MiB are free now): use --optimizer sgd, a smaller --model such as mobilenet "
+        "or a larger --memory-share."
     )
 
 
@@ -33,7 +33,7 @@ def test_what_is_not_known_or_done_already_is_left_out(made):
     whole = Choice(1.0, "", "user")
     plan = replace(plan, memory_bytes=Choice(None, "", "rule"), memory_share=whole)
     assert no_room(info, plan, "SGD", None).endswith(
-        "take up to 16.0 MiB: use a smaller --model such as mobilenet, or more memory."
+        "take up to 16.0 MiB: use a smaller --model such as mobilenet or more memory."
     )
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from lacewing.config import TrainConfig, field_names, load_config
-from lacewing.planning.document import save_plan
 from lacewing.training.recipe.idle import IDLE, WORDS, idle_fields
 
 
@@ -31,13 +30,6 @@ def test_a_note_of_the_plan_says_so(recipe_session):
                              wise_ft=0.5)  # fmt: skip
     notes = [note for note in session.plan.notes if note.startswith("Without effect")]
     assert notes == ["Without effect on a head on frozen features: --wise-ft, --mixup."]
-
-
-def test_the_note_of_a_plan_s_file_goes(recipe_session, tmp_path):
-    told = recipe_session(recipe="features", image_size=48, mixup=0.2).plan
-    save_plan(told, tmp_path / "plan.yaml")
-    plan = recipe_session(recipe="features", image_size=None, plan=tmp_path / "plan.yaml").plan
-    assert not [note for note in plan.notes if "--mixup" in note]
 
 
 @pytest.mark.parametrize("recipe", ["features", "classic"])

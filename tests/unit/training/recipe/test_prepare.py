@@ -183,15 +183,6 @@ def test_norms_are_decided_by_the_passes_of_the_finished_plan(in_passes_of):
     assert asked.plan.notes == ("Another.",)
 
 
-def test_what_a_plan_file_says_of_norms_is_said_once_and_of_its_passes(in_passes_of):
-    few = in_passes_of(16)
-    assert with_norms_decided(replace(few, config=replace(few.config, freeze_norms=None))) == few
-    larger = replace(few.plan, micro_batch=replace(few.plan.micro_batch, value=64))
-    changed = replace(few, plan=larger, config=replace(few.config, freeze_norms=None))
-    assert with_norms_decided(changed).plan.notes == ("Another.",)
-    assert with_norms_decided(changed).config.freeze_norms is False
-
-
 @pytest.mark.parametrize("recipe", ["classic", "finetune"])
 def test_a_plan_and_a_run_by_it_decide_what_a_run_alone_does(small, weights_file, tmp_path, recipe):
     words = {"device": "cpu", "weights": weights_file, "recipe": recipe, "learning_rate": None}
