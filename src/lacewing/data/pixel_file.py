@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from lacewing.data.member import open_image, remote_of
-from lacewing.data.pixel_place import lock_shared, make_room
+from lacewing.data.pixel_place import lock_shared, make_room, one_at_a_time, open_descriptor
 from lacewing.data.pixel_table import (
     PAGE,
     ROW,
@@ -41,8 +41,6 @@ from lacewing.data.pixel_table import (
     table_of,
 )
 
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-
 
 class PixelFile:
     """Pixels by row in one file; made by `open_pixel_file`. Safe to use from several threads."""
@@ -50,22 +48,25 @@ class PixelFile:
     def __init__(
         self,
         path: Path,
+        opened: tuple[int, str],
         shapes: np.ndarray,
         images: Sequence[str],
         contents: Sequence[str],
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """shapes: int64 [rows, 2], height and width; images: their files, and content hashes."""
+        """opened: what `open_descriptor` gave, marked as in use; closed when this is gone.
+
+        shapes: int64 [rows, 2], height and width; images: their files, and content hashes.
+        """
+        self._file, refused = opened
+        weakref.finalize(self, os.close, self._file)
         self.path = path
         self._shapes = shapes
         self._images = images
         self._contents = contents
         self._on_event = on_event
         self._starts, _ = layout(shapes)
-        self._file, refused = open_descriptor(path)
         self._writable = not refused
-        weakref.finalize(self, os.close, self._file)
-        lock_shared(self._file)
         # the map lives as long as a view of it, also one that was handed out
         self._bytes = map_bytes(self._file)
         self._marks = table_of(self._bytes, len(shapes))["mark"]
@@ -158,25 +159,17 @@ def open_pixel_file(
     folder.mkdir(parents=True, exist_ok=True)
     size = layout(shapes)[1]
     header = header_of(key, len(shapes), size)
-    if not is_sound(path, header, size):
-        path.unlink(missing_ok=True)
-        make_room(folder, size)
-        create(path, header + new_table(shapes, contents).tobytes(), size)
-    file = PixelFile(path, shapes, images, contents, on_event)
+    with one_at_a_time(folder):
+        if not is_sound(path, header, size):
+            path.unlink(missing_ok=True)
+            make_room(path, size)
+            create(path, header + new_table(shapes, contents).tobytes(), size)
+        opened = open_descriptor(path)
+        lock_shared(opened[0])
+    file = PixelFile(path, opened, shapes, images, contents, on_event)
     with contextlib.suppress(OSError):  # a read-only disk
         os.utime(path)  # the time of the last use
     return file
-
-
-def open_descriptor(path: Path) -> tuple[int, str]:
-    """An open file, and why it may not be written to; "" if it may. Raises OSError."""
-    binary = getattr(os, "O_BINARY", 0)
-    try:
-        return os.open(path, os.O_RDWR | binary), ""
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
-        return os.open(path, os.O_RDONLY | binary), str(error.strerror)
 
 
 def is_sound(path: Path, header: bytes, size: int) -> bool:
@@ -192,7 +185,7 @@ def create(path: Path, head: bytes, size: int) -> None:
     """Make a file, empty after its head, with all its space; unless another process was quicker."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("w+b") as file:  # on NFS a shared lock is for what is read too
             lock_shared(file.fileno())
             reserve(file.fileno(), size, path.parent)
             file.write(head)

@@ -1,10 +1,11 @@
-"""Room for pixel files: how much they may take in all, and which of them go first."""
+"""Room for pixel files: how much they may take in all, which go first, and who uses which."""
 
 import contextlib
 import errno
 import importlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from lacewing.values import GIB, format_bytes
@@ -12,35 +13,75 @@ from lacewing.values import GIB, format_bytes
 MOST_BYTES = 20 * GIB
 MOST_SHARE = 0.1
 """Of the disk's free space, what pixel files take counted as free."""
+LOCK = ".lock"
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def pixel_limit(folder: Path) -> int:
     """Bytes that all pixel files in a folder may take: 20 GiB, or 10 % of the free disk if less.
 
-    The folder need not exist yet. Raises OSError where the disk can't be asked.
+    What they take already they may keep, however full the disk has become since. The folder need
+    not exist yet. Raises OSError where the disk can't be asked.
     """
     place = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
     taken = sum(size for _, _, size in _by_age(folder))
-    return min(MOST_BYTES, int((shutil.disk_usage(place).free + taken) * MOST_SHARE))
+    share = int((shutil.disk_usage(place).free + taken) * MOST_SHARE)
+    return max(taken, min(MOST_BYTES, share))
 
 
-def make_room(folder: Path, size: int) -> None:
-    """Delete pixel files, the least recently used first, until one of `size` bytes fits.
+def make_room(path: Path, size: int) -> None:
+    """Delete pixel files, the least recently used first, until `path` fits with `size` bytes.
 
-    Files in use stay. Raises OSError (ENOSPC) if it does not fit even so.
+    Files in use stay. What another process just makes of the same file does not count: it will
+    serve here too. Raises OSError (ENOSPC) if it does not fit even so.
     """
+    folder = path.parent
+    for left in folder.glob(f"{path.name}.*"):  # by a process that was killed; else it is in use
+        delete_unused(left)
     limit = pixel_limit(folder)
-    files = _by_age(folder)
+    files = [file for file in _by_age(folder) if not file[1].name.startswith(path.name)]
     taken = sum(bytes_ for _, _, bytes_ in files)
-    for _, path, bytes_ in files if size <= limit else ():
+    for _, other, bytes_ in files if size <= limit else ():
         if taken + size <= limit:
             break
-        if delete_unused(path):
+        if delete_unused(other):
             taken -= bytes_
     if taken + size > limit:
+        used = f", of which {format_bytes(taken)} are in use" if size <= limit else ""
         reason = (f"{format_bytes(size)} are needed, and all decoded images may take "
-                  f"{format_bytes(limit)}, of which {format_bytes(taken)} are in use")  # fmt: skip
+                  f"{format_bytes(limit)}{used}")  # fmt: skip
         raise OSError(errno.ENOSPC, reason, str(folder))
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Only one process at once is inside such a block, of those with this folder.
+
+    It neither makes a file twice nor deletes one before another has marked it as in use. Where
+    there are no locks (Windows, some network disks, a read-only one) nobody waits.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):
+            fcntl = importlib.import_module("fcntl")
+            descriptor, _ = open_descriptor(folder / LOCK, os.O_CREAT)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def open_descriptor(path: Path, flags: int = 0) -> tuple[int, str]:
+    """An open file, and why it may not be written to; "" if it may. Raises OSError.
+
+    It is opened for writing also where it is only to be locked: on NFS a lock that excludes others
+    needs that.
+    """
+    flags |= getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o666), ""
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return os.open(path, os.O_RDONLY | flags & ~os.O_CREAT), str(error.strerror)
 
 
 def lock_shared(file: int) -> None:
@@ -54,9 +95,12 @@ def delete_unused(path: Path) -> bool:
     """Delete a file that no process has marked as in use; whether it is gone."""
     with contextlib.suppress(OSError):  # in use, or no longer there: the next one is tried
         if os.name != "nt":
-            with path.open("rb") as file:
-                fcntl = importlib.import_module("fcntl")
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl = importlib.import_module("fcntl")
+            descriptor, _ = open_descriptor(path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)
         path.unlink()
         return True
     return False

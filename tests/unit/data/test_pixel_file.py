@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +63,7 @@ def fill(index, cache) -> Path:
     pixels = store(index, cache)
     for row in range(len(index)):
         pixels.get(row)
-    (path,) = (cache / "pixels").iterdir()
+    (path,) = (cache / "pixels").glob("*.u8")
     return path
 
 
@@ -217,7 +220,7 @@ def test_what_lies_on_a_read_only_disk_is_used(index, cache, monkeypatch, number
 
 def test_what_is_not_there_on_a_read_only_disk_is_said_once(index, cache, monkeypatch):
     store(index, cache).get(3)
-    (path,) = (cache / "pixels").iterdir()
+    (path,) = (cache / "pixels").glob("*.u8")
     monkeypatch.setattr(pixel_file.os, "open", refuse_writing(path, errno.EROFS))
     said = []
     pixels = store(index, cache, on_event=said.append)
@@ -248,7 +251,7 @@ def test_a_full_disk_is_an_error_at_opening(index, cache):
     out = run(index, cache, code)
     assert out.startswith("(32, 32, 3) [\"Decoded images can't be kept in ")
     assert "File too large" in out
-    assert list((cache / "pixels").iterdir()) == []
+    assert list((cache / "pixels").glob("*.u8*")) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs Linux")
@@ -363,7 +366,38 @@ def test_two_processes_build_one_file(index, cache):
         assert process.stdout.readline() == "ready\n"
     outputs = [process.communicate("\n")[0] for process in processes]
     assert outputs == ["", "", ""]
-    assert len(list((cache / "pixels").iterdir())) == 1
+    assert len(list((cache / "pixels").glob("*.u8*"))) == 1
+    assert rows_in(kept(index, cache), index) == list(range(12))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_who_comes_second_waits_for_the_first_ones_file(index, cache, monkeypatch):
+    create, calls, begun = pixel_file.create, [], threading.Event()
+
+    def slow(path, head, size):
+        calls.append(size)
+        begun.set()
+        time.sleep(0.3)
+        create(path, head, size)
+
+    monkeypatch.setattr(pixel_file, "create", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(kept, index, cache)
+        assert begun.wait(60)
+        monkeypatch.setattr(pixel_place, "pixel_limit", lambda folder: calls[0])
+        second = kept(index, cache)
+        assert os.path.samestat(os.fstat(first.result()._file), os.fstat(second._file))
+    assert len(calls) == 1
+
+
+def test_where_no_locks_are_had_a_file_is_made_too(index, cache, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    fill(index, cache)
     assert rows_in(kept(index, cache), index) == list(range(12))
 
 

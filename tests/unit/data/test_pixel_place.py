@@ -1,12 +1,13 @@
 """Room for pixel files: the limit, what is deleted for it, and what is not."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from lacewing.data import pixel_place
-from lacewing.data.pixel_place import make_room, pixel_limit
+from lacewing.data import pixel_file, pixel_place
+from lacewing.data.pixel_place import delete_unused, lock_shared, make_room, pixel_limit
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def names(folder: Path) -> str:
     ("size", "left"), [(500, "abc"), (501, "bc"), (1500, "bc"), (1501, "c"), (3500, "")]
 )
 def test_room_is_made_by_the_least_recently_used(full_place, size, left):
-    make_room(full_place, size)
+    make_room(full_place / "new.u8", size)
     assert names(full_place) == left
 
 
 def test_what_can_never_fit_costs_no_other_file(full_place):
-    with pytest.raises(OSError, match="are needed, and all decoded images may take"):
-        make_room(full_place, 3501)
+    with pytest.raises(OSError, match=r"are needed, and all decoded images may take 3\.4 KiB: "):
+        make_room(full_place / "new.u8", 3501)
     assert names(full_place) == "abc"
 
 
@@ -47,12 +48,12 @@ def test_what_can_never_fit_costs_no_other_file(full_place):
 def test_files_in_use_stay(full_place):
     descriptor = os.open(full_place / "a.u8", os.O_RDONLY)
     pixel_place.lock_shared(descriptor)
-    make_room(full_place, 1500)
+    make_room(full_place / "new.u8", 1500)
     assert names(full_place) == "ac"
     with pytest.raises(OSError, match="1000 B are in use"):
-        make_room(full_place, 3000)
+        make_room(full_place / "new.u8", 3000)
     os.close(descriptor)
-    make_room(full_place, 3000)
+    make_room(full_place / "new.u8", 3000)
     assert names(full_place) == ""
 
 
@@ -63,7 +64,47 @@ def test_the_limit_is_a_share_of_the_disk(cache, monkeypatch):
     monkeypatch.setattr(pixel_place.shutil, "disk_usage", lambda place: Usage)
     assert pixel_limit(cache / "not/there") == 5_000
     cache.mkdir()
-    (cache / "a.u8").write_bytes(b"x" * 10_000)
-    assert pixel_limit(cache) == 6_000
+    (cache / "a.u8").write_bytes(b"x" * 1_000)
+    assert pixel_limit(cache) == 5_100
     Usage.free = 1 << 50
     assert pixel_limit(cache) == 20 * 2**30
+    Usage.free = 0
+    assert pixel_limit(cache) == 1_000, "what is there already may stay"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows itself keeps files that are in use")
+def test_what_another_process_makes_of_the_same_file_does_not_count(full_place):
+    made = full_place / "new.u8.12.34.tmp"
+    made.write_bytes(b"x" * 3000)
+    with made.open("rb") as file:
+        lock_shared(file.fileno())
+        make_room(full_place / "new.u8", 3000)
+        assert list(full_place.iterdir()) == [made]
+    make_room(full_place / "new.u8", 3000)
+    assert list(full_place.iterdir()) == [], "left by a process that was killed"
+
+
+@pytest.fixture
+def like_nfs(monkeypatch) -> list[int]:
+    """Locks as NFS has them: on what is open for writing or reading; all that were given."""
+    fcntl = pytest.importorskip("fcntl")
+    flock, given = fcntl.flock, []
+
+    def lock(file, kind):
+        refused = os.O_RDONLY if kind & fcntl.LOCK_EX else os.O_WRONLY
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == refused:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, kind)
+        given.append(kind & ~fcntl.LOCK_NB)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    return given
+
+
+def test_files_are_deleted_and_made_on_nfs_too(full_place, like_nfs):
+    assert delete_unused(full_place / "a.u8")
+    pixel_file.create(full_place / "new.u8", b"head", 100)
+    with pixel_place.one_at_a_time(full_place):
+        pass
+    fcntl = pytest.importorskip("fcntl")
+    assert like_nfs == [fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_EX]

@@ -62,7 +62,7 @@ def test_what_other_splits_have_is_not_decoded_again(index, tmp_path, decoded):
 
 def test_what_was_copied_stays_when_the_other_file_is_gone(index, tmp_path, decoded):
     use(index, tmp_path, [0, 1, 2, 3])
-    (other,) = (tmp_path / "pixels").iterdir()
+    (other,) = (tmp_path / "pixels").glob("*.u8")
     use(index, tmp_path, [1, 2])
     other.unlink()
     decoded.clear()
@@ -80,7 +80,7 @@ def test_pixels_made_in_another_way_are_not_taken(index, tmp_path, decoded, chan
 
 def test_a_damaged_row_is_decoded(index, tmp_path, decoded):
     shapes = use(index, tmp_path, [0, 1, 2]).shapes
-    (other,) = (tmp_path / "pixels").iterdir()
+    (other,) = (tmp_path / "pixels").glob("*.u8")
     content = bytearray(other.read_bytes())
     content[layout(shapes)[0][1] + 5] ^= 1
     other.write_bytes(content)
@@ -96,7 +96,7 @@ def test_a_damaged_row_is_decoded(index, tmp_path, decoded):
 )  # fmt: skip
 def test_files_that_are_none_are_passed_over(index, tmp_path, content):
     use(index, tmp_path, [0])
-    (file,) = (tmp_path / "pixels").iterdir()
+    (file,) = (tmp_path / "pixels").glob("*.u8")
     file.with_name(f"{file.stem.partition('-')[0]}-other.u8").write_bytes(content)
     use(index, tmp_path, [1, 0])
 
@@ -104,7 +104,7 @@ def test_files_that_are_none_are_passed_over(index, tmp_path, content):
 @pytest.mark.skipif(os.name == "nt", reason="Windows itself keeps files that are in use")
 def test_a_file_with_rows_to_copy_may_make_room(index, tmp_path, decoded):
     use(index, tmp_path, [0, 1])
-    (other,) = (tmp_path / "pixels").iterdir()
+    (other,) = (tmp_path / "pixels").glob("*.u8")
     decoded.clear()
     store = PixelStore(index.take(np.array([1, 0])), SETTINGS, keep="disk", cache_dir=tmp_path)
     store.get(0)
@@ -150,7 +150,7 @@ def test_a_read_only_file_is_said_where_a_row_is_nowhere(
 
 def test_where_nothing_is_missing_no_file_is_opened(index, tmp_path):
     use(index, tmp_path, [0, 1])
-    (file,) = (tmp_path / "pixels").iterdir()
+    (file,) = (tmp_path / "pixels").glob("*.u8")
     contents = index.table["hash"].to_pylist()[:2]
     made = file.with_name(f"{file.stem.partition('-')[0]}-new.u8")
     assert sorted(rows_elsewhere(made, contents, np.array([True, True]))) == [0, 1]
