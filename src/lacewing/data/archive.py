@@ -1,8 +1,10 @@
 """A data set that is still in its .tar: unpacked once, safely."""
 
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -41,14 +43,19 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
         with made_once(target, lambda folder: _mark_of(folder) == stamp) as temporary:
             _extract(archive, temporary, progress)
             (temporary / MARK).write_text(stamp, encoding="ascii")
-    except (tarfile.TarError, EOFError) as error:
-        raise DataError(
-            f"{archive} is damaged ({first_line(error)}): download it again, or unpack it yourself."
-        ) from None
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(archive, error) from None
     except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{archive} can't be unpacked into {target}: {reason}.") from None
+        if error.errno is None:  # not the system's: bzip2's and gzip's way to say it
+            raise _damaged(archive, error) from None
+        raise DataError(f"{archive} can't be unpacked into {target}: {error.strerror}.") from None
     return target
+
+
+def _damaged(archive: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{archive} is damaged ({first_line(error)}): download it again, or unpack it yourself."
+    )
 
 
 def _mark_of(folder: Path) -> str:

@@ -182,6 +182,19 @@ def test_a_damaged_archive(tmp_path, class_folders, tarred, damage):
     assert not list(archive.parent.glob("*.tmp"))
 
 
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_damaged_compressed_archive(tmp_path, kind):
+    archive = tmp_path / f"set.tar.{kind}"
+    with tarfile.open(archive, f"w:{kind}") as tar:
+        tar.addfile(*member("numbers.txt", b"".join(b"%d " % number for number in range(400_000))))
+    content = bytearray(archive.read_bytes())
+    middle, noise = len(content) // 2, bytes(range(256)) * 100
+    content[middle : middle + len(noise)] = noise
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=f"set\\.tar\\.{kind} is damaged"):
+        unpack(archive, tmp_path / "cache")
+
+
 def test_a_full_disk(tmp_path, class_folders, tarred, monkeypatch):
     archive = tarred(class_folders(tmp_path / "set", {"a": 3, "b": 3}), tmp_path / "x" / "set.tar")
     usage = type("Usage", (), {"free": 100})
