@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain, repeat
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ Found = TypeVar("Found")
 BLOCK_BYTES = 2**18
 """What is read at once while a shard's list of members is made."""
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further attempt."""
+"""Seconds before each further attempt; the last again and again."""
 PATIENCE = 30.0
 """Seconds after which there is no further attempt."""
 TIMEOUT = (10, 20)
@@ -110,16 +111,16 @@ def ask(
     An answer to a request for a part must have `size` bytes. Raises DataError.
     """
     until = time.monotonic() + PATIENCE
-    for wait in (*WAITS, None):
+    waits = chain(WAITS, repeat(WAITS[-1]))
+    while True:
         try:
             return attempt(url, headers, size, allowed)
         except TryAgainError as error:
-            if wait is None or time.monotonic() > until:
+            if time.monotonic() > until:
                 raise DataError(
                     f"{host_of(url)} {error}, but the images lie there: try again when it does."
                 ) from None
-            time.sleep(wait)
-    raise AssertionError("unreachable")
+            time.sleep(next(waits))
 
 
 def attempt(url: str, headers: dict[str, str], size: int | None, allowed: tuple[int, ...]) -> Any:
