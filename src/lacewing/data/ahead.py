@@ -1,11 +1,12 @@
 """Work done ahead by threads, in its order."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from lacewing.data.in_order import in_order
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,14 +23,7 @@ def ahead(
         yield from map(make, items)
         return
     pool = ThreadPoolExecutor(workers, "load", initializer=torch.set_num_threads, initargs=(1,))
-    waiting: deque[Future[Result]] = deque()
     try:
-        for item in items:
-            waiting.append(pool.submit(make, item))
-            if len(waiting) > max(prefetch, workers):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(items, make, pool, max(prefetch, workers))
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(torch.get_num_threads())  # in threads to come too

@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +12,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 
 from lacewing.data.dhash import difference_hash
+from lacewing.data.in_order import in_order
 from lacewing.data.member import as_member, open_image, stat_image
 from lacewing.data.rgb import decode
 from lacewing.data.scan_cache import ScanRow, State, absolute, open_scans
@@ -72,7 +73,7 @@ def scan(
     missing = [path for path, result in results.items() if result is None]
     done = len(results) - len(missing)
     try:
-        with contextlib.closing(_look_at([root / path for path in missing], threads)) as looks:
+        with contextlib.closing(_look_at((root / path for path in missing), threads)) as looks:
             for path, result in zip(missing, looks, strict=True):
                 results[path] = result
                 if isinstance(result, Scanned):  # a broken file is looked at again the next time
@@ -126,8 +127,10 @@ def _stat(path: Path, archives: dict[Path, os.stat_result]) -> State | str:
         return "its name is not UTF-8"
     try:
         state = stat_image(path, archives)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return "not there"
+    except OSError as error:
+        return _reason(error)
     return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else "not a file"
 
 
@@ -144,15 +147,10 @@ def _row(state: State, found: Scanned) -> ScanRow:
     return ScanRow(*state, found.width, found.height, found.hash, found.dhash)
 
 
-def _look_at(files: list[Path], threads: int) -> Generator[Scanned | str, None, None]:
+def _look_at(files: Iterable[Path], threads: int) -> Generator[Scanned | str, None, None]:
     """In the files' order. An interruption drops what has not begun."""
-    if not files:
-        return
     pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="scan")
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large images; both are fine as long as they decode.
         warnings.simplefilter("ignore")
-        try:
-            yield from pool.map(look_at, files)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield from in_order(files, look_at, pool)

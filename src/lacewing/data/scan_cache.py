@@ -196,8 +196,8 @@ def is_gone(place: str) -> bool:
     """Whether a file, or the tar file that holds it, is no longer there."""
     try:
         stat_image(place)
-    except OSError:
-        return True
+    except OSError as error:  # a disk that does not answer may do so again
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
 
-from lacewing.data.audit.formats import HEAD, SUFFIXES, format_of
+from lacewing.data.formats import HEAD, SUFFIXES, format_of
 
 SHARD_BYTES = 2**30
 """A new shard is begun beyond this."""

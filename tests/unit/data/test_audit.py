@@ -1,6 +1,7 @@
 """What an audit finds in data sets with known faults, and what it leaves alone."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from PIL import Image
 
 from lacewing.data import scan
-from lacewing.data.audit import pictures
+from lacewing.data.audit import formats, pictures
 from lacewing.data.audit.findings import KINDS
-from lacewing.data.audit.formats import SUFFIXES, format_of, wrong_extension
+from lacewing.data.audit.formats import wrong_extension, wrong_extensions
 from lacewing.data.audit.read import read_images
 from lacewing.data.audit.run import audit
+from lacewing.data.formats import SUFFIXES, format_of
+from lacewing.data.in_order import MOST_WAITING
 from lacewing.errors import DataError
 
 
@@ -198,6 +201,24 @@ def test_what_pillow_writes_is_recognised(tmp_path, format_, suffix):
     assert suffix in SUFFIXES[format_]
     assert wrong_extension(path) is None
     assert wrong_extension(path.rename(tmp_path / "a.other")) == format_
+
+
+def test_of_millions_of_files_few_wait_for_their_format(monkeypatch):
+    all_, taken, before_the_first = list(map(str, range(2 * MOST_WAITING))), [], []
+
+    def look(path):
+        while path.name == "0" and before_the_first[-1:] != [len(taken)]:
+            before_the_first.append(len(taken))
+            time.sleep(0.05)
+        return path.name
+
+    monkeypatch.setattr(formats, "wrong_extension", look)
+    assert wrong_extensions((taken.append(one) or one for one in all_), 2) == all_
+    assert before_the_first[-1] <= MOST_WAITING + 1
+
+
+def test_a_tiff_of_more_than_4_gib_is_recognised():
+    assert format_of(b"II+\0") == format_of(b"MM\0+") == "TIFF"
 
 
 def test_nothing_is_said_of_unknown_formats_and_missing_files(tmp_path):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lacewing.data import scan as scanning
 from lacewing.data import scan_cache
+from lacewing.data.in_order import MOST_WAITING
 from lacewing.data.open import open_images
 from lacewing.data.scan import Scanned, scan
 from lacewing.data.scan_cache import (
@@ -80,8 +82,41 @@ def test_things_that_are_no_files(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    results = scan(tmp_path, ["folder.jpg", "broken.jpg", "pipe.jpg", "x\0.jpg", "y" * 999]).results
-    assert results == ["not a file", "not there", "not a file", "not there", "not there"]
+    (tmp_path / "file").write_bytes(b"")
+    paths = ["folder.jpg", "broken.jpg", "pipe.jpg", "x\0.jpg", "file/a.jpg", "y" * 999]
+    assert scan(tmp_path, paths).results == [
+        "not a file", "not there", "not a file", "not there", "not there", "File name too long",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(PermissionError(13, "Permission denied"), "no permission to read it"),
+     (OSError(116, "Stale file handle"), "Stale file handle")],
+)  # fmt: skip
+def test_what_can_not_be_asked_for_is_not_called_gone(tmp_path, monkeypatch, error, reason):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(scanning, "stat_image", refuse)
+    monkeypatch.setattr(scan_cache, "stat_image", refuse)
+    assert only(tmp_path / "a.jpg") == reason
+    assert not scan_cache.is_gone(str(tmp_path / "a.jpg"))
+
+
+def test_of_millions_of_files_few_wait_at_once(monkeypatch):
+    taken: list[Path] = []
+
+    def files():
+        for number in range(2 * MOST_WAITING):
+            taken.append(Path(str(number)))
+            yield taken[-1]
+
+    monkeypatch.setattr(scanning, "look_at", str)
+    looks = scanning._look_at(files(), threads=2)
+    assert next(looks) == "0"
+    assert len(taken) == MOST_WAITING + 1
+    assert [*looks] == [str(path) for path in taken[1:]]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
