@@ -51,8 +51,7 @@ def lists(folder: Path, images: Path | None) -> Listing | None:
 
 def table(folder: Path, images: Path | None) -> Listing | None:
     """A CSV whose header names the columns of paths and labels, or one such CSV per split."""
-    files = [file for file in sorted(folder.glob("*.csv")) if header_columns(file)]
-    by_split = {split: file for split, file in find_lists(folder, ".csv").items() if file in files}
+    files, by_split = tables_in(folder)
     if not by_split and len(files) != 1:
         return None
     chosen: dict[str | None, Path] = {None: files[0]}
@@ -67,6 +66,13 @@ def table(folder: Path, images: Path | None) -> Listing | None:
     step = max(1, len(entries) // 16)
     root = image_root([entry.path for entry in entries[::step]], image_places(folder, images))
     return _table_listing(list(chosen.values()), entries, root) if root else None
+
+
+def tables_in(folder: Path) -> tuple[list[Path], dict[str, Path]]:
+    """The CSVs in a folder whose header names the columns, and those of them called like splits."""
+    files = [file for file in sorted(folder.glob("*.csv")) if header_columns(file)]
+    lists = find_lists(folder, ".csv")
+    return files, {split: file for split, file in lists.items() if file in files}
 
 
 def csv_file(file: Path, images: Path | None) -> Listing:
@@ -187,7 +193,7 @@ def recognise(place: Path, images: Path | None = None) -> Listing:
     """What a data set's folder (or CSV, or shard) holds. Raises DataError if it fits no layout."""
     if place.is_file():
         return shard_file(place) if place.suffix == ".tar" else csv_file(place, images)
-    folders = list(_candidates(place))
+    folders = list(candidates(place))
     for _, recogniser in LAYOUTS:
         for folder in folders:
             listing = recogniser(folder, images)
@@ -209,7 +215,7 @@ def class_of_paths(paths: list[str]) -> dict[str, str]:
     }
 
 
-def _candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
+def candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
     """The folder, and those in it that may be the data set proper."""
     yield folder
     if depth == MAX_DEPTH:
@@ -219,7 +225,7 @@ def _candidates(folder: Path, depth: int = 0) -> Iterator[Path]:
     if not wrappers and len(subs) == 1 and subs[0].name.lower() not in SPLIT_WORDS:
         wrappers = subs
     for sub in wrappers:
-        yield from _candidates(sub, depth + 1)
+        yield from candidates(sub, depth + 1)
 
 
 def _kind_of(entries: list[Entry]) -> str:
@@ -247,12 +253,19 @@ def _no_layout(place: Path, folders: list[Path], images: Path | None) -> str:
             f"{listed[0].parent} holds lists ({', '.join(file.name for file in listed)}), but the "
             f"images they name are not in {where}: say where they lie with --images FOLDER."
         )
-    tables = [file for folder in folders for file in folder.glob("*.csv") if header_columns(file)]
-    if tables:
-        return (
-            f"{place} holds the table {tables[0].name}, but the images it names are not in "
-            f"{images or 'the same folder'}: say where they lie with --images FOLDER."
-        )
+    for folder in folders:
+        tables, by_split = tables_in(folder)
+        if len(tables) > 1 and not by_split:
+            names = ", ".join(file.name for file in tables[:4]) + (", ..." if tables[4:] else "")
+            return (
+                f"{folder} holds {len(tables)} tables ({names}): name the one that is meant, for "
+                f"example --data {tables[0]}."
+            )
+        if tables:
+            return (
+                f"{place} holds the table {tables[0].name}, but the images it names are not in "
+                f"{images or 'the same folder'}: say where they lie with --images FOLDER."
+            )
     if not find_images(place).images:
         return f"There are no images in {place}."
     if images is None and len(subfolders(place)) == 1:

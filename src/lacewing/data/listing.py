@@ -4,17 +4,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from lacewing.data.formats import HEAD, SUFFIXES, format_of
 from lacewing.errors import DataError
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".png", ".bmp", ".gif"),
-        *(".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm"),
-    )
-)
+IMAGE_SUFFIXES = frozenset(chain(*SUFFIXES.values()))
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 """What Pillow can't read without a plugin."""
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
@@ -68,9 +65,24 @@ def is_system(name: str) -> bool:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file may be an image by its name; a name without a suffix may."""
-    suffix = Path(name).suffix.lower()
-    return suffix in IMAGE_SUFFIXES or not suffix
+    """Whether a name has an image's suffix."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_image_within(file: Path) -> bool:
+    """Whether a file whose name has no suffix (00017, README) is an image, by its first bytes.
+
+    What can't be read counts: whoever opens it says why.
+    """
+    if file.suffix:
+        return False
+    try:
+        if not file.is_file():  # a pipe would be waited for
+            return True
+        with file.open("rb") as opened:
+            return format_of(opened.read(HEAD)) is not None
+    except OSError:
+        return True
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -92,10 +104,10 @@ def find_images(folder: Path) -> Found:
         for name in names:
             if is_system(name):
                 continue
-            if is_image_name(name):
+            if is_image_name(name) or is_image_within(place / name):
                 images.append(name if prefix == "." else f"{prefix}/{name}")
             else:
-                others[Path(name).suffix.lower()] += 1
+                others[Path(name).suffix.lower() or "no suffix"] += 1
     return Found(sorted(images), others)
 
 
@@ -119,9 +131,7 @@ def has_images(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(
-                Path(e.name).suffix.lower() in IMAGE_SUFFIXES and not is_system(e.name)
-                for e in entries
-                if not e.is_dir()
+                is_image_name(e.name) and not is_system(e.name) for e in entries if not e.is_dir()
             )
     except OSError as error:
         raise DataError(f"The folder {folder} can't be read: {error.strerror}.") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lacewing.data.listing import IMAGE_SUFFIXES, SPLIT_WORDS, Entry, is_system
+from lacewing.data.listing import SPLIT_WORDS, Entry, is_image_name, is_system
 from lacewing.data.member import member_path, open_archive
 from lacewing.data.remote.stand_in import find_stand_ins
 from lacewing.data.shard_list import ShardImage, listed
@@ -54,7 +54,7 @@ def is_shard(archive: Path) -> bool:
             names = [member.name for member, _ in zip(tar, range(PROBES), strict=False)]
     except (tarfile.TarError, OSError, EOFError):
         return False
-    images = {key_of(name) for name in names if is_image(name)}
+    images = {key_of(name) for name in names if is_image_name(name)}
     labels = {key_of(n) for n in names if suffix_of(n) in (*LABEL_SUFFIXES, "json")}
     return bool(images & labels)
 
@@ -101,7 +101,7 @@ def collect(tar: tarfile.TarFile, archive: Path) -> dict[str, Sample]:
     for member in members(tar):
         sample = samples[key_of(member.name)]
         suffix = suffix_of(member.name)
-        if is_image(member.name):
+        if is_image_name(member.name):
             sample.image = sample.image or member
         elif suffix in (*LABEL_SUFFIXES, "json") and member.size <= MAX_LABEL_BYTES:
             file = tar.extractfile(member)
@@ -142,11 +142,6 @@ def key_of(name: str) -> str:
 def suffix_of(name: str) -> str:
     """`train/000017.seg.PNG` -> `seg.png`."""
     return name.rpartition("/")[2].partition(".")[2].lower()
-
-
-def is_image(name: str) -> bool:
-    """Whether a member is an image by its name."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def split_of(path: Path) -> str | None:

@@ -301,6 +301,28 @@ def test_files_of_systems_and_other_kinds_are_passed_over(tmp_path, class_folder
     assert any("(.txt)" in note for note in open_images(str(tmp_path)).notes)
 
 
+def test_names_without_a_suffix_are_images_by_their_first_bytes(
+    tmp_path, class_folders, jpeg_bytes
+):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    (tmp_path / "ants" / "00017").write_bytes(jpeg_bytes)
+    for name in ("README", "ants/LICENSE", "bees/SHA256SUMS"):
+        (tmp_path / name).write_text("no image at all")
+    (tmp_path / "bees" / "_SUCCESS").write_bytes(b"")
+    index = open_images(str(tmp_path), test_share=0, val_share=0)
+    assert len(index) == 7 and index.excluded == ()
+    assert label_of(index, "ants/00017") == "ants"
+    assert "4 files that are no images (no suffix) were passed over." in index.notes
+
+
+def test_what_has_no_suffix_and_can_not_be_read_is_named(tmp_path, class_folders):
+    class_folders(tmp_path, {"ants": 3, "bees": 3})
+    (tmp_path / "ants" / "00017").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "bees" / "pipe")
+    reasons = {one.path: one.reason for one in open_images(str(tmp_path)).excluded}
+    assert reasons == {"ants/00017": "not there", "bees/pipe": "not a file"}
+
+
 def test_classes_below_one_folder_among_others(tmp_path, class_folders):
     class_folders(tmp_path / "images", {"ants": 3, "bees": 3})
     (tmp_path / "docs").mkdir()
@@ -315,6 +337,22 @@ def test_a_table_whose_images_are_elsewhere(tmp_path, jpeg):
     with pytest.raises(DataError, match=r"table all\.csv.*--images FOLDER"):
         open_images(str(tmp_path / "set"))
     assert len(open_images(str(tmp_path / "set"), images=tmp_path / "photos")) == 2
+
+
+def test_of_two_tables_one_must_be_named(tmp_path, jpeg):
+    for number in range(4):
+        jpeg(tmp_path / f"{number}.jpg", number)
+    for name in ("labels", "older"):
+        (tmp_path / f"{name}.csv").write_text(
+            "file,species\n0.jpg,ants\n1.jpg,bees\n2.jpg,ants\n3.jpg,bees\n"
+        )
+    with pytest.raises(DataError) as refusal:
+        open_images(str(tmp_path))
+    assert str(refusal.value) == (
+        f"{tmp_path} holds 2 tables (labels.csv, older.csv): name the one that is meant, for "
+        f"example --data {tmp_path / 'labels.csv'}."
+    )
+    assert len(open_images(str(tmp_path / "labels.csv"))) == 4
 
 
 def test_an_images_folder_that_is_not_needed_is_said(tmp_path, class_folders):
