@@ -127,6 +127,51 @@ def test_what_can_not_be_done_is_said_before_any_work(run, split_photos, words, 
     assert ended.error == sentence
 
 
+def test_a_list_never_replaces_what_is_checked(run, split_photos, tmp_path):
+    run("data", "check", split_photos, "--fix", "list.csv")
+    before = (tmp_path / "list.csv").read_bytes()
+    for data in ("list.csv", "list", tmp_path / "list.csv"):
+        for flag in ("--fix", "-o"):
+            ended = run("data", "check", data, flag, "list.csv")
+            assert ended.code == 2
+            assert ended.error == (
+                f"{flag} would replace list.csv, which is checked: name another file."
+            )
+    assert (tmp_path / "list.csv").read_bytes() == before
+
+
+def test_a_list_is_not_written_where_it_would_be_taken_for_the_folders_table(
+    run, split_photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(split_photos)
+    ended = run("data", "check", ".", "--fix", "clean.csv")
+    assert ended.code == 2
+    assert ended.error == (
+        "--fix: clean.csv would lie in the folder that is checked and be taken for its table: "
+        f"write it beside that folder, for example to {(tmp_path / 'clean.csv').resolve()}."
+    )
+    assert run("data", "check", ".", "--fix", "../clean.csv").code == 0
+
+
+def test_a_list_replaces_older_ones_but_no_other_table(run, split_photos, tmp_path):
+    for _ in "12":
+        assert run("data", "check", split_photos, "--fix", "clean.csv").code == 0
+    for content in ("day,weather\n1,wet\n", "path;label\n0.jpg;ants\n"):
+        (tmp_path / "own.csv").write_text(content)
+        ended = run("data", "check", split_photos, "--fix", "own.csv")
+        assert ended.error == (
+            "--fix would replace own.csv, which is no list that lacewing wrote: name another file."
+        )
+        assert (tmp_path / "own.csv").read_text() == content
+
+
+def test_what_a_link_in_the_cache_led_to_is_told(run, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache/pixels").symlink_to(tmp_path / "elsewhere")
+    assert "was a link and is removed" in run("cache", "clear", "pixels").out
+
+
 def test_the_cache_is_told_and_cleared(run, split_photos, tmp_path):
     run("data", "check", split_photos)
     told = json.loads(run("cache", "info", "--json").out)

@@ -87,15 +87,43 @@ def data(given: Given) -> int:
 
 def check_targets(options: DataOptions) -> None:
     """Raise ConfigError, before any work is done, for files that can't be written."""
+    from lacewing.data.locate import find_path
+
     if options.fix is not None and options.fix.suffix.lower() != ".csv":
         raise ConfigError(f"--fix writes a .csv, but it was {str(options.fix)!r}.")
+    place = find_path(options.data, options.data_root)
     for flag, file in (("-o", options.out), ("--fix", options.fix)):
-        if file is not None and file.is_dir():
+        if file is None:
+            continue
+        if file.is_dir():
             raise ConfigError(f"{flag} names a file, but {file} is a folder.")
-        if file is not None and not file.parent.is_dir():
+        if not file.parent.is_dir():
             raise ConfigError(
                 f"{flag}: there is no folder {file.parent} to write {file.name} into."
             )
+        if place is not None and file.exists() and file.samefile(place):
+            raise ConfigError(f"{flag} would replace {file}, which is checked: name another file.")
+    if options.fix is not None:
+        check_list(options.fix, place)
+
+
+def check_list(file: Path, place: Path | None) -> None:
+    """Raise ConfigError for a cleaned list that would replace another table or be taken for one."""
+    from lacewing.data.audit.cleaned import may_be_cleaned
+    from lacewing.data.layouts import candidates
+
+    if not may_be_cleaned(file):
+        raise ConfigError(
+            f"--fix would replace {file}, which is no list that lacewing wrote: name another file."
+        )
+    if place is None or not place.is_dir():
+        return
+    if any(file.parent.samefile(folder) for folder in candidates(place)):
+        beside = place.resolve().parent / file.name
+        raise ConfigError(
+            f"--fix: {file} would lie in the folder that is checked and be taken for its table: "
+            f"write it beside that folder, for example to {beside}."
+        )
 
 
 def checked(options: DataOptions) -> "Report":
@@ -150,7 +178,7 @@ def cache(given: Given) -> int:
 
     folder = cache_folder()
     if options.action == "clear":
-        freed = clear_cache(folder, options.kind)
+        freed = clear_cache(folder, options.kind, console.note)
         what = options.kind or "everything"
         console.say(f"Cleared {what} in {folder}: {format_bytes(freed)}.")
         return 0

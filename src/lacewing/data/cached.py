@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +43,24 @@ def cache_contents(folder: Path) -> list[Contents]:
     return found
 
 
-def clear_cache(folder: Path, kind: str | None = None) -> int:
+def clear_cache(
+    folder: Path, kind: str | None = None, on_event: Callable[[str], None] = lambda _: None
+) -> int:
     """Delete one kind, or all; returns the bytes that this freed.
 
-    Runs that use what is deleted go on; on Windows files in use stay, which raises DataError.
+    Of a link only the link is deleted, and `on_event` gets a sentence. Runs that use what is
+    deleted go on; on Windows files in use stay, which raises DataError.
     """
     freed = 0
     for name in KINDS if kind is None else (kind,):
         place = folder / name
-        before = sum(_sizes(place))
+        before = 0 if place.is_symlink() else sum(_sizes(place))
         try:
             if place.is_symlink():
+                target = place.resolve()
                 place.unlink()
+                on_event(f"{place} was a link and is removed; what it led to still lies in "
+                         f"{target}.")  # fmt: skip
             elif place.is_dir():
                 shutil.rmtree(place)
         except OSError as error:

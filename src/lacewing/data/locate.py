@@ -71,7 +71,7 @@ def locate(
     if is_address(data):
         folder = stand_ins(data)
         return Place(folder, remote_name(data), (describe_place(folder),), READERS)
-    path = _given(data) or _named(data, data_root)
+    path = find_path(data, data_root)
     if path is None:
         raise DataError(_not_found(data, data_root))
     name = _name_of(data, path)
@@ -101,6 +101,11 @@ def _copied(folder: Path, name: str, source: str) -> Place:
     said = (folder / DONE).read_text(encoding="utf-8")
     notes = (f"The images of {source} were copied into {folder}.",)
     return Place(folder, name, (*notes, said) if said else notes)
+
+
+def find_path(data: str, data_root: Path | None) -> Path | None:
+    """The folder or file of a path or a name; None where there is none."""
+    return _given(data) or _named(data, data_root)
 
 
 def _given(data: str) -> Path | None:

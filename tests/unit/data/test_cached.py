@@ -85,6 +85,12 @@ def test_what_a_link_leads_to_is_not_deleted(folder, tmp_path):
     (tmp_path / "other/photo.jpg").write_bytes(b"x")
     (folder / "sample").symlink_to(tmp_path / "other")
     (folder / "unpacked/link").symlink_to(tmp_path / "other")
+    said: list[str] = []
+    assert clear_cache(folder, "sample", said.append) == 0
+    assert said == [
+        f"{folder / 'sample'} was a link and is removed; what it led to still lies in "
+        f"{(tmp_path / 'other').resolve()}."
+    ]
     clear_cache(folder)
     assert (tmp_path / "other/photo.jpg").exists()
     assert not (folder / "sample").is_symlink()

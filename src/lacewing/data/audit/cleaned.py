@@ -13,6 +13,9 @@ from lacewing.data.index import ImageIndex
 from lacewing.errors import DataError
 from lacewing.store.atomic import replacing
 
+HEADERS = ("path", "label"), ("path", "label", "split")
+"""Of a list without splits, and of one with them."""
+
 
 def write_cleaned(report: Report, file: Path) -> int:
     """Write path, label and split of the rows that stay; returns how many were left out.
@@ -34,7 +37,7 @@ def write_cleaned(report: Report, file: Path) -> int:
             temporary.open("w", encoding="utf-8", newline="") as out,
         ):
             writer = csv.writer(out, lineterminator="\n")
-            writer.writerow(("path", "label", "split") if has_splits else ("path", "label"))
+            writer.writerow(HEADERS[has_splits])
             for row in keep.tolist():
                 path = paths[row] if Path(paths[row]).is_absolute() else prefix + paths[row]
                 record = (path, names[labels[row]], splits[row])
@@ -42,6 +45,20 @@ def write_cleaned(report: Report, file: Path) -> int:
     except OSError as error:
         raise DataError(f"The list {file} can't be written: {error.strerror}.") from None
     return len(index) - len(keep) + len(index.excluded)
+
+
+def may_be_cleaned(file: Path) -> bool:
+    """Whether a file may be a list that was written here; also if there is none, or an empty one.
+
+    A table of the user's with the same header can't be told from one. Raises DataError.
+    """
+    try:
+        with file.open("rb") as opened:
+            return opened.readline(100) in (b"", *(f"{','.join(h)}\n".encode() for h in HEADERS))
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise DataError(f"The list {file} can't be read: {error.strerror}.") from None
 
 
 def dropped(report: Report) -> np.ndarray:
