@@ -42,8 +42,11 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The T for which softmax(logits / T) has the least cross-entropy (Guo et al. 2017).
 
     logits: float32 [n, C], labels: int64 [n], of images the network was not trained on. The
-    loss is convex in 1 / T, so a golden-section search over log T finds it to 0.1 %.
+    loss is convex in 1 / T, so a golden-section search over log T finds it to 0.1 %. Where all
+    answers are right it would fall for ever, to a network that is sure of everything: then 1.
     """
+    if bool((logits.argmax(1) == labels).all()):
+        return 1.0
     scores = logits.double()
 
     def loss(log_temperature: float) -> float:

@@ -51,6 +51,8 @@ def verdict(pieces: Pieces) -> str:
     best = best_row(pieces.epochs)
     if best is None:
         return "No epoch is finished yet."
+    if best["val_accuracy"] is None:
+        return "There were no images to judge it by, so nothing is known of how good it is."
     if not best["epoch"]:
         return (
             f"{best['val_accuracy']:.1%} of the validation images are named right by a head on "

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lacewing.results.figures import NUMBERS_UP_TO, best_row, shorten
-from lacewing.results.seriation import order_by_confusion
+from lacewing.results.figures import NUMBERS_UP_TO, best_row, order_in_picture, shorten
 from lacewing.values import format_bytes
 
 WIDTH, HEIGHT = 520, 270
@@ -155,8 +154,7 @@ def _bars(kind: str, rows: Sequence[Row]) -> Bars:
 
 def matrix(confusion: np.ndarray, classes: Sequence[str]) -> Matrix:
     """The picture of a confusion matrix int64 [C, C], in the order of `confusion_png`."""
-    small = len(classes) <= NUMBERS_UP_TO
-    order = np.arange(len(classes)) if small else order_by_confusion(confusion)
+    order = order_in_picture(confusion)
     cells = confusion[np.ix_(order, order)]
     support = cells.sum(axis=1)
     # As in the PNG: the square root makes rare confusions visible.
@@ -176,7 +174,7 @@ def matrix(confusion: np.ndarray, classes: Sequence[str]) -> Matrix:
             for y, x in np.argwhere(cells)
         ),
         support=tuple(int(count) for count in support),
-        with_numbers=small,
+        with_numbers=len(classes) <= NUMBERS_UP_TO,
     )
 
 

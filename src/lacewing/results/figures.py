@@ -37,7 +37,7 @@ def confusion_png(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> 
     """
     count = len(classes)
     small = count <= NUMBERS_UP_TO
-    order = np.arange(count) if small or count > ORDERED_UP_TO else order_by_confusion(confusion)
+    order = order_in_picture(confusion)
     matrix = confusion[np.ix_(order, order)]
     support = matrix.sum(axis=1, keepdims=True)
     cell = 0.52 if small else min(0.3, max(0.135, 14 / count))
@@ -68,6 +68,14 @@ def confusion_png(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> 
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.set_label("share of the true class's images")
     _save(figure, path, dpi=150)
+
+
+def order_in_picture(confusion: np.ndarray) -> np.ndarray:
+    """The classes of a confusion matrix int64 [C, C], int64 [C]: few, or very many, as they are."""
+    count = len(confusion)
+    if count <= NUMBERS_UP_TO or count > ORDERED_UP_TO:
+        return np.arange(count)
+    return order_by_confusion(confusion)
 
 
 def curves_png(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -38,6 +38,14 @@ def test_overconfidence_is_mended():
     assert calibration_error_of(mended, labels) < 0.03
 
 
+def test_a_network_that_was_never_wrong_is_not_made_sure_of_everything():
+    logits, labels = answers(60)
+    assert fit_temperature(logits, logits.argmax(1)) == 1.0
+    labels = logits.argmax(1)
+    labels[0] = (labels[0] + 1) % 4
+    assert fit_temperature(logits, labels) != 1.0
+
+
 def test_nineteen_of_twenty_right_answers_reach_the_threshold():
     random = np.random.default_rng(0)
     confidence = random.random(2000).astype(np.float32)

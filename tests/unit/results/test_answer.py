@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from lacewing.results.answer import TILES, tiles
+from lacewing.results.answer import TILES, tiles, verdict
 from lacewing.results.calibration import sentences
 from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
+from lacewing.store.run import append_line
 
 CLASSES = [f"class {label}" for label in range(8)]
 
@@ -53,3 +54,12 @@ def test_a_calibration_that_the_folds_gave_is_called_so(pieces):
     found = replace(pieces, results={**pieces.results, "recipe": {"polish": taken}})
     said = " ".join(sentences(found, []))
     assert "divided the scores by 1.25, the middle one of what 5 folds" in said
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_run_without_images_to_judge_it_by_says_so(make_run, epoch):
+    run = make_run(CLASSES, "planned")
+    row = {"epoch": epoch, "train_loss": 1.0, "train_accuracy": 0.5}
+    append_line(run.metrics, {**row, "val_loss": None, "val_accuracy": None, "best": True})
+    found = verdict(read_pieces(run))
+    assert found == "There were no images to judge it by, so nothing is known of how good it is."
