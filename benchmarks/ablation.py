@@ -71,7 +71,8 @@ WAYS: dict[str, str] = {
 
 
 def one_run(words: str, data: Path, model: str, seed: int) -> dict[str, float]:
-    """Figures on the test images, and seconds of the whole command."""
+    """Figures on the test images, the accuracy on those that choices are made by, and seconds of
+    the whole command."""
     with tempfile.TemporaryDirectory() as folder:
         named = [] if "-mn" in words.split() else ["-mn", model]
         line = [sys.executable, "-m", "lacewing", "train", "--data", str(data),
@@ -84,6 +85,7 @@ def one_run(words: str, data: Path, model: str, seed: int) -> dict[str, float]:
     test = splits["test"]
     return {
         "accuracy": test["top1"],
+        "val_accuracy": splits["val"]["top1"],
         "macro_f1": test["f1"],
         "loss": test["loss"],
         "calibration_error": test["calibration_error"],

@@ -13,6 +13,8 @@ from lacewing.planning.processes import with_processes
 from lacewing.running.show import show_data, show_machine, shown
 from lacewing.training.network import prepare_with_network
 from lacewing.training.one_image import check_one_image
+from lacewing.training.recipe.classic_size import with_size_fitted
+from lacewing.training.recipe.fallback import with_epochs_fitted
 from lacewing.training.recipe.outlook import (
     COLUMNS,
     Outlook,
@@ -49,11 +51,21 @@ def prepared_fully(
     """
     seen = None if machine is None else look(config, check_words(config), machine=machine)
     prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
-    spent = 0.0 if started is None else time.perf_counter() - started
-    ready = with_recipe_decided(prepared, spent=spent)
+    ready = with_recipe_decided(prepared, spent=seconds_since(started))
     check_one_image(ready)
-    decided = with_norms_decided(with_gentle_rate(with_trial(ready)))
+    tried = with_trial(ready)
+    smaller = with_size_fitted(ready, tried, seconds_since(started))
+    if smaller is not None:
+        check_one_image(smaller)
+        tried = with_trial(smaller)
+    tried = with_epochs_fitted(tried, seconds_since(started))
+    decided = with_norms_decided(with_gentle_rate(tried))
     return replace(decided, plan=with_processes(decided.plan, decided.config, ranks))
+
+
+def seconds_since(started: float | None) -> float:
+    """How long ago that was, on the clock of `time.perf_counter`; 0 for None."""
+    return 0.0 if started is None else time.perf_counter() - started
 
 
 def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook]:

@@ -20,7 +20,9 @@ from lacewing.values import Choice, format_seconds
 
 AUTO = "auto"
 PROBE_BATCH = 4
-"""Images of one timed pass: enough for a rate, and a slow network is soon found out."""
+"""Images of one timed pass on a CPU: enough for a rate, and a slow network is soon found out."""
+DEVICE_PROBE_BATCH = 32
+"""The same elsewhere, where the time of a few is that of starting the operations."""
 CLASSIC_SECONDS = 3600.0
 """What classic training may take where no --budget is given."""
 
@@ -105,7 +107,8 @@ def time_network(config: TrainConfig, seen: Seen, info: ModelInfo, backends: Bac
     backend.configure(plan.eval_precision.value, plan.threads.value, config.deterministic)
     model = build_model(info, len(seen.index.classes), 0.0, None, info.native_size)
     model = model.to(backend.torch_device(number))
-    execution = replace(plan.eval_execution, micro_batch=PROBE_BATCH)
+    images = PROBE_BATCH if backend.kind == "cpu" else DEVICE_PROBE_BATCH
+    execution = replace(plan.eval_execution, micro_batch=images)
     return forward_speed(model, backend, number, execution, info.native_size)
 
 

@@ -43,8 +43,12 @@ class Progress:
     """Seconds of training in all sessions."""
     spent_seconds: float = 0.0
     """Seconds of all sessions, each from its command's start."""
+    allowed_seconds: float | None = None
+    """What the run may spend in all, where a recipe has decided it; None where --budget says so, or
+    nothing does."""
     tuning_from: float | None = None
-    """How many of those were spent when a recipe's fine-tuning began; None before."""
+    """How many of those were spent when a recipe's fine-tuning, or the training that it fell back
+    on, began; None before."""
     micro_batch: int = 0
     """What recovery from an exhausted memory has left of the plan's; 0 before the first step."""
     rollbacks: int = 0

@@ -5,6 +5,7 @@ unlike those trained on (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903). It co
 validations, and predictions take no longer.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from lacewing import console
 from lacewing.data.eval_loader import EvalLoader
+from lacewing.engine.calibration import macro_f1
 from lacewing.engine.inference import predict_logits
 from lacewing.store.atomic import replacing
 from lacewing.training.bookkeeping import load_best, save_best
@@ -42,6 +44,7 @@ class Mean:
     loss: float
     """Mean cross-entropy, at the temperature that fits best."""
     accuracy: float
+    macro_f1: float
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,20 @@ def blend(session: Session) -> Blend | None:
     states: dict[float | None, State] = {share: mean_of(start, tuned, share) for share in SHARES}
     states[None] = best
     tried = tuple(judged(session, images, state, share) for share, state in states.items())
-    chosen = min(tried, key=lambda one: one.loss).share
+    chosen = best_of(tried, session.config.optimize).share
     session.model.load_state_dict(states[chosen])
     if chosen is not None:
         save_best(session)
     found = Blend(chosen, images.images, tried[::-1])
     console.say(sentence(found))
     return found
+
+
+def best_of(tried: Sequence[Mean], aim: str) -> Mean:
+    """The one with the lowest loss, or with the highest macro F1 where that is the aim."""
+    if aim == "macro-f1":
+        return max(tried, key=lambda one: (one.macro_f1, -one.loss))
+    return min(tried, key=lambda one: one.loss)
 
 
 @torch.no_grad()
@@ -144,7 +154,8 @@ def judged(session: Session, images: EvalLoader, state: State, share: float | No
         session.model, images, session.backend, session.plan.eval_execution
     )
     accuracy = float((logits.argmax(1) == labels).float().mean())
-    return Mean(share, float(calibrated_losses(logits, labels).mean()), accuracy)
+    loss = float(calibrated_losses(logits, labels).mean())
+    return Mean(share, loss, accuracy, macro_f1(logits, labels))
 
 
 def images_to_judge(session: Session) -> EvalLoader:

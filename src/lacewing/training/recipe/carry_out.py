@@ -7,6 +7,7 @@ from typing import Any
 
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
+from lacewing.models.bundle import load_model
 from lacewing.store.run import read_json, write_json
 from lacewing.training.folds import Taken
 from lacewing.training.loop import Ending
@@ -21,6 +22,7 @@ from lacewing.training.recipe.closing import (
     measured_closing,
     views_to_try,
 )
+from lacewing.training.recipe.fallback import keep_pace
 from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
@@ -41,7 +43,7 @@ def train(
 
     `started` is when the budget began to run, on the clock of `time.perf_counter`.
     """
-    seconds, team = session.config.budget, session.team
+    seconds, team = session.config.budget or session.progress.allowed_seconds, session.team
     # a resumed run has the seconds that it has not used yet; older checkpoints know only those
     # of training
     used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
@@ -58,6 +60,7 @@ def train(
         if budget is None:
             seconds = team.first(lambda: unasked_seconds(session, linear))
             budget = Budget(session.began, seconds)
+            session.progress.allowed_seconds = None if seconds == math.inf else seconds
         session, ending = second_stage(session, linear, budget, backends)
     else:
         resume_clock(session, budget)
@@ -73,6 +76,8 @@ def train_classic(session: Session, budget: Budget | None) -> Ending:
         session.deadline = classic_deadline(session, budget)
     if session.progress.step == 0:
         search_if_asked(session)
+    if budget:
+        keep_pace(session)
     return train_loop(session)
 
 
@@ -80,13 +85,28 @@ def settle(session: Session, budget: Budget | None) -> None:
     """The finished model: its weights, its view, its calibration, and what is noted of them.
 
     A classic training is left as the flags made it, but for a view or an aim that was asked for.
+    A run that was cut off in judging has all of it already: twice would be once too often.
     """
+    if is_settled(session):
+        bundle = load_model(session.run.model)
+        session.preprocessing, session.mirror = bundle.preprocessing, bundle.mirror
+        return
     mix(session, budget)
     looked = settle_view(session, views_to_try(session, budget))
     if is_polished(session.config):
         note_stages(session, looked, polish(session))
     elif looked is not None:
-        note(session, views=looked.as_dict())
+        note(session, views=looked.as_dict(), settled=session.progress.step)
+
+
+def is_settled(session: Session) -> bool:
+    """Whether the saved model is that of the last step, mixed, viewed and calibrated."""
+    run = session.run
+    on_disk = session.config.save_model and session.best_weights is None and run.model.is_file()
+    if not (on_disk and run.results.is_file()):
+        return False
+    settled = read_json(run.results).get("recipe", {}).get("settled")
+    return bool(settled and settled == session.progress.step)
 
 
 def mix(session: Session, budget: Budget | None) -> None:
@@ -208,7 +228,10 @@ def note_features(session: Session, linear: Linear) -> None:
 
 def note_stages(session: Session, looked: Looked | None, polished: Polish | Taken | None) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
-    found: dict[str, Any] = {"optimize": session.config.optimize}
+    found: dict[str, Any] = {
+        "optimize": session.config.optimize,
+        "settled": session.progress.step,
+    }
     if looked is not None:
         found["views"] = looked.as_dict()
     if polished is not None:

@@ -8,14 +8,16 @@ from lacewing.engine.execution import Execution
 from lacewing.training.recipe.blend import SHARES
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.size import Allowance, Speed
-from lacewing.training.recipe.speed import decode_seconds, forward_speed
+from lacewing.training.recipe.speed import decode_seconds, decoding_adds, forward_speed
 from lacewing.training.recipe.views import LEAST_IMAGES, MOST_IMAGES, VIEWS
 from lacewing.training.session import Session
 
 REPORT_SECONDS = 6.0
 """For pictures, heat maps, report and files at the end."""
+SHOWN_IMAGES = 68
+"""That the report decodes again, one after the other: mistakes, confused pairs, doubtful labels."""
 PROBE_BATCH = 8
-"""Images of one timed pass: full precision is slow, and its rate hardly depends on them."""
+"""Images of one timed pass on a CPU, whose rate hardly depends on them."""
 VIEW_SHARE = 0.05
 """Of the budget, what is set aside for comparing means of weights, for comparing frames, and again
 for a mirrored view: where one of them takes more, the time goes to training, and it is tried only
@@ -80,18 +82,24 @@ def measured_closing(session: Session) -> Closing:
     """By the speed of this machine."""
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     usual = session.plan.eval_execution
-    decoding = decode_seconds(session.index.split("val"), session.preprocessing)
+    one = decode_seconds(session.index.split("val"), session.preprocessing)
+    decoding = decoding_adds(session.plan, one)
     judging = 0.0
     if session.config.evaluate:
-        few = PROBE_BATCH if session.backend.kind == "cpu" else usual.micro_batch
-        full = replace(usual, precision="fp32", micro_batch=few)
-        judging = judging_seconds(session, validation + test, full, decoding)
+        full = in_full_precision(usual, session.backend.kind)
+        judging = judging_seconds(session, validation + test, full, decoding) + SHOWN_IMAGES * one
     validating = judging_seconds(session, validation, usual, decoding)
     mixes = session.config.recipe == "finetune" and session.config.wise_ft == "auto"
     closing = closing_of(session.config.tta, validation, validating, judging, mixes=mixes)
     if session.config.is_classic and is_polished(session.config):  # after the last epoch's
         return replace(closing, usual=closing.usual + validating)
     return closing
+
+
+def in_full_precision(usual: Execution, kind: str) -> Execution:
+    """How the finished model is judged on a device of this kind, in passes that are to be timed."""
+    few = PROBE_BATCH if kind == "cpu" else usual.micro_batch
+    return replace(usual, precision="fp32", micro_batch=few)
 
 
 def is_polished(config: TrainConfig) -> bool:
@@ -110,7 +118,7 @@ def allowance_of(
 ) -> Allowance:
     """What a feature pass over `images` may take, if so many are judged after it.
 
-    `decoding` is the seconds of one image.
+    `decoding` is the seconds that it adds to each image of a pass.
     """
     return Allowance(left, judging, judged, REPORT_SECONDS + decoding * (images + judged))
 
@@ -143,7 +151,7 @@ def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:
 
 
 def judging_seconds(session: Session, images: int, execution: Execution, decoding: float) -> float:
-    """Of a forward-only pass over so many images, each decoded for it in `decoding` seconds."""
+    """Of a forward-only pass over so many images, to each of which decoding adds `decoding`."""
     size = session.preprocessing.image_size
     speed = forward_speed(session.model, session.backend, session.device_index, execution, size)
     return speed.seconds(images, size) + decoding * images

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,10 @@ def views_of(
 
 
 def features_of(model: nn.Module, images: Tensor, backend: Backend, execution: Execution) -> Tensor:
-    """Features [n, D] of images in the execution's format, in its precision."""
+    """Features [n, D] of images in the execution's format, in its precision; in full precision
+    where they are no numbers in that: fp16 ends at 65,504."""
     with backend.autocast(execution.precision):
-        return features(model, images)
+        found = features(model, images)
+    if execution.precision == "fp32" or bool(found.isfinite().all()):
+        return found
+    return features_of(model, images, backend, replace(execution, precision="fp32"))

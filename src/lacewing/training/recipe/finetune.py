@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,8 +91,7 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         session.backend,
         session.device_index,
         session.plan.execution,
-        # a GPU takes about as long for a small image as for a larger one
-        sizes[-1] if session.backend.kind == "cpu" else sizes[0],
+        timed_size(sizes, session.backend.kind),
         -(-batch // processes),
     )
     if own is None:
@@ -109,6 +109,12 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         asked_epochs(session.config),
         grows=session.config.progressive_resizing,
     )
+
+
+def timed_size(sizes: Sequence[int], kind: str) -> int:
+    """The side at which a step is timed, of some from the largest on: a GPU takes about as long
+    for a small image as for a larger one."""
+    return sizes[-1] if kind == "cpu" else sizes[0]
 
 
 def asked_epochs(config: TrainConfig) -> int | None:
@@ -196,7 +202,6 @@ def hurry(session: Session, started: float, deadline: float) -> None:
 
 def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:
     """The configuration of fine-tuning: it stops early only where that was asked for."""
-    patience = 0 if config.patience == TrainConfig().patience else config.patience
     warmup = WARMUP_SHARE * length.epochs
     if config.warmup_epochs:
         warmup = min(config.warmup_epochs, length.epochs / 2)
@@ -204,9 +209,14 @@ def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:
         config,
         epochs=length.epochs,
         eval_size=eval_size,
-        patience=patience,
+        patience=asked_patience(config),
         warmup_epochs=warmup,
     )
+
+
+def asked_patience(config: TrainConfig) -> int:
+    """The patience that was asked for; 0, to use all of the time, for the default."""
+    return 0 if config.patience == TrainConfig().patience else config.patience
 
 
 def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:

@@ -13,12 +13,17 @@ from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.planning.trial.fitting import no_room
 from lacewing.training.recipe.budget import RESERVE
-from lacewing.training.recipe.closing import PROBE_BATCH, allowance_of, closing_of
-from lacewing.training.recipe.finetune import asked_epochs
+from lacewing.training.recipe.closing import allowance_of, closing_of, in_full_precision
+from lacewing.training.recipe.finetune import asked_epochs, timed_size
 from lacewing.training.recipe.length import Length, choose_length, training_sizes
 from lacewing.training.recipe.prepare import decided, lack
 from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
-from lacewing.training.recipe.speed import decode_seconds, forward_speed, training_speed
+from lacewing.training.recipe.speed import (
+    decode_seconds,
+    decoding_adds,
+    forward_speed,
+    training_speed,
+)
 from lacewing.training.setup import Prepared
 from lacewing.values import counted, format_seconds
 
@@ -59,7 +64,7 @@ class Speeds:
     """In full precision."""
     training: Speed
     decoding: float
-    """Seconds of one image."""
+    """Seconds that it adds to each image of a pass."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +135,18 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
     size = info.native_size
     model = build_model(info, len(prepared.index.classes), 0.0, prepared.weights, size)
     model = model.to(backend.torch_device(number))
-    full = replace(plan.eval_execution, precision="fp32", micro_batch=PROBE_BATCH)
-    small = training_sizes(info, size)[-1]
-    training = training_speed(model, backend, number, plan.execution, small, plan.batch.value)
+    full = in_full_precision(plan.eval_execution, backend.kind)
+    side = timed_size(training_sizes(info, size), backend.kind)
+    training = training_speed(model, backend, number, plan.execution, side, plan.batch.value)
     if training is None:
         free = backend.memory(number).free_bytes
         raise PlanError(no_room(info, plan, prepared.config.optimizer, free))
+    rule = preprocessing_for(info, size, prepared.weights)
     return Speeds(
         forward=forward_speed(model, backend, number, plan.eval_execution, size),
         judging=forward_speed(model, backend, number, full, size),
         training=training,
-        decoding=decode_seconds(prepared.index, preprocessing_for(info, size, prepared.weights)),
+        decoding=decoding_adds(plan, decode_seconds(prepared.index, rule)),
     )
 
 

@@ -21,7 +21,7 @@ from lacewing.training.recipe.forward import fastest_forward
 from lacewing.training.recipe.idle import with_idle_said
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
 from lacewing.training.recipe.size import Speed, choose_pass, views_for
-from lacewing.training.recipe.speed import decode_seconds
+from lacewing.training.recipe.speed import decode_seconds, decoding_adds
 from lacewing.training.setup import Prepared
 from lacewing.values import Choice, format_seconds
 
@@ -182,7 +182,7 @@ def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
     judging = replace(speed, images_per_second=speed.images_per_second / full)
     judged = 2 * val + test if config.evaluate else val
     rule = preprocessing_for(prepared.info, speed.size, prepared.weights)
-    decoding = decode_seconds(index, rule)
+    decoding = decoding_adds(plan, decode_seconds(index, rule))
     allowance = allowance_of(seconds, judging, train + val, judged, decoding)
     chosen = choose_pass(prepared.info, train + val, views, speed, allowance)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)

@@ -20,6 +20,10 @@ from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
 from lacewing.engine.prepare import prepare_model, to_format, training_mode
 from lacewing.engine.step import eval_step, split_batch, train_step
 from lacewing.hardware.backend import Backend
+from lacewing.hardware.limits import usable_cores
+from lacewing.planning.plan import Plan
+from lacewing.planning.rules.loading import decoders
+from lacewing.planning.trial.forecast import waiting
 from lacewing.training.recipe.size import Speed
 
 REPEATS = 3
@@ -97,7 +101,7 @@ def rehearsed_speed(
 
 
 def decode_seconds(index: ImageIndex, preprocessing: Preprocessing) -> float:
-    """Median seconds in which an image is read and decoded, by some from all over the index.
+    """Median seconds in which a thread reads and decodes an image, by some from all over the index.
 
     Those that can't be read are passed over; of none, `USUAL_DECODE_SECONDS`.
     """
@@ -108,6 +112,16 @@ def decode_seconds(index: ImageIndex, preprocessing: Preprocessing) -> float:
             load_pixels(index.path(row), preprocessing)
             seconds.append(time.perf_counter() - started)
     return median(seconds) if seconds else USUAL_DECODE_SECONDS
+
+
+def decoding_adds(plan: Plan, seconds: float) -> float:
+    """What so many seconds of decoding in one thread add to a pass that decodes by the plan.
+
+    On a GPU less, where its threads are quicker than the network.
+    """
+    cores = usable_cores().value
+    judges = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
+    return waiting(judges, seconds, 0.0, cores)
 
 
 def timed(work: Callable[[], object], wait: Callable[[], None]) -> float:

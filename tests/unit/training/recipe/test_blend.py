@@ -10,7 +10,16 @@ from lacewing.store.run import read_json
 from lacewing.training.begin import reopen
 from lacewing.training.recipe import blend as blending
 from lacewing.training.recipe import carry_out
-from lacewing.training.recipe.blend import SHARES, Blend, Mean, blend, mean_of, sentence, start_of
+from lacewing.training.recipe.blend import (
+    SHARES,
+    Blend,
+    Mean,
+    best_of,
+    blend,
+    mean_of,
+    sentence,
+    start_of,
+)
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.finetune import open_finetuning
@@ -47,7 +56,7 @@ def losses(monkeypatch):
     def say(*values):
         found = dict(zip((None, *SHARES), values, strict=True))
         monkeypatch.setattr(
-            blending, "judged", lambda *words: Mean(words[-1], found[words[-1]], 0.5)
+            blending, "judged", lambda *words: Mean(words[-1], found[words[-1]], 0.5, 0.5)
         )
 
     return say
@@ -78,6 +87,12 @@ def test_the_best_epoch_stays_where_no_mean_is_better(tuned, losses):
     losses(0.3, 0.35, 0.31)
     assert blend(session).chosen is None
     assert session.run.model.read_bytes() == before
+
+
+def test_with_macro_f1_as_the_aim_it_decides_and_the_loss_only_among_equals():
+    tried = [Mean(0.75, 0.5, 0.9, 0.7), Mean(0.5, 0.4, 0.9, 0.7), Mean(None, 0.3, 0.9, 0.6)]
+    assert best_of(tried, "macro-f1").share == 0.5
+    assert best_of(tried, "accuracy").share is None
 
 
 def test_each_mean_is_judged_in_the_network(tuned, monkeypatch):
@@ -171,7 +186,7 @@ def test_a_recipe_ends_with_it_and_notes_it(recipe_session, monkeypatch):
 
 
 def test_the_screen_says_what_was_gained_or_what_was_left():
-    tried = (Mean(None, 0.4, 0.9), Mean(0.5, 0.3, 0.95), Mean(0.75, 0.35, 0.94))
+    tried = (Mean(None, 0.4, 0.9, 0.8), Mean(0.5, 0.3, 0.95, 0.7), Mean(0.75, 0.35, 0.94, 0.6))
     assert sentence(Blend(0.5, 200, tried)) == (
         "weights: 0.5 of the fine-tuned and 0.5 of those before, by 200 validation images: loss "
         "0.4000 -> 0.3000, accuracy 90.0% -> 95.0%"

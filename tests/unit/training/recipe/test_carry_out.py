@@ -1,11 +1,13 @@
 """A recipe from its first stage to its last."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from lacewing.config import save_config
 from lacewing.data.preprocess import Preprocessing
 from lacewing.models.bundle import load_model, save_model
 from lacewing.planning import norms
@@ -18,9 +20,8 @@ from lacewing.training.recipe import carry_out, closing, finetune, polish, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.closing import Closing
-from lacewing.training.recipe.finetune import (
-    open_finetuning,
-)
+from lacewing.training.recipe.fallback import keep_pace
+from lacewing.training.recipe.finetune import open_finetuning
 from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import fit_linear
 
@@ -162,6 +163,7 @@ def test_the_deadline_ends_classic_training_too(recipe_session):
 
 def test_polish_scales_the_head_and_changes_no_answer(recipe_session, monkeypatch):
     monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
     session = recipe_session(recipe="features", image_size=48)
     fit_linear(session, FOREVER)
     before = load_model(session.run.model).state
@@ -255,7 +257,7 @@ def test_a_classic_training_gets_the_view_that_was_asked_for_and_nothing_else(re
     train(session, time.perf_counter())
     assert load_model(session.run.model).mirror
     expected = {"chosen": "mirror", "images": 0, "tried": []}
-    assert read_json(session.run.results) == {"recipe": {"views": expected}}
+    assert read_json(session.run.results) == {"recipe": {"views": expected, "settled": 3}}
 
 
 def test_a_classic_training_is_left_alone_otherwise(recipe_session):
@@ -281,3 +283,49 @@ def test_the_feature_pass_leaves_time_to_judge_and_a_late_end_is_foretold(
     late = list(read_lines(session.run.events))[-1]
     assert (late["kind"], "after the budget" in late["message"]) == ("budget", True)
     assert given[1] - time.perf_counter() == pytest.approx(2, abs=1), "a fifth, not a past end"
+
+
+def test_the_time_that_a_recipe_gave_itself_holds_for_its_resumed_run(
+    recipe_session, two_epochs, monkeypatch
+):
+    session = recipe_session(recipe="finetune", image_size=48)
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "train_loop", cut_off)
+        train(session, time.perf_counter())
+    again = reopen(session.run.folder)
+    assert again.progress.allowed_seconds == 180.0
+    given = []
+    monkeypatch.setattr(carry_out, "resume_clock", lambda _, budget: given.append(budget.seconds))
+    monkeypatch.setattr(carry_out, "train_loop", lambda _: STOP)
+    train(again, time.perf_counter())
+    assert given == [180.0]
+
+
+def test_what_was_settled_before_judging_was_cut_off_is_not_settled_again(
+    recipe_session, two_epochs, monkeypatch
+):
+    for room in (closing, polish):
+        monkeypatch.setattr(room, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(views, "choose_view", lambda losses: "both")
+    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    session = recipe_session(recipe="finetune", image_size=48)
+    session, _ = train(session, time.perf_counter())
+    model, noted = session.run.model.read_bytes(), read_json(session.run.results)
+    assert noted["recipe"]["polish"]["temperature"] != 1.0
+    resumed, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending.finished
+    assert resumed.run.model.read_bytes() == model
+    assert read_json(resumed.run.results) == noted
+    assert resumed.mirror
+    assert resumed.preprocessing.crop_fraction == 1.0
+
+
+def test_a_classic_training_that_auto_fell_back_on_keeps_pace_with_its_budget(recipe_session):
+    words = {"epochs": 9, "budget": 100.0, "image_size": 48}
+    for asked, kept in (("auto", True), ("classic", False)):
+        session = recipe_session(recipe="classic", name=asked, **words)
+        save_config(replace(session.config, recipe=asked, epochs=10), session.run.asked)
+        session.began, session.deadline = time.perf_counter() - 7.0, time.perf_counter() + 50.0
+        keep_pace(session)
+        assert isinstance(session.schedule, finetune.Hurried) == kept
+    assert session.progress.tuning_from is None

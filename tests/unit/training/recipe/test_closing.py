@@ -7,7 +7,13 @@ import pytest
 from lacewing.store.run import read_lines
 from lacewing.training.recipe import closing
 from lacewing.training.recipe.budget import Budget
-from lacewing.training.recipe.closing import LEEWAY, REPORT_SECONDS, Closing, closing_of
+from lacewing.training.recipe.closing import (
+    LEEWAY,
+    REPORT_SECONDS,
+    SHOWN_IMAGES,
+    Closing,
+    closing_of,
+)
 
 ALL = ("off", "whole", "mirror", "both")
 DONE = Closing(usual=20.0, frames=2.0, mirror=10.0)
@@ -78,10 +84,11 @@ def test_what_was_asked_for_is_not_compared(recipe_session):
 
 def test_what_comes_after_the_last_step_is_counted_in_full(recipe_session, monkeypatch):
     monkeypatch.setattr(closing, "judging_seconds", lambda _session, images, *_: float(images))
+    monkeypatch.setattr(closing, "decode_seconds", lambda *_: 0.1)
     session = recipe_session(recipe="features", image_size=48, tta="off")
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     budget = Budget(0.0, 1000.0)
-    whole = REPORT_SECONDS + 2 * validation + test
+    whole = REPORT_SECONDS + 2 * validation + test + 0.1 * SHOWN_IMAGES
     assert closing.closing_seconds(session, budget) == pytest.approx(whole)
     session.config.evaluate = False
     assert closing.closing_seconds(session, budget) == pytest.approx(REPORT_SECONDS + validation)

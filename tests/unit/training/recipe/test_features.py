@@ -1,6 +1,8 @@
 """The feature pass sees every image, in its order, in each view."""
 
+import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from lacewing.engine.heads import read_head
 from lacewing.models.build import apply_head, features, linear_head
 from lacewing.models.bundle import load_model, restore_model
 from lacewing.store.run import read_lines
+from lacewing.training.recipe import features as feature_room
 from lacewing.training.recipe import linear
 from lacewing.training.recipe.features import feature_pass
 from lacewing.training.recipe.linear import collect, fit_linear, limit_of, loader_of
@@ -41,6 +44,20 @@ def test_the_second_view_is_the_mirror_image(session):
     found = collect(session, "val", 2, FOREVER)
     torch.testing.assert_close(found.values[1], features(session.model, images.flip(3)))
     assert not torch.equal(found.values[0], found.values[1])
+
+
+def test_features_that_overflow_are_computed_again_in_full_precision(session, monkeypatch):
+    images, _ = whole(session)
+    own = features(session.model, images)
+
+    def overflowing(model, images):
+        found = features(model, images)
+        return found * math.inf if torch.is_autocast_enabled("cpu") else found
+
+    monkeypatch.setattr(feature_room, "features", overflowing)
+    execution = replace(session.plan.eval_execution, precision="bf16")
+    found = feature_room.features_of(session.model, images, session.backend, execution)
+    assert torch.equal(found, own)
 
 
 def test_training_images_come_shuffled_by_the_seed(session):

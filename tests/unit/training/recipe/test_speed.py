@@ -1,6 +1,7 @@
 """What is measured before a recipe begins."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from lacewing.training.recipe.speed import (
     DECODED,
     USUAL_DECODE_SECONDS,
     decode_seconds,
+    decoding_adds,
     training_speed,
 )
+from lacewing.training.setup import prepare
+from lacewing.values import Choice
 
 RULE = Preprocessing(image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -53,3 +57,29 @@ def test_a_rehearsal_that_exhausts_the_memory_goes_on_with_fewer_images(failing,
     execution = Execution(device="cuda:0", micro_batch=4)
     found = training_speed(model, fake, 0, execution, 32, 4)
     assert (found is not None) == done
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "workers", "expected"),
+    [
+        ("cpu", 2, 0, 4.0),  # one thread, beside the network, on two cores
+        ("cpu", 8, 0, 1.0),
+        ("cuda:0", 9, 0, 1.0),
+        ("cuda:0", 1, 0, 8.0),
+    ],
+)
+def test_threads_share_the_decoding(small, monkeypatch, device, cores, workers, expected):
+    monkeypatch.setattr(speed, "usable_cores", lambda: Choice(cores, "", "rule"))
+    plan = prepare(small(device="cpu")).plan
+    plan = replace(
+        plan,
+        device=replace(plan.device, value=device),
+        workers=Choice(workers, "", "rule"),
+    )
+    assert decoding_adds(plan, 8.0) == expected
+
+
+def test_threads_that_were_asked_for_are_all_there_are(small, monkeypatch):
+    monkeypatch.setattr(speed, "usable_cores", lambda: Choice(8, "", "rule"))
+    plan = prepare(small(device="cpu", workers=0)).plan
+    assert decoding_adds(plan, 8.0) == 8.0

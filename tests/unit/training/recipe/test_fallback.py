@@ -1,0 +1,59 @@
+"""Classic training in the place of a recipe: its length is the budget's."""
+
+from dataclasses import replace
+
+import pytest
+
+from lacewing.config import TrainConfig
+from lacewing.planning.measured import Measured
+from lacewing.training.recipe.fallback import MOST_EPOCHS, epochs_in, with_epochs_fitted
+from lacewing.training.setup import prepare
+
+FORECAST = {
+    "first_epoch_seconds": 20.0,
+    "epoch_seconds": 10.0,
+    "epochs": 10.0,
+    "judge_seconds": 4.0,
+    "run_seconds": 114.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "epochs"), [(-5, 1), (20, 1), (20.1, 2), (30, 2), (31, 3), (1e9, MOST_EPOCHS)]
+)
+def test_the_last_epoch_is_the_one_that_the_clock_ends(seconds, epochs):
+    assert epochs_in(seconds, 20.0, 10.0) == epochs
+
+
+@pytest.fixture
+def prepared(small):
+    """`prepared(asked, **fields)`: decided classically, with a forecast."""
+
+    def make(asked, **fields):
+        epochs = TrainConfig().epochs
+        found = prepare(small(recipe="classic", epochs=epochs, patience=10, **fields))
+        plan = replace(found.plan, measured=Measured(forecast=FORECAST))
+        return replace(found, asked=replace(found.config, recipe=asked), plan=plan)
+
+    return make
+
+
+def test_auto_without_a_recipe_trains_for_as_long_as_the_budget(prepared):
+    # 198 s but for 18 gone, 6 for the report and 4 for judging: 20 and 15 times 10
+    found = with_epochs_fitted(prepared("auto", budget=200.0), spent=18.0)
+    assert (found.config.epochs, found.config.patience) == (16, 0)
+    assert found.plan.measured.forecast["epochs"] == 16
+    assert found.plan.measured.forecast["run_seconds"] == 174.0
+    assert found.plan.notes[-1] == "16 epochs: as many as the budget has time for."
+
+
+@pytest.mark.parametrize(("asked", "budget"), [("classic", 200.0), ("auto", None)])
+def test_what_the_flags_say_stays(prepared, asked, budget):
+    given = prepared(asked, budget=budget)
+    assert with_epochs_fitted(given, spent=18.0) is given
+
+
+def test_without_a_forecast_the_usual_epochs_stay(prepared):
+    given = prepared("auto", budget=200.0)
+    blind = replace(given, plan=replace(given.plan, measured=None))
+    assert with_epochs_fitted(blind, spent=18.0) is blind
