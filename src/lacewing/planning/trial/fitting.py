@@ -35,28 +35,30 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
     model, allowed = findings.memory, plan.memory_bytes.value
     if model is None or allowed is None:
         return plan
-    allowed -= beside_the_step(plan, findings)
-    return fit_evaluation(fit_training(plan, model, allowed, job), model, allowed)
+    beside = beside_the_step(plan, findings)
+    plan = fit_training(plan, model, allowed, beside, job)
+    return fit_evaluation(plan, model, allowed, beside)
 
 
-def fit_training(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> Plan:
-    """The plan with smaller passes in training if need be. Raises PlanError."""
+def fit_training(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job) -> Plan:
+    """The plan with smaller passes in training if need be. Raises PlanError.
+
+    `beside` is what else the run holds, of the same allowed bytes.
+    """
     micro = plan.micro_batch.value
-    if model.bytes_for(micro) <= allowed:
+    need = model.bytes_for(micro) + beside
+    if need <= allowed:
         return plan
-    most = model.largest(allowed)
+    most = model.largest(allowed - beside)
     if most < 1:
-        raise PlanError(refusal(plan, model, allowed, job))
+        raise PlanError(refusal(plan, model, allowed, beside, job))
     size, passes = even_passes(plan.batch.value, most)
     evidence = {
-        "bytes": model.bytes_for(size),
-        "bytes_of_the_larger": model.bytes_for(micro),
+        "bytes": model.bytes_for(size) + beside,
+        "bytes_of_the_larger": need,
         "allowed_bytes": allowed,
     }
-    reason = (
-        f"{micro} would take {format_bytes(model.bytes_for(micro))}, over the "
-        f"{format_bytes(allowed)} allowed"
-    )
+    reason = f"{micro} would take {format_bytes(need)}, over the {format_bytes(allowed)} allowed"
     return replace(
         plan,
         micro_batch=Choice(size, reason, "measured", evidence),
@@ -67,21 +69,21 @@ def fit_training(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> Plan
     )
 
 
-def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int) -> Plan:
+def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int, beside: int) -> Plan:
     """The plan with smaller forward-only passes if need be."""
     images = plan.eval_batch.value
-    most = max(1, model.largest_eval(allowed))
+    most = max(1, model.largest_eval(allowed - beside))
     if images <= most:
         return plan
-    need = format_bytes(model.eval_bytes_for(images))
+    need = format_bytes(model.eval_bytes_for(images) + beside)
     reason = f"{images} would take {need}, over the {format_bytes(allowed)} allowed"
     return replace(plan, eval_batch=Choice(most, reason, "measured"))
 
 
-def refusal(plan: Plan, model: MemoryModel, allowed: int, job: Job) -> str:
+def refusal(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job) -> str:
     """What lacks, and what would fit."""
-    need, size = model.bytes_for(1), plan.image_size.value
-    fitting = fitting_size(model, allowed, size)
+    need, size = model.bytes_for(1) + beside, plan.image_size.value
+    fitting = fitting_size(model, allowed - beside, size)
     is_open = fitting and not job.fixed_size and fitting >= job.min_size
     smaller = (f"--image-size {fitting}",) if is_open else ()
     return (

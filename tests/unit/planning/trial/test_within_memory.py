@@ -55,6 +55,15 @@ def test_a_single_image_that_does_not_fit_is_refused(fitted):
         fitted(105)
 
 
+def test_a_refusal_counts_what_lies_beside_the_steps_to_the_need(plan_on, make_job, found):
+    """Not taken off what is allowed, of which nothing might be left."""
+    memory, none = Choice(200, "", "rule"), Choice(0, "", "rule")
+    plan = replace(plan_on("cpu_2core_24gb"), memory_bytes=memory, workers=none)
+    findings = found(memory=MODEL, snapshot_bytes=300)
+    with pytest.raises(PlanError, match=r"about 410 B .*, 210 B more than the 200 B that this run"):
+        fit_to_memory(plan, findings, make_job())
+
+
 def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
     plan = fitted(None)
     for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
