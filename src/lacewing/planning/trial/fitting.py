@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import sqrt
+from math import lcm, sqrt
 from typing import TypeVar
 
 from lacewing.errors import PlanError
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 SMALLER_MODEL = "a smaller --model such as mobilenet"
 PIXEL_STEP = 32
-"""Image sizes that are proposed are multiples of it."""
+"""Image sizes that are proposed are multiples of it, where the network has such."""
 LEAST_PIXELS = 32
 WEIGHT_BYTES = 4
 """Of a weight in fp32, as all are kept whatever the precision of the passes."""
@@ -83,9 +83,8 @@ def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int, beside: int) ->
 def refusal(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job) -> str:
     """What lacks, and what would fit."""
     need, size = model.bytes_for(1) + beside, plan.image_size.value
-    fitting = fitting_size(model, allowed - beside, size)
-    is_open = fitting and not job.fixed_size and fitting >= job.min_size
-    smaller = (f"--image-size {fitting}",) if is_open else ()
+    fitting = fitting_size(model, allowed - beside, size, job)
+    smaller = (f"--image-size {fitting}",) if fitting else ()
     return (
         f"{job.model} at {size} pixels needs about {format_bytes(need)} for a pass of a single "
         f"image, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} that this "
@@ -142,16 +141,20 @@ def held_bytes(info: ModelInfo) -> int:
     return STATES * WEIGHT_BYTES * info.parameters
 
 
-def fitting_size(model: MemoryModel, allowed: int, size: int) -> int | None:
-    """The largest image size of which one image fits; None if none does.
+def fitting_size(model: MemoryModel, allowed: int, size: int, job: Job) -> int | None:
+    """The largest image size of which one image fits and which the network takes; None if none.
 
     What an image keeps grows with its area.
     """
     room = allowed - model.fixed_bytes
-    if room <= 0 or model.image_bytes <= 0:
+    if room <= 0 or model.image_bytes <= 0 or job.fixed_size:
         return None
-    side = int(size * sqrt(room / model.image_bytes)) // PIXEL_STEP * PIXEL_STEP
-    return side if LEAST_PIXELS <= side < size else None
+    most, least = int(size * sqrt(room / model.image_bytes)), max(LEAST_PIXELS, job.min_size)
+    for step in (lcm(PIXEL_STEP, job.size_multiple), job.size_multiple):
+        side = most // step * step
+        if least <= side < size:
+            return side
+    return None
 
 
 def beside_the_step(plan: Plan, findings: Findings) -> int:

@@ -6,7 +6,8 @@ import pytest
 
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, fake_backends
-from lacewing.planning.trial.fitting import no_room, within_memory
+from lacewing.planning.trial.fitting import fitting_size, no_room, within_memory
+from lacewing.planning.trial.memory import MemoryModel
 from lacewing.values import MIB, Choice
 
 
@@ -60,3 +61,22 @@ def test_where_flags_can_not_be_given_another_remedy_is_said(made):
 
     with pytest.raises(PlanError, match=r"are free now\): close other programs\.$"):
         within_memory(fail, info, plan, "adamw", fake_backends(scene.fake), "close other programs")
+
+
+@pytest.mark.parametrize(
+    ("room", "changes", "size"),
+    [
+        (300, {}, 288),
+        (300, {"size_multiple": 14}, 224),
+        (200, {"size_multiple": 14}, 196),
+        (60, {"size_multiple": 14, "min_size": 60}, None),
+        (60, {"min_size": 50}, 60),
+        (300, {"fixed_size": True}, None),
+        (20, {}, None),
+    ],
+)
+def test_the_size_that_is_proposed_is_one_that_the_network_takes(make_job, room, changes, size):
+    """An image of 518 pixels takes 518 squared bytes."""
+    model = MemoryModel(fixed_bytes=1000, image_bytes=518**2)
+    allowed = 1000 + room * (room + 1)  # not to be rounded below
+    assert fitting_size(model, allowed, 518, make_job(**changes)) == size
