@@ -77,6 +77,8 @@ class Findings:
     """Per image, in the thread that trains."""
     decode_seconds: float = 0.0
     """Per image, in one thread."""
+    cut_at_bytes: int | None = None
+    """The memory that was allowed, where with more of it more could have been tried; else None."""
     compile_tried: tuple[CompileTime, ...] = ()
     """In each mode, in passes of the best way's images."""
     compile_left_seconds: float = 0.0

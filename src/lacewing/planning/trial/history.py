@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 12
+VERSION = 13
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
+NETWORKS = ("timm", "torchvision")
+"""The packages that networks and optimisers come from."""
 
 
 def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
@@ -31,6 +34,7 @@ def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
         "passed": [device.precisions, device.pairs],
         "cpu": [machine.cpu, machine.cpu_features, machine.cores.value],
         "software": [machine.system, machine.python, machine.torch],
+        "networks": [version(name) for name in NETWORKS],
     }
 
 
@@ -43,7 +47,7 @@ def key_of(
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
              "progressive_resizing", "memory_share", "trivial_augment", "erasing", "mixup",
-             "cutmix", "eval_size")  # fmt: skip
+             "cutmix", "eval_size", "momentum")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

@@ -23,13 +23,19 @@ FORWARD_TO_STEP = 1 / 3
 
 def images_that_fit(trial: Trial) -> int:
     """Images of a timed pass: the micro-batch, or what the memory is counted on to hold."""
-    micro, allowed = trial.plan.micro_batch.value, trial.plan.memory_bytes.value
-    if trial.config.accumulate:
-        micro = max(micro, min(RACED_IMAGES, most_images(trial)))
+    wanted, allowed = wanted_images(trial), trial.plan.memory_bytes.value
     if allowed is None:
-        return micro
+        return wanted
     counted = count_memory(trial, reference(trial.plan))
-    return max(1, min(micro, counted.largest(int(COUNTED_SHARE * allowed))))
+    return max(1, min(wanted, counted.largest(int(COUNTED_SHARE * allowed))))
+
+
+def wanted_images(trial: Trial) -> int:
+    """Images of a timed pass where the memory holds them."""
+    micro = trial.plan.micro_batch.value
+    if not trial.config.accumulate:
+        return micro
+    return max(micro, min(RACED_IMAGES, most_images(trial)))
 
 
 def most_images(trial: Trial) -> int:

@@ -1,7 +1,7 @@
 """The trial: time the ways that the rules left open, check their results, weigh the memory."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lacewing.config import TrainConfig
@@ -12,7 +12,7 @@ from lacewing.performance_config import Tier
 from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.plan import Plan
-from lacewing.planning.trial import ways
+from lacewing.planning.trial import sizes, ways
 from lacewing.planning.trial.bench import left_as_it_was
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial, TrialError
@@ -25,9 +25,10 @@ from lacewing.planning.trial.images import (
     images_in_time,
     images_that_fit,
     time_image,
+    wanted_images,
 )
 from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
-from lacewing.planning.trial.passes import forward_pass, training_pass
+from lacewing.planning.trial.passes import FULL, forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.ways import Way
@@ -42,6 +43,8 @@ ENDLESS = 2**50
 """Bytes: more than any memory."""
 ENOUGH = 0.5
 """Of the time that a trial may take, for which a remembered one stands."""
+MORE_MEMORY = 1.25
+"""Times the memory that cut a trial short, up to which it stands: what is free changes hourly."""
 FEW_ROUNDS = 3
 TRAINING_SHARE, FORWARD_SHARE = 0.4, 0.2
 """Of the trial's time, for the races of training and of forward-only passes."""
@@ -99,13 +102,21 @@ def is_enough(
 ) -> bool:
     """Whether they were made in at least half of the time that would be allowed now.
 
-    Not where they had none for compiling, and now there is.
+    Not where they had none for compiling, and now there is; the same of memory.
     """
+    if has_more_memory(findings, plan.memory_bytes.value):
+        return False
     budget = budget_of(plan, config, job, time.perf_counter)
     budget.saw(findings.fastest_seconds)
     if can_compile and has_time_to_compile(findings, plan, job, budget):
         return False
     return findings.allowed_seconds >= ENOUGH * budget.limit
+
+
+def has_more_memory(findings: Findings, allowed: int | None) -> bool:
+    """Whether it was the memory that cut them short, and now there is clearly more."""
+    then = findings.cut_at_bytes
+    return then is not None and (allowed is None or allowed > MORE_MEMORY * then)
 
 
 def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget) -> bool:
@@ -132,11 +143,13 @@ def carry_out(trial: Trial) -> Findings:
     fed = race_workers(trial, best.way, best.seconds)
     left = trial.budget.left_of_share
     compiled = try_compile(trial, best)
+    timed, looked = of_lanes(with_details(training, details)), of_lanes(forward)
+    is_short = fitting < wanted_images(trial) or is_cut(trial, (*timed, *looked, *tried), most)
     return Findings(
         best=best,
-        training=of_lanes(with_details(training, details)),
+        training=timed,
         best_forward=as_timed(best_of(forward)),
-        forward=of_lanes(forward),
+        forward=looked,
         plain_seconds=plain_seconds(forward),
         sizes=tried,
         fed=fed,
@@ -148,6 +161,7 @@ def carry_out(trial: Trial) -> Findings:
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,
+        cut_at_bytes=(trial.plan.memory_bytes.value or 0) if is_short else None,
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
@@ -155,6 +169,12 @@ def carry_out(trial: Trial) -> Findings:
         seconds=trial.budget.spent,
         allowed_seconds=trial.budget.limit,
     )
+
+
+def is_cut(trial: Trial, tried: Sequence[Timed], most: int) -> bool:
+    """Whether a way is out for want of memory, or sizes that are open are above its `most`."""
+    largest = sizes.largest(trial.plan, trial.config, trial.tier, trial.job)
+    return largest > most or any(one.out == FULL for one in tried)
 
 
 def race_training(trial: Trial, fitting: int, image_seconds: float) -> list[Lane[Way]]:

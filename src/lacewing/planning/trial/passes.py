@@ -10,6 +10,7 @@ from lacewing.planning.trial.ways import Way
 
 Found = TypeVar("Found")
 
+FULL = "the memory is full"
 LOSS_TOLERANCE = 0.05
 """Relative difference of a pass's loss from full precision's that is not rounding any more."""
 
@@ -21,7 +22,7 @@ def guarded(bench: Bench, run: Callable[[], Found]) -> Found | str:
     except Exception as error:  # a driver raises anything at all
         is_full = bench.backend.is_out_of_memory(error)
         lines = str(error).strip().splitlines() or [""]
-        reason = "the memory is full" if is_full else f"{type(error).__name__}: {lines[0][:120]}"
+        reason = FULL if is_full else f"{type(error).__name__}: {lines[0][:120]}"
     # outside the except block: the traceback held the pass's tensors
     forget_moments(bench)
     bench.free()

@@ -66,10 +66,17 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(threads=1),
         ask(epochs=99),
         ask(eval_size=160),
+        ask(momentum=0.0),
         ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 11
+    assert len(others) == 12
+
+
+def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):
+    before = ask()
+    monkeypatch.setattr(history, "version", lambda name: "99" if name == "timm" else "0.1")
+    assert ask() != before
 
 
 def test_costs_of_compiling_are_kept_by_network_and_device():

@@ -87,8 +87,26 @@ def test_a_full_memory_puts_a_way_out_and_is_given_back(scene):
     outs = {one.way.describe(): one.out for one in found.training}
     assert outs["fp32 channels_last"] == "the memory is full"
     assert outs["fp32 contiguous"] == ""
+    assert found.cut_at_bytes == made.plan.memory_bytes.value
     # one way less is raced, and all others run as often
     assert made.fake.calls.count("empty_cache") == calm.fake.calls.count("empty_cache") + 1
+
+
+def test_a_memory_that_cuts_passes_short_is_told(scene):
+    assert scene(FakeBackend()).measure().cut_at_bytes is None
+    found = scene(FakeBackend(), image_size=64).measure(memory_bytes=Choice(100, "", "rule"))
+    assert {one.way.images for one in found.training} == {1}
+    assert found.cut_at_bytes == 100
+
+
+@pytest.mark.parametrize(("share", "stands"), [(None, True), (0.9, True), (0.7, False)])
+def test_what_was_cut_short_does_not_stand_where_there_is_more_memory(
+    plan_on, make_job, found, share, stands
+):
+    plan = plan_on("cpu_2core_24gb")
+    then = share and int(share * plan.memory_bytes.value)
+    looked = found(allowed_seconds=1000.0, cut_at_bytes=then)
+    assert is_enough(looked, plan, TrainConfig(), make_job(), False) is stands
 
 
 def test_a_device_that_vanishes_ends_the_trial_with_the_reason(scene):
