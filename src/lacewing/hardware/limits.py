@@ -68,11 +68,13 @@ def free_memory(root: Path = ROOT, *, rlimits: dict[str, int] | None = None) -> 
         left = group.memory_free()
         if left is not None:
             free.append(left)
-    # an rlimit counts this process's addresses alone, whether touched or not
     rlimits = memory_rlimits() if rlimits is None else rlimits
     if rlimits:
-        reserved = psutil.Process().memory_info().vms
-        free += [allowed - reserved for allowed in rlimits.values()]
+        # an rlimit counts this process's addresses alone, whether touched or not: all of them, or,
+        # where Linux tells it, those of private memory that can be written to
+        taken = psutil.Process().memory_info()
+        counted = {"RLIMIT_DATA": getattr(taken, "data", taken.vms)}
+        free += [allowed - counted.get(name, taken.vms) for name, allowed in rlimits.items()]
     return max(0, min(free))
 
 

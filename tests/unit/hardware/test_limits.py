@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -132,6 +133,21 @@ def test_rlimits_bound_total_and_free_memory(lay):
     assert usable_memory(root, rlimits=rlimits) == Limit(value=6 * GIB, source="RLIMIT_AS")
     assert 0 <= free_memory(root, rlimits=rlimits) < 6 * GIB
     assert free_memory(root, rlimits={"RLIMIT_AS": MIB}) == 0
+
+
+@pytest.mark.parametrize(
+    ("rlimits", "free"),
+    [({"RLIMIT_AS": 50}, 10), ({"RLIMIT_DATA": 50}, 45), ({"RLIMIT_AS": 41, "RLIMIT_DATA": 50}, 1)],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_a_limit_on_data_does_not_count_what_is_shared_or_read_only(
+    lay, monkeypatch, rlimits, free, told
+):
+    """A process of 40 bytes of addresses, 5 of them its data; not every system tells these."""
+    info = SimpleNamespace(vms=40, **({"data": 5} if told else {}))
+    process = SimpleNamespace(memory_info=lambda: info)
+    monkeypatch.setattr(limits.psutil, "Process", lambda: process)
+    assert free_memory(lay(MEMINFO), rlimits=rlimits) == (free if told else min(free, 10))
 
 
 def test_without_proc_the_systems_own_count_is_used(lay):

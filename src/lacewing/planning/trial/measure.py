@@ -138,7 +138,8 @@ def carry_out(trial: Trial) -> Findings:
     forward = race_forward(trial, best.way, image_seconds)
     trial.bench.keep_only(best.way)
     model, is_measured = weigh_memory(trial, best, best_of(forward).key)
-    most = model.largest(trial.plan.memory_bytes.value or ENDLESS)
+    allowed = trial.plan.memory_bytes.value
+    most = model.largest(ENDLESS if allowed is None else allowed)
     tried = tuple(try_sizes(trial, best, most))
     fed = race_workers(trial, best.way, best.seconds)
     left = trial.budget.left_of_share
@@ -161,7 +162,7 @@ def carry_out(trial: Trial) -> Findings:
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,
-        cut_at_bytes=(trial.plan.memory_bytes.value or 0) if is_short else None,
+        cut_at_bytes=(allowed or 0) if is_short else None,
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),

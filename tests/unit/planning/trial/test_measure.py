@@ -99,6 +99,14 @@ def test_a_memory_that_cuts_passes_short_is_told(scene):
     assert found.cut_at_bytes == 100
 
 
+def test_no_memory_at_all_is_not_endless(scene):
+    found = scene(FakeBackend(), batch_size="auto", image_size=64).measure(
+        memory_bytes=Choice(0, "", "rule")
+    )
+    assert found.sizes == ()
+    assert found.cut_at_bytes == 0
+
+
 @pytest.mark.parametrize(("share", "stands"), [(None, True), (0.9, True), (0.7, False)])
 def test_what_was_cut_short_does_not_stand_where_there_is_more_memory(
     plan_on, make_job, found, share, stands
