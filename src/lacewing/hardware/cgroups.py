@@ -56,8 +56,10 @@ class Group:
             return limit
         stat = self.words("memory.stat")
         figures = dict(zip(stat[::2], stat[1::2], strict=False))
-        cached = figures.get("inactive_file" if self.version == 2 else "total_inactive_file", "0")
-        return max(0, limit - used + int(cached))
+        # active: read more than once, as a data set's files are
+        of_all = "" if self.version == 2 else "total_"
+        names = (f"{of_all}inactive_file", f"{of_all}active_file")
+        return max(0, limit - used + sum(int(figures.get(name, "0")) for name in names))
 
 
 def groups_of(controller: str, root: Path = Path("/")) -> list[Group]:

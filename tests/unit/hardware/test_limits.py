@@ -74,13 +74,16 @@ def test_v1_quota_in_a_container_that_sees_the_hosts_path(lay):
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{2 * GIB}\n",
             "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{GIB}\n",
-            "sys/fs/cgroup/memory/memory.stat": f"cache 5\ntotal_inactive_file {100 * MIB}\n",
+            "sys/fs/cgroup/memory/memory.stat": (
+                f"cache 5\nactive_file 7\ntotal_inactive_file {100 * MIB}\n"
+                f"total_active_file {50 * MIB}\n"
+            ),
             **MEMINFO,
         }
     )
     assert cores(root) == Limit(value=1, source="cgroup quota")
     assert usable_memory(root, rlimits={}) == Limit(value=2 * GIB, source="cgroup memory limit")
-    assert free_memory(root, rlimits={}) == GIB + 100 * MIB
+    assert free_memory(root, rlimits={}) == GIB + 150 * MIB
 
 
 def test_v1_says_no_limit_with_minus_one_and_a_huge_number(lay):
@@ -105,14 +108,16 @@ def test_v2_memory_is_the_smallest_on_the_way_up_and_cached_files_are_free(lay):
             "proc/self/mountinfo": V2_MOUNT,
             "sys/fs/cgroup/pod/memory.max": f"{4 * GIB}\n",
             "sys/fs/cgroup/pod/memory.current": f"{3 * GIB}\n",
-            "sys/fs/cgroup/pod/memory.stat": f"anon 1\ninactive_file {GIB // 2}\n",
+            "sys/fs/cgroup/pod/memory.stat": (
+                f"anon 1\ninactive_file {GIB // 2}\nactive_file {GIB // 4}\n"
+            ),
             "sys/fs/cgroup/pod/box/memory.max": "max\n",
             "sys/fs/cgroup/pod/box/memory.current": f"{GIB}\n",
             **MEMINFO,
         }
     )
     assert usable_memory(root, rlimits={}) == Limit(value=4 * GIB, source="cgroup memory limit")
-    assert free_memory(root, rlimits={}) == GIB + GIB // 2
+    assert free_memory(root, rlimits={}) == GIB + GIB // 2 + GIB // 4
 
 
 def test_a_group_of_another_namespace_is_read_where_it_is_mounted(lay):
