@@ -32,8 +32,8 @@ def choose(asked: str | None, machine: Machine) -> Choice[str]:
     device = machine.devices[0]
     if device.kind != "cpu":
         return Choice(device.address, f"{device.name} passed its test", "rule")
-    # what was found and then failed has a name of its own
-    failed = [item for item in machine.rejected if item.name != item.kind]
+    # what was found and then failed has a name of its own; so does a precision that the CPU lacks
+    failed = [item for item in machine.rejected if item.kind not in (item.name, "cpu")]
     reason = f"{failed[0].name} failed its test" if failed else "no GPU was found"
     evidence = {f"not used: {item.name}": item.reason for item in machine.rejected}
     return Choice(device.address, reason, "fallback", evidence)

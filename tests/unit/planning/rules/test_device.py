@@ -64,3 +64,5 @@ def test_the_cpu_as_last_choice_says_why(recorded):
     chosen = choose(None, replace(machine, rejected=(broken, *machine.rejected)))
     assert (chosen.reason, chosen.source) == ("GTX 1 failed its test", "fallback")
     assert chosen.evidence["not used: GTX 1"] == "convolutions give NaN"
+    own = Rejected(kind="cpu", name="Xeon in bf16", reason="gradients are off by 40%")
+    assert choose(None, replace(machine, rejected=(own,))).reason == "no GPU was found"
