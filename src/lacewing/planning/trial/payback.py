@@ -78,14 +78,24 @@ def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:
     return min(tried, key=taken, default=None)
 
 
-def choose(kind: str, findings: Findings, run_seconds: float, images: int) -> Choice[str]:
+def usable(modes: Sequence[str], accumulation: int) -> tuple[str, ...]:
+    """The modes that serve steps of so many passes."""
+    # CUDA graphs hold one pass, see training/recovery.py
+    return tuple(mode for mode in modes if accumulation == 1 or mode != "reduce-overhead")
+
+
+def choose(
+    kind: str, findings: Findings, run_seconds: float, images: int, accumulation: int
+) -> Choice[str]:
     """On in the cheapest mode that was timed, if it pays in a run over `images`; else off.
 
-    `run_seconds` is what the passes of the whole run take without it.
+    `run_seconds` is what the passes of the whole run take without it, `accumulation` of them a
+    step.
     """
     best = findings.best
     passes = round(images / best.way.images)
-    compiled = cheapest(findings.compile_tried, passes)
+    modes = usable([one.mode for one in findings.compile_tried], accumulation)
+    compiled = cheapest([one for one in findings.compile_tried if one.mode in modes], passes)
     if compiled is None or best.seconds is None:
         weighed = likely(kind, run_seconds, findings.compile_cost_seconds)
         reason = weighed.sentence(findings.compile_left_seconds)

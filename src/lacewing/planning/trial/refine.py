@@ -233,4 +233,5 @@ def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
     per_image = pass_seconds_per_image(plan, findings)
     kind = plan.device.value.partition(":")[0]
-    return replace(plan, compile=payback.choose(kind, findings, per_image * images, images))
+    seconds, passes = per_image * images, plan.accumulation.value
+    return replace(plan, compile=payback.choose(kind, findings, seconds, images, passes))

@@ -145,10 +145,7 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
         return ()
     tried: list[CompileTime] = []
-    modes = capabilities.compile_modes
-    if plan.accumulation.value > 1:  # CUDA graphs hold one pass, see training/recovery.py
-        modes = tuple(mode for mode in modes if mode != "reduce-overhead")
-    for mode in modes:
+    for mode in payback.usable(capabilities.compile_modes, plan.accumulation.value):
         if tried and tried[-1].cost_seconds > trial.budget.left_of_share:
             break
         tried.append(time_compiled(trial, best.way, mode))

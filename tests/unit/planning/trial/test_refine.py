@@ -225,6 +225,22 @@ def test_the_mode_is_the_cheapest_for_the_passes_of_this_run(refined, found, epo
     assert (plan.compile.value, plan.compile.source) == (mode, "measured")
 
 
+@pytest.mark.parametrize(("image_bytes", "mode"), [(MIB, "reduce-overhead"), (GIB, "default")])
+def test_graphs_of_one_pass_are_not_taken_where_memory_asks_for_several(
+    refined, found, image_bytes, mode
+):
+    tried = (
+        CompileTime(cost_seconds=5.0, pass_seconds=0.45),
+        CompileTime(mode="reduce-overhead", cost_seconds=5.0, pass_seconds=0.4),
+    )
+    model = MemoryModel(fixed_bytes=GIB, image_bytes=image_bytes)
+    plan = refined(found(compile_tried=tried, memory=model), epochs=100)
+    assert (plan.accumulation.value > 1) is (mode == "default")
+    assert plan.compile.value == mode
+    only = refined(found(compile_tried=tried[1:], memory=model), epochs=100)
+    assert only.compile.value == (mode if mode != "default" else "off")
+
+
 def test_every_candidate_is_kept(refined):
     rows = refined().measured.candidates
     assert [row["pass"] for row in rows] == ["training"] * 3 + ["forward only"] * 2
