@@ -19,24 +19,27 @@ def allowance(run_seconds: float) -> float:
 
 @dataclass
 class Budget:
-    """What is left of it. The run's length is known better with each pass that is timed."""
+    """What is left of it. The run's length is known better with each pass that is timed.
+
+    By the image: the passes of the trial may be larger or smaller than the run's.
+    """
 
     clock: Callable[[], float]
-    passes: int
-    """Of the whole run."""
+    images: int
+    """That the whole run trains on, one epoch after the other."""
     asked: float | None = None
     """Seconds that the user allows; then the run's length does not matter."""
     run_seconds: float = float("inf")
     """Of the whole run at most, where it has a budget of its own."""
     fastest: float = field(default=float("inf"))
-    """Seconds of a pass."""
+    """Seconds of a training pass, per image."""
 
     def __post_init__(self) -> None:
         self.started = self.clock()
 
-    def saw(self, seconds: float) -> None:
-        """Note the time of a pass."""
-        self.fastest = min(self.fastest, seconds)
+    def saw(self, image_seconds: float) -> None:
+        """Note what a pass took per image."""
+        self.fastest = min(self.fastest, image_seconds)
 
     @property
     def spent(self) -> float:
@@ -81,5 +84,5 @@ class Budget:
     @property
     def _run(self) -> float:
         # without a pass nothing is known: the shortest allowance
-        passes = self.passes * self.fastest if self.fastest < float("inf") else 0.0
+        passes = self.images * self.fastest if self.fastest < float("inf") else 0.0
         return min(passes, self.run_seconds)

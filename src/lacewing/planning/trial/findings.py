@@ -86,7 +86,7 @@ class Findings:
     compile_cost_seconds: float | None = None
     """What compiling took in an earlier run; None if it is not known."""
     fastest_seconds: float = 0.0
-    """Of a training pass in the races: by it the length of the run was judged."""
+    """Per image of a training pass in the races: by it the length of the run was judged."""
     seconds: float = 0.0
     """What measuring took."""
     allowed_seconds: float = 0.0

@@ -93,8 +93,8 @@ def measure(
 
 def budget_of(plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], float]) -> Budget:
     """What the trial of a plan may take, from now on."""
-    passes = total_steps(config, plan.batch.value, job) * plan.accumulation.value
-    return Budget(clock, passes, config.plan_budget, config.budget or float("inf"))
+    images = total_steps(config, plan.batch.value, job) * plan.batch.value
+    return Budget(clock, images, config.plan_budget, config.budget or float("inf"))
 
 
 def is_enough(
@@ -123,7 +123,7 @@ def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget
     """Whether compiling was not tried, and would be after a trial that takes as long as theirs."""
     if findings.compile_tried or findings.best.seconds is None:
         return False
-    likely = likely_payback(plan, job, findings.best, budget.passes)
+    likely = likely_payback(plan, job, findings.best, budget.images)
     left = budget.left_of_share - findings.seconds
     return likely.worth_trying and likely.cost_seconds <= left
 

@@ -68,7 +68,7 @@ def checked(
         if isinstance(found, str):
             return found
         if not is_forward:
-            trial.budget.saw(found.seconds)
+            trial.budget.saw(found.seconds / way.images)
         if is_new:
             expected = expected_loss(trial, first, way, found, is_forward)
             # written so that a loss that is no number is wrong too

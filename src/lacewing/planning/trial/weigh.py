@@ -103,7 +103,7 @@ def task_of(trial: Trial, way: Way, forward: Way, micro: int) -> Task:
 
 
 def expected_seconds(best: Timed, images: int) -> float:
-    """Of a pass of so many images, by the one that was timed."""
+    """Of passes over so many images, by the one that was timed."""
     return (best.seconds or 0.0) * images / best.way.images
 
 
@@ -141,7 +141,7 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, grows=grows)
     if not open_to_it or best.seconds is None:
         return ()
-    likely = likely_payback(plan, trial.job, best, trial.budget.passes)
+    likely = likely_payback(plan, trial.job, best, trial.budget.images)
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
         return ()
     tried: list[CompileTime] = []
@@ -153,12 +153,11 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     return tuple(tried)
 
 
-def likely_payback(plan: Plan, job: Job, best: Timed, passes: int) -> Payback:
-    """What compiling is likely to cost and to save in so many passes, those of the whole run."""
+def likely_payback(plan: Plan, job: Job, best: Timed, images: int) -> Payback:
+    """What compiling is likely to cost and to save in a run over so many images."""
     address = plan.device.value
     known = history.compile_seconds(job.model, address)
-    seconds = passes * expected_seconds(best, plan.micro_batch.value)
-    return payback.likely(address.partition(":")[0], seconds, known)
+    return payback.likely(address.partition(":")[0], expected_seconds(best, images), known)
 
 
 def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:

@@ -18,9 +18,9 @@ def test_a_long_run_gives_three_percent_at_most():
     assert max(allowance(seconds) for seconds in range(600)) <= 20
 
 
-def test_it_follows_the_fastest_pass_seen():
+def test_it_follows_the_fastest_image_seen():
     now = [0.0]
-    budget = Budget(lambda: now[0], passes=100)
+    budget = Budget(lambda: now[0], images=100)
     assert budget.limit == 5
     budget.saw(2.0)
     assert budget.limit == 18
@@ -36,36 +36,36 @@ def test_it_follows_the_fastest_pass_seen():
 
 def test_a_long_runs_share_goes_on_where_the_usual_limit_ends():
     now = [0.0]
-    budget = Budget(lambda: now[0], passes=10_000)
+    budget = Budget(lambda: now[0], images=10_000)
     budget.saw(1.0)
     now[0] = 100.0
     assert budget.left == pytest.approx(20)
     assert budget.left_of_share == pytest.approx(200), "3 % of 10,000 s, of which 100 are gone"
-    short = Budget(lambda: now[0], passes=100)
+    short = Budget(lambda: now[0], images=100)
     short.saw(1.0)
     assert short.left_of_share == short.left
-    asked = Budget(lambda: now[0], passes=10_000, asked=120.0)
+    asked = Budget(lambda: now[0], images=10_000, asked=120.0)
     asked.saw(1.0)
     now[0] = 200.0
     assert asked.left_of_share == pytest.approx(20)
 
 
 def test_what_the_user_allows_is_the_limit():
-    budget = Budget(lambda: 0.0, passes=100, asked=2.0)
+    budget = Budget(lambda: 0.0, images=100, asked=2.0)
     budget.saw(9.0)
     assert budget.limit == 2.0
 
 
 def test_a_run_with_a_budget_of_its_own_is_no_longer_than_that():
-    budget = Budget(lambda: 0.0, passes=10_000, run_seconds=60.0)
+    budget = Budget(lambda: 0.0, images=10_000, run_seconds=60.0)
     budget.saw(1.0)
     assert budget.limit == allowance(60.0) == 9.0
 
 
 def test_only_a_time_that_is_fixed_before_a_pass_was_timed_can_lack_room():
     now = [0.0]
-    endless = Budget(lambda: now[0], passes=10)
-    fixed = Budget(lambda: now[0], passes=10, run_seconds=60.0)
+    endless = Budget(lambda: now[0], images=10)
+    fixed = Budget(lambda: now[0], images=10, run_seconds=60.0)
     now[0] = 4.0
     assert endless.fixed is None
     assert endless.has_room(1e9)
