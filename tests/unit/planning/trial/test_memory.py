@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -64,6 +65,26 @@ def test_what_a_pass_keeps_is_counted_to_the_byte():
     # the linear layer keeps its input, tanh its output, the loss log-probabilities, labels and
     # its total weight
     assert saved == 3 * 12 * 4 + 3 * 5 * 4 + 3 * 5 * 4 + 3 * 8 + 4
+
+
+def test_weights_that_autocast_copies_are_not_counted_for_each_image():
+    network = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 64))
+    network.append(nn.Linear(64, 3))
+    images, labels = torch.rand(4, 3, 4, 4), torch.tensor([0, 1, 2, 0])
+
+    def saved(count):
+        half = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+        return saved_bytes(network, images[:count], labels[:count], make_loss(), half)
+
+    # all but the loss's total weight
+    assert saved(4) - 4 == 2 * (saved(2) - 4)
+
+
+def test_images_that_are_a_part_of_more_count_as_what_they_are():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 3))
+    images, labels = torch.rand(8, 3, 4, 4), torch.arange(8) % 3
+    alone = saved_bytes(network, images[:2].clone(), labels[:2].clone(), make_loss(), nullcontext)
+    assert saved_bytes(network, images[:2], labels[:2], make_loss(), nullcontext) == alone
 
 
 def test_what_is_counted_grows_with_the_images():
