@@ -24,6 +24,9 @@ STILL = 1e-30
 """A learning rate that changes no weight but those at zero: see `awake`."""
 AWAKE = 0.01
 """In the place of zeros."""
+SCALE = 256.0
+"""Of the loss in fp16, kept small: weights that stay as they are would overflow in pass after pass
+at what overflows in the first, and none would have the update in its time and its memory."""
 SEED = 0
 
 MakeOptimizer = Callable[[nn.Module, str], torch.optim.Optimizer]
@@ -64,7 +67,7 @@ class Bench:
         """One optimiser step on `way.images` images."""
         self.configure(way)
         network, optimizer = self.ready(way.memory_format), self.optimizer(way)
-        scaler = self.backend.grad_scaler(way.precision)
+        scaler = scaled_little(self.backend.grad_scaler(way.precision))
         images, labels = self.batch(way.images)
         started = self._now()
         result = train_step(
@@ -158,6 +161,13 @@ class Bench:
     def _now(self) -> float:
         self.backend.synchronize(self.index)
         return self.clock()
+
+
+def scaled_little(scaler: torch.amp.GradScaler | None) -> torch.amp.GradScaler | None:
+    """The scaler, where there is one, with a scale of SCALE."""
+    if scaler is not None:
+        scaler.load_state_dict({**scaler.state_dict(), "scale": SCALE})
+    return scaler
 
 
 @torch.no_grad()

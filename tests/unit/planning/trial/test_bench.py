@@ -1,6 +1,8 @@
 """What is timed must cost what training costs."""
 
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +68,17 @@ def test_no_gradient_of_a_network_that_begins_at_zero_is_denormal(make_bench):
         small = parameter.grad.abs()
         assert not ((small > 0) & (small < TINY)).any()
         assert small.any()
+
+
+def test_a_pass_in_fp16_has_its_update(make_bench, monkeypatch):
+    """Gradients of 1e34 are within fp32 times 256, and beyond times 65536, where a run begins."""
+    backend = CpuBackend()
+    monkeypatch.setattr(backend, "autocast", lambda precision: nullcontext())
+    usual = make_loss()
+    bench = make_bench(loss=lambda logits, labels: 1e34 * usual(logits, labels), backend=backend)
+    way = replace(WAY, precision="fp16")
+    bench.train(way)
+    assert bench.optimizer(way).state, "it was not left out"
 
 
 @pytest.mark.parametrize("freeze_norms", [False, True])
