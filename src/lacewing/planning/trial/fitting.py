@@ -35,20 +35,20 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
     model, allowed = findings.memory, plan.memory_bytes.value
     if model is None or allowed is None:
         return plan
-    beside = beside_the_step(plan, findings)
-    plan = fit_training(plan, model, allowed, beside, job)
-    return fit_evaluation(plan, model, allowed, beside)
+    plan = fit_training(plan, findings, model, allowed, job)
+    return fit_evaluation(plan, model, allowed, beside_the_step(plan, findings))
 
 
-def fit_training(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job) -> Plan:
-    """The plan with smaller passes in training if need be. Raises PlanError.
-
-    `beside` is what else the run holds, of the same allowed bytes.
-    """
+def fit_training(
+    plan: Plan, findings: Findings, model: MemoryModel, allowed: int, job: Job
+) -> Plan:
+    """The plan with smaller passes in training if need be. Raises PlanError."""
     micro = plan.micro_batch.value
-    need = model.bytes_for(micro) + beside
+    need = model.bytes_for(micro) + beside_the_step(plan, findings)
     if need <= allowed:
         return plan
+    # the smaller a pass, the more of the batch lies beside it: all but one image at the most
+    beside = beside_the_step(with_passes_of(plan, 1), findings)
     most = model.largest(allowed - beside)
     if most < 1:
         raise PlanError(refusal(plan, model, allowed, beside, job))
@@ -67,6 +67,11 @@ def fit_training(plan: Plan, model: MemoryModel, allowed: int, beside: int, job:
             min(plan.eval_batch.value, max(1, 2 * size)), "twice the micro-batch", "measured"
         ),
     )
+
+
+def with_passes_of(plan: Plan, images: int) -> Plan:
+    """The plan with another micro-batch."""
+    return replace(plan, micro_batch=replace(plan.micro_batch, value=images))
 
 
 def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int, beside: int) -> Plan:
@@ -158,14 +163,20 @@ def fitting_size(model: MemoryModel, allowed: int, size: int, job: Job) -> int |
 
 
 def beside_the_step(plan: Plan, findings: Findings) -> int:
-    """Bytes of the device that the run holds beyond its steps.
+    """Bytes of the device that the run holds beyond one pass and what it leaves behind.
 
-    On the CPU, the newest snapshot and the batches that threads make ahead.
+    Where several passes make a step, the rest of the batch: as it was made, and again where the
+    network wants another format. On the CPU, the newest snapshot and the batches that threads make
+    ahead.
     """
+    batch, side = plan.batch.value, plan.image_size.value
+    rest = varied_bytes(batch - plan.micro_batch.value, side)
+    copied = rest if plan.memory_format.value == "channels_last" else 0
     if plan.device.value != "cpu":
-        return 0
+        return rest + copied
     batches = batches_held(plan.workers.value, plan.prefetch.value)
-    return findings.snapshot_bytes + batches * varied_bytes(plan.batch.value, plan.image_size.value)
+    made = batches * varied_bytes(batch, side) if batches else rest
+    return findings.snapshot_bytes + made + copied
 
 
 def predicted_bytes(plan: Plan, findings: Findings) -> int:

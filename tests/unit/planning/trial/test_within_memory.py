@@ -7,18 +7,19 @@ import pytest
 from lacewing.errors import PlanError
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.memory import MemoryModel
-from lacewing.values import Choice
+from lacewing.values import MIB, Choice
 
-MODEL = MemoryModel(fixed_bytes=100.0, image_bytes=10.0, eval_image_bytes=4.0)
+MODEL = MemoryModel(fixed_bytes=100.0 * MIB, image_bytes=10.0 * MIB, eval_image_bytes=4.0 * MIB)
+IMAGE_BYTES = 3 * 32 * 32 * 4
 
 
 @pytest.fixture
 def fitted(plan_on, make_job, found):
-    """`fitted(allowed)`: a plan of 16 images a pass, and 32 in evaluation, within its memory."""
+    """`fitted(allowed)`: a plan of 16 images a pass, and 32 in evaluation, within so many MiB."""
 
     def fit(allowed, model=MODEL, **values):
-        usual = {"micro_batch": 16, "batch": 16, "eval_batch": 32, "memory_bytes": allowed,
-                 "pixels": "none"}  # fmt: skip
+        usual = {"micro_batch": 16, "batch": 16, "eval_batch": 32, "image_size": 32,
+                 "memory_bytes": allowed and allowed * MIB, "pixels": "none"}  # fmt: skip
         choices = {name: Choice(v, "", "rule") for name, v in {**usual, **values}.items()}
         plan = replace(plan_on("h100_80gb"), **choices)
         return fit_to_memory(plan, found(memory=model), make_job())
@@ -36,14 +37,14 @@ def test_what_fits_stays(fitted):
 
 
 def test_evaluation_shrinks_by_itself(fitted):
-    plan = fitted(260, replace(MODEL, eval_image_bytes=8.0))
+    plan = fitted(260, replace(MODEL, eval_image_bytes=8.0 * MIB))
     assert sizes(plan) == [16, 1, 20]
-    assert plan.eval_batch.reason == "32 would take 356 B, over the 260 B allowed"
+    assert plan.eval_batch.reason == "32 would take 356.0 MiB, over the 260.0 MiB allowed"
 
 
 def test_evaluation_follows_training(fitted):
-    assert sizes(fitted(180)) == [8, 2, 16]
-    assert sizes(fitted(180, replace(MODEL, eval_image_bytes=20.0))) == [8, 2, 4]
+    assert sizes(fitted(181)) == [8, 2, 16]
+    assert sizes(fitted(181, replace(MODEL, eval_image_bytes=20.0 * MIB))) == [8, 2, 4]
 
 
 def test_evaluation_that_was_not_measured_is_left_alone(fitted):
@@ -51,24 +52,47 @@ def test_evaluation_that_was_not_measured_is_left_alone(fitted):
 
 
 def test_a_single_image_that_does_not_fit_is_refused(fitted):
-    with pytest.raises(PlanError, match="needs about 110 B for a pass of a single image"):
+    with pytest.raises(PlanError, match=r"needs about 110\.\d MiB for a pass of a single image"):
         fitted(105)
 
 
 def test_a_refusal_counts_what_lies_beside_the_steps_to_the_need(plan_on, make_job, found):
     """Not taken off what is allowed, of which nothing might be left."""
-    memory, none = Choice(200, "", "rule"), Choice(0, "", "rule")
-    plan = replace(plan_on("cpu_2core_24gb"), memory_bytes=memory, workers=none)
-    findings = found(memory=MODEL, snapshot_bytes=300)
-    with pytest.raises(PlanError, match=r"about 410 B .*, 210 B more than the 200 B that this run"):
+    memory, size = Choice(200 * MIB, "", "rule"), Choice(32, "", "rule")
+    plan = replace(plan_on("cpu_2core_24gb", workers=0), memory_bytes=memory, image_size=size)
+    findings = found(memory=MODEL, snapshot_bytes=300 * MIB)
+    says = r"about 410\.\d MiB .*, 210\.\d MiB more than the 200\.0 MiB that this run"
+    with pytest.raises(PlanError, match=says):
         fit_to_memory(plan, findings, make_job())
 
 
 def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
     plan = fitted(None)
     for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
-        model = replace(MODEL, eval_image_bytes=eval_image_bytes)
-        assert predicted_bytes(plan, found(memory=model)) == expected
+        model = replace(MODEL, eval_image_bytes=eval_image_bytes * MIB)
+        assert predicted_bytes(plan, found(memory=model)) == expected * MIB
+
+
+@pytest.mark.parametrize(("memory_format", "times"), [("contiguous", 1), ("channels_last", 2)])
+@pytest.mark.parametrize(("machine", "workers", "whole"), [("h100_80gb", 8, 0),
+                         ("cpu_2core_24gb", 0, 0), ("cpu_2core_24gb", 1, 2)])  # fmt: skip
+def test_the_rest_of_a_batch_lies_beside_its_passes(
+    plan_on, found, machine, workers, whole, memory_format, times
+):
+    """12 of 16 images, as they were made and in channels_last; threads hold whole batches."""
+    values = {"micro_batch": 4, "batch": 16, "eval_batch": 1, "image_size": 32, "pixels": "none",
+              "workers": workers, "prefetch": workers, "memory_format": memory_format}  # fmt: skip
+    choices = {name: Choice(value, "", "rule") for name, value in values.items()}
+    plan = replace(plan_on(machine), **choices)
+    images = 16 * whole + 12 * (times - 1) if whole else 12 * times
+    assert predicted_bytes(plan, found(memory=MODEL)) == 140 * MIB + images * IMAGE_BYTES
+
+
+def test_smaller_passes_leave_room_for_the_rest_of_the_batch(fitted):
+    """An image of 512 pixels has 3 MiB: passes of 8 would take 180, and 24 beside them."""
+    large = {"image_size": 512, "memory_format": "contiguous"}
+    assert sizes(fitted(260, **large)) == [16, 1, 32]
+    assert sizes(fitted(185, **large))[:2] == [4, 4]
 
 
 @pytest.mark.parametrize(("workers", "batches"), [(0, 0), (1, 2), (3, 4)])
@@ -80,9 +104,9 @@ def test_snapshot_and_batches_made_ahead_lie_beside_the_steps_on_a_cpu(
               "pixels": "none", "workers": workers, "prefetch": workers}  # fmt: skip
     choices = {name: Choice(value, "", "rule") for name, value in values.items()}
     plan = replace(plan_on("cpu_2core_24gb"), **choices)
-    findings = found(memory=MODEL, snapshot_bytes=snapshot)
-    beside = snapshot + batches * 16 * 3 * 32 * 32 * 4
-    assert predicted_bytes(plan, findings) == taken + beside
-    for room, micro in ((260, 16), (180, 8)):
-        tight = replace(plan, memory_bytes=Choice(beside + room, "", "rule"))
+    findings = found(memory=MODEL, snapshot_bytes=snapshot * MIB)
+    beside = snapshot * MIB + batches * 16 * IMAGE_BYTES
+    assert predicted_bytes(plan, findings) == taken * MIB + beside
+    for room, micro in ((260, 16), (181, 8)):
+        tight = replace(plan, memory_bytes=Choice(beside + room * MIB, "", "rule"))
         assert fit_to_memory(tight, findings, make_job()).micro_batch.value == micro
