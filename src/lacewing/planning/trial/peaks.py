@@ -64,6 +64,8 @@ def peaks_in_child(task: Task, seconds: float) -> Peaks:
 
     A child that is ended is followed by one without the largest size, in the time that is left.
     """
+    if seconds <= REPORT_SECONDS:
+        return Peaks({})
     started = time.monotonic()
     until = time.time() + seconds - REPORT_SECONDS
     code = (
@@ -74,7 +76,7 @@ def peaks_in_child(task: Task, seconds: float) -> Peaks:
         found = run_child(code, seconds)
     except ChildError:
         left = seconds - (time.monotonic() - started)
-        if len(task.sizes) <= 1 or left <= 0:
+        if len(task.sizes) <= 1:
             return Peaks({})
         return peaks_in_child(replace(task, sizes=task.sizes[:-1]), left)
     training = {int(size): int(peak) for size, peak in found["training"].items()}

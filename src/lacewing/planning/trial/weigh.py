@@ -10,6 +10,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import is_open
 from lacewing.planning.trial import history, memory, payback, sizes
+from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import CompileTime, Timed
 from lacewing.planning.trial.images import count_memory, most_images
@@ -31,7 +32,8 @@ SAFE_SHARE = 0.4
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
 CHILD_SECONDS = 30.0
-"""That a child process may take however short the trial: most of them go into loading torch."""
+"""That a child process may take however short the trial, where the user has set no time: most of
+them go into loading torch."""
 COMPILED_PASSES = 3
 SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
@@ -58,8 +60,7 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     elif is_safe and trial.config.batch_size != "auto":
         found = peaks_of(trial, way, forward, (micro,), None)
     else:
-        seconds = max(CHILD_SECONDS, trial.budget.left)
-        found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
+        found = peaks_in_child(task_of(trial, way, forward, micro), child_seconds(trial.budget))
     if not found.training:
         return counted, False
     line = replace(
@@ -67,6 +68,11 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
         eval_image_bytes=larger_in_evaluation(trial) * found.eval_image_bytes,
     )
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
+
+
+def child_seconds(budget: Budget) -> float:
+    """What a child process may take."""
+    return max(CHILD_SECONDS, budget.left) if budget.asked is None else budget.left
 
 
 def peaks_of(

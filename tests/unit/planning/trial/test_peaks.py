@@ -73,6 +73,12 @@ def test_all_children_together_keep_to_the_time(monkeypatch):
     assert given == [30, 10]
 
 
+@pytest.mark.parametrize("seconds", [-1.0, 0.5, 3.0])
+def test_no_child_is_begun_that_could_but_report(monkeypatch, seconds):
+    monkeypatch.setattr(peaks, "run_child", None)  # must not be called
+    assert peaks_in_child(TASK, seconds) == Peaks({})
+
+
 def test_a_child_is_told_when_to_report_before_it_is_ended(monkeypatch):
     told = []
 
