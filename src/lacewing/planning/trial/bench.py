@@ -60,6 +60,9 @@ class Bench:
     deterministic: bool = False
     freeze_norms: bool = False
     """Whether BatchNorm keeps its statistics in training."""
+    lean: bool = False
+    """Whether one copy with one optimiser is kept at a time, where memory holds no more. Each is
+    made anew for its passes; the optimiser's state within them."""
     copies: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[tuple[str, str], torch.optim.Optimizer] = field(default_factory=dict)
 
@@ -99,6 +102,9 @@ class Bench:
     def copy(self, memory_format: str) -> nn.Module:
         """The network on the device, in a memory format; a new one is ready to train."""
         if memory_format not in self.copies:
+            if self.lean:
+                self.copies.clear()
+                self.optimizers.clear()
             execution = Execution(device="", memory_format=memory_format)
             device = self.backend.torch_device(self.index)
             network = prepare_model(deepcopy(self.model), execution, device)
@@ -117,6 +123,8 @@ class Bench:
         """The optimiser of a copy."""
         key = (way.memory_format, way.kernel)
         if key not in self.optimizers:
+            if self.lean:
+                self.optimizers.clear()
             optimizer = self.make_optimizer(self.copy(way.memory_format), way.kernel)
             for group in optimizer.param_groups:
                 group["lr"] = STILL
@@ -137,6 +145,7 @@ class Bench:
 
     def keep_only(self, way: Way) -> None:
         """Let go of all copies and optimisers but a way's, and give their memory back."""
+        self.copy(way.memory_format)
         self.optimizers = {
             key: one for key, one in self.optimizers.items()
             if key == (way.memory_format, way.kernel)

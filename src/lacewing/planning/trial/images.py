@@ -6,7 +6,7 @@ from lacewing.planning.trial import memory, sizes
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
-from lacewing.planning.trial.ways import Way, planned, reference
+from lacewing.planning.trial.ways import Way, kernel_ways, planned, reference, training_ways
 
 COUNTED_SHARE = 0.9
 """Of the allowed memory: what passes of the trial may be counted on to take."""
@@ -22,12 +22,32 @@ FORWARD_TO_STEP = 1 / 3
 
 
 def images_that_fit(trial: Trial) -> int:
-    """Images of a timed pass: the micro-batch, or what the memory is counted on to hold."""
+    """Images of a timed pass: the micro-batch, or what the memory is counted on to hold.
+
+    On the CPU 0 where that is none: the system might end this process. Where the bench can't hold
+    all that is raced, it is told to keep one copy of the network at a time.
+    """
     wanted, allowed = wanted_images(trial), trial.plan.memory_bytes.value
     if allowed is None:
         return wanted
-    counted = count_memory(trial, reference(trial.plan))
-    return max(1, min(wanted, counted.largest(int(COUNTED_SHARE * allowed))))
+    counted, room = count_memory(trial, reference(trial.plan)), int(COUNTED_SHARE * allowed)
+    weights = round(counted.fixed_bytes / memory.STATES)
+    most = counted.largest(room - copies_beside(trial) * weights)
+    if most < wanted:
+        trial.bench.lean = True
+        most = counted.largest(room - weights)  # the network as it was built
+    least = 0 if trial.bench.backend.kind == "cpu" else 1
+    return max(least, min(wanted, most))
+
+
+def copies_beside(trial: Trial) -> int:
+    """As many times the weights as a bench that keeps all takes beside one network in training."""
+    capabilities = trial.bench.backend.capabilities
+    ways = training_ways(trial.plan, trial.config, trial.device, capabilities)
+    formats = len({"contiguous"}.union(way.memory_format for way in ways))
+    kernels = len(kernel_ways(planned(trial.plan), trial.job, capabilities))
+    # as it was built, weights and gradients in each format, two moments of each optimiser
+    return 1 + 2 * formats + 2 * (formats + kernels - 1) - memory.STATES
 
 
 def wanted_images(trial: Trial) -> int:

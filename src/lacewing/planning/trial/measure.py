@@ -27,13 +27,15 @@ from lacewing.planning.trial.images import (
     time_image,
     wanted_images,
 )
-from lacewing.planning.trial.memory import base_bytes, snapshot_bytes
+from lacewing.planning.trial.memory import base_bytes
 from lacewing.planning.trial.passes import FULL, forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
+from lacewing.planning.trial.unraced import only_weighed
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import (
     likely_payback,
+    snapshot_of,
     try_compile,
     try_sizes,
     weigh_memory,
@@ -131,6 +133,8 @@ def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget
 def carry_out(trial: Trial) -> Findings:
     """The parts in their order."""
     fitting = images_that_fit(trial)
+    if not fitting:
+        return only_weighed(trial)
     image_seconds = time_image(trial, fitting)
     training = race_training(trial, fitting, image_seconds)
     details = race_details(trial, best_of(training).key)
@@ -156,9 +160,7 @@ def carry_out(trial: Trial) -> Findings:
         fed=fed,
         memory=model,
         memory_measured=is_measured,
-        snapshot_bytes=snapshot_bytes(
-            trial.bench.copy(best.way.memory_format), trial.bench.optimizer(best.way)
-        ),
+        snapshot_bytes=snapshot_of(trial, best.way, model),
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
         decode_seconds=trial.sample.decode_seconds,

@@ -51,7 +51,8 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
     plan = fit_to_memory(plan, findings, asked.job)
     plan = with_pixels(plan, findings, asked)
     plan = with_compile(plan, findings, asked)
-    figures = forecast(plan, findings, asked.amounts, asked.cores)
+    is_timed = findings.best.seconds is not None
+    figures = forecast(plan, findings, asked.amounts, asked.cores) if is_timed else {}
     figures["peak_bytes"] = float(predicted_bytes(plan, findings))
     return replace(
         plan,

@@ -85,6 +85,15 @@ def peaks_of(
     return Peaks(training, added_by_forward(trial.bench, forward, way.memory_format))
 
 
+def snapshot_of(trial: Trial, way: Way, model: MemoryModel) -> int:
+    """Bytes of a copy of the way's network and its optimiser's state."""
+    bench = trial.bench
+    optimizer = bench.optimizer(way)
+    taken = memory.snapshot_bytes(bench.copy(way.memory_format), optimizer)
+    # without a step there is no state yet: of what is fixed, all but weights and gradients
+    return taken if optimizer.state else max(taken, round(model.fixed_bytes) - taken)
+
+
 def larger_in_evaluation(trial: Trial) -> float:
     """Pixels of an image that is judged over those of one that is trained on."""
     size = trial.plan.image_size.value

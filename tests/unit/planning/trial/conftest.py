@@ -57,7 +57,8 @@ def scene(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., Scene]:
                  "batch_size": 8, "image_size": 32, "optimizer": "sgd", "epochs": 2,
                  "threads": 1}  # fmt: skip
         config = TrainConfig(**{**words, **fields})
-        info, backends = find_model(config.model), fake_backends(fake)
+        info = find_model(config.model)
+        backends = {"cpu": lambda: fake} if fake.kind == "cpu" else fake_backends(fake)
         work = Work(tint_index, info, None)
         machine = inspect(None, backends)
         plan = make_plan(config, machine, job_of(config, info, None, tint_index), TIERS, backends)

@@ -81,6 +81,19 @@ def test_a_pass_in_fp16_has_its_update(make_bench, monkeypatch):
     assert bench.optimizer(way).state, "it was not left out"
 
 
+def test_a_lean_bench_holds_one_network_and_one_optimiser(make_bench):
+    bench = make_bench(lean=True)
+    ways = (WAY, replace(WAY, memory_format="channels_last"), replace(WAY, kernel="foreach"), WAY)
+    losses = [bench.train(way).loss for way in ways]
+    assert losses == pytest.approx(losses[:1] * 4, rel=1e-4)
+    assert len(bench.copies) == len(bench.optimizers) == 1
+    other = replace(WAY, memory_format="channels_last")
+    bench.keep_only(other)
+    assert bench.train(other).loss == pytest.approx(losses[0], rel=1e-4), (
+        "it was made before all else went"
+    )
+
+
 @pytest.mark.parametrize("freeze_norms", [False, True])
 def test_norms_are_in_the_mode_of_the_run(make_bench, freeze_norms):
     bench = make_bench(freeze_norms=freeze_norms)

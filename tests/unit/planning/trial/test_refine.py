@@ -95,6 +95,17 @@ def test_a_kept_batch_without_time_to_try_parts_is_one_pass_where_memory_allows(
     assert (unknown.micro_batch.value, unknown.accumulation.value) == (14, 3)
 
 
+def test_what_was_only_weighed_leaves_the_rules_choices_and_forecasts_no_time(refined, found, way):
+    best = Timed(way=way(), out="the memory is counted on to hold no pass")
+    ahead = Timed(way=way(images=20), out=best.out)
+    model = MemoryModel(fixed_bytes=100 * MIB, image_bytes=10 * MIB)
+    plan = refined(found(best=best, training=(best,), best_forward=ahead, forward=(ahead,),
+                         plain_seconds=0.0, memory=model))  # fmt: skip
+    assert plan.precision.source == plan.compile.source == "rule"
+    assert list(plan.measured.forecast) == ["peak_bytes"]
+    assert [row["note"] for row in plan.measured.candidates] == [best.out, best.out]
+
+
 def test_a_plan_that_does_not_fit_takes_more_passes_and_keeps_its_batch(refined, found):
     model = MemoryModel(fixed_bytes=4 * GIB, image_bytes=2 * GIB)
     before = refined(batch_size=40)

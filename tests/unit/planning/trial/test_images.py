@@ -1,0 +1,81 @@
+"""How many images a pass may have: what all that is raced takes is counted too."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lacewing.hardware.fake import FakeBackend
+from lacewing.performance_config import TIERS
+from lacewing.planning.trial import images, weigh
+from lacewing.planning.trial.budget import Budget
+from lacewing.planning.trial.context import Trial
+from lacewing.planning.trial.findings import Findings
+from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.peaks import Peaks
+from lacewing.planning.trial.stage import set_up
+from lacewing.training.setup import job_of
+from lacewing.values import Choice
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "expected", "lean"),
+    [
+        ("cuda", 13_112, 8, False),
+        ("cuda", 13_000, 8, True),
+        ("cuda", 6_000, 4, True),
+        ("cuda", 5_000, 1, True),
+        ("cpu", 13_112, 8, False),
+        ("cpu", 6_000, 4, True),
+        ("cpu", 5_000, 0, True),
+    ],
+)
+def test_a_race_takes_eleven_times_the_weights_or_five(
+    scene, monkeypatch, kind, allowed, expected, lean
+):
+    """Weights of 1,000 bytes and images of 100; 0.9 of what is allowed may be taken.
+
+    As it was built; weights and gradients in two formats; moments of three optimisers.
+    """
+    made = scene(FakeBackend(kind))
+    values = {"memory_bytes": allowed, "micro_batch": 8, "batch": 8}
+    choices = {name: Choice(value, "", "rule") for name, value in values.items()}
+    plan = replace(made.plan, **choices)
+    bench, sample = set_up(plan, made.config, made.work, made.fake, 0, lambda: 0.0)
+    trial = Trial(
+        plan=plan,
+        config=made.config,
+        machine=made.machine,
+        job=job_of(made.config, made.work.info, None, made.work.index),
+        tier=TIERS[plan.tier.value],
+        bench=bench,
+        sample=sample,
+        budget=Budget(lambda: 0.0, images=1),
+        base_bytes=0,
+    )
+    counted = MemoryModel(fixed_bytes=4000.0, image_bytes=100.0)
+    monkeypatch.setattr(images, "count_memory", lambda trial, way: counted)
+    assert images.images_that_fit(trial) == expected
+    assert bench.lean is lean
+
+
+@pytest.mark.parametrize("measured", [{2: 500, 4: 900}, {}])
+def test_what_is_counted_on_not_to_fit_is_weighed_by_a_child_alone(scene, monkeypatch, measured):
+    made, asked = scene(FakeBackend("cpu"), optimizer="adamw"), []
+
+    def peaks_in_child(task, seconds):
+        asked.append(task.sizes)
+        return Peaks(measured)
+
+    monkeypatch.setattr(weigh, "peaks_in_child", peaks_in_child)
+    found = made.measure(memory_bytes=Choice(1000, "", "rule"))
+    assert made.fake.forward_calls == 2, "two passes that count, and no step"
+    assert len(asked) == 1
+    assert found.best.seconds is None
+    assert found.memory_measured is bool(measured)
+    assert found.memory.points == tuple(measured.items())
+    assert found.cut_at_bytes == 1000
+    if not measured:
+        # of four copies of the weights all but the gradients, and BatchNorm's statistics
+        assert found.snapshot_bytes == pytest.approx(0.75 * found.memory.fixed_bytes, rel=0.1)
+    assert Findings.from_dict(json.loads(json.dumps(found.as_dict()))) == found
