@@ -75,6 +75,8 @@ class Findings:
     """Of memory that the process took before there was a network."""
     augment_seconds: float = 0.0
     """Per image, in the thread that trains."""
+    prepare_seconds: float = 0.0
+    """Per image once it is decoded, in one of the threads that decode."""
     decode_seconds: float = 0.0
     """Per image, in one thread."""
     cut_at_bytes: int | None = None

@@ -38,19 +38,17 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     validating = validated / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
     reading = waiting(plan, validated * decoding, validating, cores)
-    # augmented by the threads that decode, or between the steps
-    beside, between = findings.augment_seconds, 0.0
-    if not is_augmented_ahead(plan):
-        beside, between = between, beside
+    each = pass_seconds_per_image(plan, findings)
 
-    def training(share: float, loading: float) -> float:
-        computing = images * (share * pass_seconds_per_image(plan, findings) + between)
-        return computing + waiting(plan, images * loading, computing, cores)
+    def training(share: float, opening: float) -> float:
+        computing = images * (share * each + findings.augment_seconds)
+        loading = images * (opening + findings.prepare_seconds)
+        return computing + waiting(plan, loading, computing, cores)
 
-    first = training(shares[0], decoding + beside) + validating + reading
+    first = training(shares[0], decoding) + validating + reading
     first += compile_seconds(plan, findings)
     again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
-    later = training(fmean(shares[1:] or shares), again[0] + beside) + validating + again[1]
+    later = training(fmean(shares[1:] or shares), again[0]) + validating + again[1]
     judged = amounts.validation + amounts.test
     judging = judged * findings.plain_seconds
     judges = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
@@ -62,11 +60,6 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
         "judge_seconds": judging,
         "run_seconds": first + later * (amounts.epochs - 1) + judging,
     }
-
-
-def is_augmented_ahead(plan: Plan) -> bool:
-    """Whether the CPU augments the images, in the threads that decode them."""
-    return "cpu" in (plan.device.value, plan.augment_on.value)
 
 
 def pass_seconds_per_image(plan: Plan, findings: Findings) -> float:

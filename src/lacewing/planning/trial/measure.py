@@ -163,6 +163,7 @@ def carry_out(trial: Trial) -> Findings:
         snapshot_bytes=snapshot_of(trial, best.way, model),
         base_bytes=trial.base_bytes,
         augment_seconds=trial.sample.augment_seconds,
+        prepare_seconds=trial.sample.prepare_seconds,
         decode_seconds=trial.sample.decode_seconds,
         cut_at_bytes=(allowed or 0) if is_short else None,
         compile_tried=compiled,

@@ -25,6 +25,8 @@ from lacewing.planning.trial.bench import Bench
 
 MOST_IMAGES = 32
 """Of a timed pass; larger batches repeat them."""
+WARM_UP_IMAGES = 2
+"""Of a batch that is made first: pinned memory and kernels are loaded with it."""
 AHEAD = 2
 """Batches that threads prepare ahead in the trial, at least."""
 
@@ -48,6 +50,8 @@ class Sample:
     """int64 [N], or each class's share of mixed images, float32 [N, classes]."""
     decode_seconds: float
     """Per image, in one thread."""
+    prepare_seconds: float
+    """Per image once it is decoded, in one of the threads that decode."""
     augment_seconds: float
     """Per image, in the thread that trains."""
     open_loader: Callable[[int, int, int], TrainLoader]
@@ -117,20 +121,25 @@ def draw_sample(
         return train_loader(config, part, store, batch_size, loading)
 
     count = min(plan.batch.value, len(training), MOST_IMAGES)
+    few = min(WARM_UP_IMAGES, count)
+    next(loader_of(few, few, 0, "none").epoch(0))
     loader = loader_of(count, count, 0, "ram")
-    times = []
-    # decoded and augmented in the first epoch; augmented only in the next two
+    made, prepared = [], []
+    # decoded in the first epoch; only prepared and augmented in the next two
     for epoch in range(3):
-        started = clock()
+        started, waited = clock(), loader.wait_seconds
         batch = next(loader.epoch(epoch))
         backend.synchronize(number)
-        times.append(clock() - started)
-    augmenting = min(times[1:])
+        made.append(clock() - started)
+        # what threads do, if there are any; by its own clock, which no other makes longer
+        prepared.append(min(loader.wait_seconds - waited, made[-1]))
+    preparing = min(prepared[1:])
     return Sample(
         batch.images,
         batch.labels,
-        decode_seconds=max(0.0, times[0] - augmenting) / count,
-        augment_seconds=augmenting / count,
+        decode_seconds=max(0.0, prepared[0] - preparing) / count,
+        prepare_seconds=preparing / count,
+        augment_seconds=max(0.0, min(made[1:]) - preparing) / count,
         # a later epoch, of which there are more, if there are any
         open_loader=partial(
             loader_of, keep="none" if plan.pixels.value == "none" or config.epochs == 1 else "ram"

@@ -19,7 +19,7 @@ AMOUNTS = Amounts(training=1000, validation=100, test=200, epochs=3)
 
 def test_on_the_cpu_loading_shares_the_cores(plan_on, found):
     plan = planned(plan_on("cpu_2core_24gb"), batch=16, pixels="ram", workers=1)
-    figures = forecast(plan, found(decode_seconds=0.01, augment_seconds=0.002), AMOUNTS, cores=2)
+    figures = forecast(plan, found(decode_seconds=0.01, prepare_seconds=0.002), AMOUNTS, cores=2)
     # 62 whole batches of 16; 0.05 s an image, augmented beside; 40 images/s forward
     computing = 992 * (0.05 + 0.002 / 2) + 100 / 40
     decoding = (992 + 100) * 0.01 / 2
@@ -45,10 +45,13 @@ def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
     assert slow["first_epoch_seconds"] == pytest.approx(slow["epoch_seconds"] + waiting)
 
 
-def test_a_gpu_augments_between_the_steps(plan_on, found):
+def test_a_gpu_augments_between_the_steps_what_threads_prepare_beside_them(plan_on, found):
     plan = planned(plan_on("h100_80gb"), batch=10, pixels="ram", workers=4)
-    figures = forecast(plan, found(augment_seconds=0.002), AMOUNTS, cores=8)
+    findings = found(augment_seconds=0.002, prepare_seconds=0.2)
+    figures = forecast(plan, findings, AMOUNTS, cores=8)
     assert figures["epoch_seconds"] == pytest.approx(1000 * 0.052 + 100 / 40)
+    alone = forecast(planned(plan, workers=0), findings, AMOUNTS, cores=8)
+    assert alone["epoch_seconds"] == pytest.approx(1000 * 0.252 + 100 / 40)
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(0.08, 0), (0.18, 1000 * (0.18 / 2 - 0.05))])
@@ -56,7 +59,7 @@ def test_what_the_cpu_augments_for_a_device_is_hidden_while_it_computes(
     plan_on, found, seconds, waits
 ):
     plan = planned(plan_on("directml_laptop"), batch=10, pixels="ram", workers=2)
-    figures = forecast(plan, found(augment_seconds=seconds), AMOUNTS, cores=8)
+    figures = forecast(plan, found(prepare_seconds=seconds), AMOUNTS, cores=8)
     assert figures["epoch_seconds"] == pytest.approx(1000 * 0.05 + waits + 100 / 40)
 
 
@@ -65,7 +68,7 @@ def test_growing_images_take_what_their_epochs_take_in_sum(plan_on, found, pixel
     plan = planned(plan_on("cpu_2core_24gb"), batch=10, pixels=pixels, workers=1)
     shares = (0.25, 0.5, 1.0)
     growing = replace(AMOUNTS, work_shares=shares)
-    findings = found(decode_seconds=0.01, augment_seconds=0.002)
+    findings = found(decode_seconds=0.01, prepare_seconds=0.002)
     figures = forecast(plan, findings, growing, cores=2)
     full = forecast(plan, findings, AMOUNTS, cores=2)
     saved = 1000 * 0.05 * (3 - sum(shares))

@@ -1,0 +1,35 @@
+"""The bench set up: what preparing images takes, in threads and between the steps."""
+
+import numpy as np
+import pytest
+import torch
+
+from lacewing.data.batch import Batch
+from lacewing.hardware.fake import FakeBackend
+from lacewing.planning.trial import stage
+
+
+def test_what_threads_do_is_told_apart_and_what_comes_once_left_out(scene, monkeypatch):
+    """Seconds of an image: 1 to decode, 0.1 to prepare, 0.02 to augment; 50 and 30 come once."""
+    made = scene(FakeBackend())
+    opened = []
+
+    class Loader:
+        def __init__(self, size):
+            self.size, self.wait_seconds = size, 0.0
+            opened.append(self)
+
+        def epoch(self, epoch):
+            first = opened == [self]
+            in_threads = self.size * (0.1 + (epoch == 0)) + 50 * first
+            self.wait_seconds += in_threads
+            made.fake.now += in_threads + self.size * 0.02 + 30 * first
+            labels = torch.zeros(self.size, dtype=torch.int64)
+            yield Batch(torch.zeros(self.size, 3, 32, 32), labels, np.arange(self.size))
+
+    monkeypatch.setattr(stage, "train_loader", lambda *given: Loader(given[3]))
+    _, sample = stage.set_up(made.plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
+    assert [loader.size for loader in opened] == [2, 8]
+    assert sample.decode_seconds == pytest.approx(1.0)
+    assert sample.prepare_seconds == pytest.approx(0.1)
+    assert sample.augment_seconds == pytest.approx(0.02)
