@@ -32,6 +32,7 @@ from lacewing.planning.trial.passes import FULL, forward_pass, training_pass
 from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.unraced import only_weighed
+from lacewing.planning.trial.verify import verified
 from lacewing.planning.trial.ways import Way
 from lacewing.planning.trial.weigh import (
     likely_payback,
@@ -145,19 +146,15 @@ def carry_out(trial: Trial) -> Findings:
     allowed = trial.plan.memory_bytes.value
     most = model.largest(ENDLESS if allowed is None else allowed)
     tried = tuple(try_sizes(trial, best, most))
-    fed = race_workers(trial, best.way, best.seconds)
-    left = trial.budget.left_of_share
-    compiled = try_compile(trial, best)
     timed, looked = of_lanes(with_details(training, details)), of_lanes(forward)
     is_short = fitting < wanted_images(trial) or is_cut(trial, (*timed, *looked, *tried), most)
-    return Findings(
+    findings = Findings(
         best=best,
         training=timed,
         best_forward=as_timed(best_of(forward)),
         forward=looked,
         plain_seconds=plain_seconds(forward),
         sizes=tried,
-        fed=fed,
         memory=model,
         memory_measured=is_measured,
         snapshot_bytes=snapshot_of(trial, best.way, model),
@@ -166,6 +163,14 @@ def carry_out(trial: Trial) -> Findings:
         prepare_seconds=trial.sample.prepare_seconds,
         decode_seconds=trial.sample.decode_seconds,
         cut_at_bytes=(allowed or 0) if is_short else None,
+    )
+    findings = replace(findings, memory=verified(trial, findings, model))
+    fed = race_workers(trial, best.way, best.seconds)
+    left = trial.budget.left_of_share
+    compiled = try_compile(trial, best)
+    return replace(
+        findings,
+        fed=fed,
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),

@@ -47,6 +47,11 @@ class MemoryModel:
             eval_image_bytes=factor * self.eval_image_bytes,
         )
 
+    def raised(self, images: int, taken: int) -> "MemoryModel":
+        """One that is moved up, where a pass was seen to take more than the line says."""
+        above = max(0, taken - self.bytes_for(images))
+        return replace(self, fixed_bytes=self.fixed_bytes + above)
+
     def bytes_for(self, images: int) -> int:
         """The predicted bytes of a step in passes of so many images."""
         return round(self.fixed_bytes + self.image_bytes * images)

@@ -45,10 +45,7 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
 
     Raises PlanError where not even a single image fits the memory.
     """
-    plan = with_fastest(plan, findings)
-    plan = with_size(plan, findings, asked)
-    plan = with_workers_within(with_workers(plan, findings, asked), asked)
-    plan = fit_to_memory(plan, findings, asked.job)
+    plan = sized(plan, findings, asked)
     plan = with_pixels(plan, findings, asked)
     plan = with_compile(plan, findings, asked)
     is_timed = findings.best.seconds is not None
@@ -63,6 +60,13 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
             remembered=remembered,
         ),
     )
+
+
+def sized(plan: Plan, findings: Findings, asked: Asked) -> Plan:
+    """The plan with the fastest ways, in passes that its memory holds. Raises PlanError."""
+    plan = with_size(with_fastest(plan, findings), findings, asked)
+    plan = with_workers_within(with_workers(plan, findings, asked), asked)
+    return fit_to_memory(plan, findings, asked.job)
 
 
 def with_fastest(plan: Plan, findings: Findings) -> Plan:

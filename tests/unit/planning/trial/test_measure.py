@@ -13,11 +13,12 @@ from lacewing.performance_config import TIERS
 from lacewing.planning.trial.budget import allowance
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
+from lacewing.planning.trial.fitting import fit_to_memory
 from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.payback import cheapest
 from lacewing.planning.trial.stage import set_up
 from lacewing.training.setup import job_of
-from lacewing.values import Choice
+from lacewing.values import MIB, Choice
 
 
 def rates(timed):
@@ -206,6 +207,31 @@ def test_the_peak_of_a_forward_only_pass_is_weighed_too(scene):
     assert found.memory.eval_image_bytes == pytest.approx(10)
     found = scene(FakeBackend(peaks=peaks), precision="fp32", eval_size=64).measure()
     assert found.memory.eval_image_bytes == pytest.approx(40), "twice the side"
+
+
+@pytest.mark.parametrize(
+    ("peak", "size", "fixed"), [(1350, 8, 550), (1250, 8, 500), (1600, 6, 800), (None, 6, 700)]
+)
+def test_a_size_between_the_measured_ones_is_run_before_it_is_planned(
+    scene, monkeypatch, peak, size, fixed
+):
+    """24 images as 8, 8, 8: 500 MiB and 100 an image by the line through 6 and 12, 1500 allowed."""
+    ran = []
+
+    def two_steps(bench, way):
+        ran.append(way.images)
+        return None if peak is None else (1000 + peak) * MIB
+
+    monkeypatch.setattr("lacewing.planning.trial.verify.two_steps", two_steps)
+    peaks = [mib * MIB for mib in (1000, 1000 + 1100, 1000 + 1700, 1000, 1000)]
+    made = scene(FakeBackend(peaks=peaks), precision="fp32", batch_size=24)
+    made.plan = replace(made.plan, memory_bytes=Choice(1500 * MIB, "", "rule"))
+    found = made.measure()
+    assert ran == [8]
+    assert found.memory.image_bytes == pytest.approx(100 * MIB)
+    assert found.memory.fixed_bytes == pytest.approx(fixed * MIB, rel=1e-3)
+    job = job_of(made.config, made.work.info, None, made.work.index)
+    assert fit_to_memory(made.plan, found, job).micro_batch.value == size
 
 
 @pytest.mark.parametrize("freeze_norms", [None, True])
