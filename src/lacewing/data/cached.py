@@ -73,9 +73,11 @@ def clear_cache(
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """Bytes that each file below a folder takes; links are not followed."""
+    """Bytes that each file below a folder takes, hidden ones apart; links are not followed."""
     for place, _, names in os.walk(folder):
         for name in names:
+            if name.startswith("."):  # a lock, which holds nothing
+                continue
             try:
                 state = (Path(place) / name).lstat()
             except OSError:  # deleted in between

@@ -10,6 +10,7 @@ import pytest
 import lacewing
 from lacewing.data.cached import KINDS, cache_contents, clear_cache
 from lacewing.data.locate import SAMPLE
+from lacewing.data.pixel_place import LOCK
 from lacewing.store.made_once import STALE_SECONDS
 
 JOINED = re.compile(r"""\bcache(?:_dir|_folder\(\))?(?:\.resolve\(\))?\)? / (f?"[^"]*"|\w+)""")
@@ -22,6 +23,7 @@ def folder(tmp_path):
     for name in ("scans/a.arrow", "pixels/a.u8", "pixels/b.u8", "unpacked/x/1.jpg", "mine.txt"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(b"x" * 5000)
+    (place / "pixels" / LOCK).touch()
     return place
 
 
