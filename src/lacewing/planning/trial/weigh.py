@@ -32,8 +32,7 @@ SAFE_SHARE = 0.4
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
 CHILD_SECONDS = 30.0
-"""That a child process may take however short the trial, where the user has set no time: most of
-them go into loading torch."""
+"""That a child process may take however short the trial: most of them go into loading torch."""
 COMPILED_PASSES = 3
 SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
@@ -60,7 +59,8 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     elif is_safe and trial.config.batch_size != "auto":
         found = peaks_of(trial, way, forward, (micro,), None)
     else:
-        found = peaks_in_child(task_of(trial, way, forward, micro), child_seconds(trial.budget))
+        seconds = child_seconds(trial.budget, is_safe)
+        found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
     if not found.training:
         return counted, False
     line = replace(
@@ -70,9 +70,15 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
 
 
-def child_seconds(budget: Budget) -> float:
-    """What a child process may take."""
-    return max(CHILD_SECONDS, budget.left) if budget.asked is None else budget.left
+def child_seconds(budget: Budget, is_safe: bool) -> float:
+    """What a child process may take.
+
+    What may come near the limit is weighed however little time was asked for: a run that the
+    system ends is worse than a plan that takes longer.
+    """
+    if is_safe and budget.asked is not None:
+        return budget.left
+    return max(CHILD_SECONDS, budget.left)
 
 
 def peaks_of(
