@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import matplotlib
@@ -128,7 +129,7 @@ def table(curves: Mapping[str, Sequence[Point]]) -> tuple[list[str], list[list[s
 
 
 def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
-    """The curves as a picture; lacewing's points are runs of their own."""
+    """The curves as a picture, a peer's of its best so far; lacewing's points are runs."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -136,7 +137,9 @@ def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
     for name, points in curves.items():
         ours = name == "lacewing"
         style = {"marker": "o", "linewidth": 2.2 if ours else 1.2, "zorder": 3 if ours else 2}
-        axes.plot([p.seconds for p in points], [p.accuracy for p in points], label=name, **style)
+        reached = [p.accuracy for p in points]
+        reached = reached if ours else list(accumulate(reached, max))
+        axes.plot([p.seconds for p in points], reached, label=name, **style)
     axes.set(xlabel="seconds of training (lacewing: the whole command)",
              ylabel="accuracy on the test images", xscale="log", title=title)  # fmt: skip
     axes.minorticks_off()
