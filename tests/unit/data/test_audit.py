@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from lacewing.data import scan
-from lacewing.data.audit import formats, pictures
+from lacewing.data.audit import extensions, pictures
+from lacewing.data.audit.extensions import wrong_extension, wrong_extensions
 from lacewing.data.audit.findings import KINDS
-from lacewing.data.audit.formats import wrong_extension, wrong_extensions
 from lacewing.data.audit.read import read_images
 from lacewing.data.audit.run import audit
 from lacewing.data.formats import SUFFIXES, format_of
@@ -212,7 +212,7 @@ def test_of_millions_of_files_few_wait_for_their_format(monkeypatch):
             time.sleep(0.05)
         return path.name
 
-    monkeypatch.setattr(formats, "wrong_extension", look)
+    monkeypatch.setattr(extensions, "wrong_extension", look)
     assert wrong_extensions((taken.append(one) or one for one in all_), 2) == all_
     assert before_the_first[-1] <= MOST_WAITING + 1
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lacewing.data.audit.formats import wrong_extension
+from lacewing.data.audit.extensions import wrong_extension
 from lacewing.data.member import open_image, read_head, remote_of
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, load_pixels

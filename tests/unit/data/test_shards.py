@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lacewing.data import member, shards
-from lacewing.data.audit.formats import wrong_extension
+from lacewing.data.audit.extensions import wrong_extension
 from lacewing.data.cache import cache_folder
 from lacewing.data.member import Member, as_member, member_path, open_image, stat_image
 from lacewing.data.open import open_images

@@ -4,8 +4,8 @@ from collections import defaultdict
 
 import numpy as np
 
+from lacewing.data.audit.extensions import wrong_extensions
 from lacewing.data.audit.findings import Finding
-from lacewing.data.audit.formats import wrong_extensions
 from lacewing.data.audit.read import Images
 from lacewing.data.audit.same import contents_of, contested, pictures_of, rows_of
 from lacewing.data.audit.twins import misspelt_twins

@@ -58,7 +58,8 @@ def fitting_size(prepared: Prepared, spent: float) -> Choice[int] | None:
     size = first_within(sizes, now, run, left)
     reason = (
         f"by the budget: {counted(config.epochs, 'epoch')} at {now} would take "
-        f"{format_seconds(run)} of {format_seconds(max(0.0, left))}"
+        f"{format_seconds(run)} of {format_seconds(max(0.0, left))}, at {size} about "
+        f"{format_seconds(run * (size / now) ** 2)}"
     )
     return Choice(size, reason, "measured", {f"run_seconds_at_{now}": run})
 

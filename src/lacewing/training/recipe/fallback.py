@@ -36,6 +36,8 @@ def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
     run = first + (epochs - 1) * later + forecast["judge_seconds"]
     forecast = {**forecast, "epochs": float(epochs), "run_seconds": min(config.budget, run)}
     note = f"{counted(epochs, 'epoch')}: as many as the budget has time for."
+    if left < first:
+        note = "The budget has no time for a whole epoch: a part of one is trained."
     plan = replace(
         prepared.plan,
         measured=replace(measured, forecast=forecast),

@@ -47,6 +47,12 @@ def test_auto_without_a_recipe_trains_for_as_long_as_the_budget(prepared):
     assert found.plan.notes[-1] == "16 epochs: as many as the budget has time for."
 
 
+def test_a_budget_without_time_for_an_epoch_is_called_so(prepared):
+    found = with_epochs_fitted(prepared("auto", budget=40.0), spent=18.0)
+    assert found.config.epochs == 1
+    assert "no time for a whole epoch" in found.plan.notes[-1]
+
+
 @pytest.mark.parametrize(("asked", "budget"), [("classic", 200.0), ("auto", None)])
 def test_what_the_flags_say_stays(prepared, asked, budget):
     given = prepared(asked, budget=budget)
