@@ -21,6 +21,7 @@ from lacewing.data.remote.server import at_once
 from lacewing.data.remote.stand_in import find_stand_ins
 from lacewing.data.shards import find_shards, read_shard
 from lacewing.errors import DataError
+from lacewing.values import counted
 
 WRAPPERS = (
     "ip102", "classification", "ip102_v1.1", "archive", "d0", "unzip_d0", "dataset", "data",
@@ -150,7 +151,7 @@ def class_folders(folder: Path, _images: Path | None) -> Listing | None:
     names, notes = find_names(folder, set(keys.values()))
     if len(inside) < len(found.images):
         count = len(found.images) - len(inside)
-        notes += (f"{count} images lie beside the classes' folders: passed over.",)
+        notes += (f"Beside the classes' folders, and passed over: {counted(count, 'image')}.",)
     notes += passed_over(found.others)
     return Listing(folder, _kind_of(entries), entries, names, notes)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from lacewing.data.formats import HEAD, SUFFIXES, format_of
 from lacewing.errors import DataError
+from lacewing.values import counted
 
 IMAGE_SUFFIXES = frozenset(chain(*SUFFIXES.values()))
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
@@ -142,7 +143,7 @@ def passed_over(others: Counter[str]) -> tuple[str, ...]:
     if not others:
         return ()
     kinds = ", ".join(suffix for suffix, _ in others.most_common(4))
-    note = f"{others.total()} files that are no images ({kinds}) were passed over."
+    note = f"No images, and passed over: {counted(others.total(), 'file')} ({kinds})."
     photos = sum(others[suffix] for suffix in HEIF_SUFFIXES)
     if photos:
         note += f" {photos} of them are a phone's HEIC photos: convert them to JPEG to use them."

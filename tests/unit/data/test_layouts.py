@@ -312,7 +312,7 @@ def test_names_without_a_suffix_are_images_by_their_first_bytes(
     index = open_images(str(tmp_path), test_share=0, val_share=0)
     assert len(index) == 7 and index.excluded == ()
     assert label_of(index, "ants/00017") == "ants"
-    assert "4 files that are no images (no suffix) were passed over." in index.notes
+    assert "No images, and passed over: 4 files (no suffix)." in index.notes
 
 
 def test_what_has_no_suffix_and_can_not_be_read_is_named(tmp_path, class_folders):
