@@ -12,8 +12,9 @@ chooses anything by, but for the peers' best epoch.
     make bench-peers                # makes .venv-peers and runs this
     python benchmarks/time_to_accuracy.py [--quick] [--data FOLDER] [--minutes 4] [--scratch]
 
-`--only` without a name leaves the peers out. `--scratch` begins from random weights, on the
-built-in sample unless --data names others.
+`--only` without a name leaves the peers out, `--budgets` without one lacewing. What was measured
+before on the same day stays in the result file, so that it can be done in parts. `--scratch`
+begins from random weights, on the built-in sample unless --data names others.
 """
 
 import argparse
@@ -27,10 +28,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
-from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
+from common import (
+    PHOTOS,
+    machine_facts,
+    parser,
+    photos,
+    print_table,
+    result_path,
+    write_result,
+)
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
@@ -48,6 +58,14 @@ class Point:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Curve:
+    """What was measured of one way, and the epochs of a peer's longest run."""
+
+    points: Sequence[Point]
+    epochs: int | None = None
+
+
 def peer_run(name: str, data: Path, epochs: int, size: int, scratch: bool) -> list[Point]:
     """The points of one run of a peer."""
     with tempfile.TemporaryDirectory() as folder:
@@ -59,14 +77,12 @@ def peer_run(name: str, data: Path, epochs: int, size: int, scratch: bool) -> li
         return [Point(**json.loads(line)) for line in out.read_text().splitlines()]
 
 
-def peer_curve(
-    name: str, data: Path, minutes: float, size: int, scratch: bool
-) -> tuple[list[Point], int]:
-    """The points of its shortest run and of its longest that fits, and the epochs of that one."""
+def peer_curve(name: str, data: Path, minutes: float, size: int, scratch: bool) -> Curve:
+    """The points of its shortest run and of its longest that fits."""
     short = peer_run(name, data, 1, size, scratch)
     epochs = round(minutes * 60 / short[0].seconds)
     long = peer_run(name, data, epochs, size, scratch) if epochs > 1 else []
-    return sorted((*short, *long), key=lambda point: point.seconds), max(1, epochs)
+    return Curve(sorted((*short, *long), key=lambda point: point.seconds), max(1, epochs))
 
 
 def lacewing_run(data: Path, more: Sequence[str]) -> Point:
@@ -111,35 +127,35 @@ def shown(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def table(curves: Mapping[str, Sequence[Point]]) -> tuple[list[str], list[list[str]]]:
+def table(curves: Mapping[str, Curve]) -> tuple[list[str], list[list[str]]]:
     """Best accuracy, the time to the peers' best, and the accuracy by each mark."""
-    peers = [point.accuracy for name in curves if name != "lacewing" for point in curves[name]]
-    best = max(peers, default=0.0)
+    peers = [curve.points for name, curve in curves.items() if name != "lacewing"]
+    best = max((point.accuracy for points in peers for point in points), default=0.0)
     columns = ["way", "best", f"s to {best:.3f}", *(f"by {mark} s" for mark in MARKS)]
     rows = [
         [
             name,
-            shown(best_by(name, points)),
-            shown(first_time(points, best), 0),
-            *(shown(best_by(name, points, mark)) for mark in MARKS),
+            shown(best_by(name, curve.points)),
+            shown(first_time(curve.points, best), 0),
+            *(shown(best_by(name, curve.points, mark)) for mark in MARKS),
         ]
-        for name, points in curves.items()
+        for name, curve in curves.items()
     ]
     return columns, rows
 
 
-def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
+def draw(curves: Mapping[str, Curve], title: str, file: Path) -> None:
     """The curves as a picture, a peer's of its best so far; lacewing's points are runs."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name, points in curves.items():
+    for name, curve in curves.items():
         ours = name == "lacewing"
         style = {"marker": "o", "linewidth": 2.2 if ours else 1.2, "zorder": 3 if ours else 2}
-        reached = [p.accuracy for p in points]
+        reached = [p.accuracy for p in curve.points]
         reached = reached if ours else list(accumulate(reached, max))
-        axes.plot([p.seconds for p in points], reached, label=name, **style)
+        axes.plot([p.seconds for p in curve.points], reached, label=name, **style)
     axes.set(xlabel="seconds of training (lacewing: the whole command)",
              ylabel="accuracy on the test images", xscale="log", title=title)  # fmt: skip
     axes.minorticks_off()
@@ -147,6 +163,41 @@ def draw(curves: Mapping[str, Sequence[Point]], title: str, file: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(file, dpi=130)
+
+
+def measured_today(path: Path, data: Path, size: int) -> dict[str, Curve]:
+    """What the day's result file has of the same images at the same size."""
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text())
+    if (content["data"], content["size"]) != (data.name, size):
+        return {}
+    return {
+        name: Curve([Point(**point) for point in points], content["epochs"].get(name))
+        for name, points in content["curves"].items()
+    }
+
+
+def keep(
+    what: str,
+    facts: Mapping[str, Any],
+    data: Path,
+    size: int,
+    curves: Mapping[str, Curve],
+    folder: Path,
+) -> None:
+    """Write what was measured so far, and its picture."""
+    columns, rows = table(curves)
+    content = {
+        "data": data.name,
+        "size": size,
+        "epochs": {name: curve.epochs for name, curve in curves.items() if curve.epochs},
+        "curves": {name: [vars(p) for p in curve.points] for name, curve in curves.items()},
+        "columns": columns,
+        "rows": rows,
+    }
+    path = write_result(what, facts, content, folder)
+    draw(curves, f"{data.name}, EfficientNet-Lite0, {facts['device']}", path.with_suffix(".png"))
 
 
 def known_photos(flags: argparse.ArgumentParser) -> Path:
@@ -166,40 +217,32 @@ def main() -> None:
     flags.add_argument("--scratch", action="store_true")
     given = flags.parse_args()
     size, budgets = (96, ["40s"]) if given.quick else (224, given.budgets)
+    if not given.only and not budgets:
+        flags.error("arguments --only and --budgets: nothing is left to measure")
     if given.only and not PYTHON.is_file():
         sys.exit("The peers are not installed: run `make bench-peers`.")
-    facts = machine_facts()
-    curves: dict[str, list[Point]] = {}
-    epochs: dict[str, int] = {}
-    with tempfile.TemporaryDirectory() as made:
-        data = given.data
-        if data is None:
-            data = sample_folder(Path(made) / "sample") if given.scratch else known_photos(flags)
-        curves["lacewing"] = [
-            lacewing_run(data, lacewing_words(budget, given.scratch)) for budget in budgets
-        ]
-        print("lacewing", curves["lacewing"], flush=True)
-        for name in given.only:
-            minutes = 0.0 if given.quick else given.minutes
-            curves[name], epochs[name] = peer_curve(name, data, minutes, size, given.scratch)
-            print(name, curves[name], flush=True)
-    columns, rows = table(curves)
-    print_table(columns, rows)
     what = (
         "time_to_accuracy"
         + ("_scratch" if given.scratch else "")
         + ("" if given.only else "_alone")
     )
-    content = {
-        "data": data.name,
-        "size": size,
-        "epochs": epochs,
-        "curves": {name: [vars(point) for point in points] for name, points in curves.items()},
-        "columns": columns,
-        "rows": rows,
-    }
-    path = write_result(what, facts, content, given.results)
-    draw(curves, f"{data.name}, EfficientNet-Lite0, {facts['device']}", path.with_suffix(".png"))
+    facts = machine_facts()
+    path = result_path(what, facts, given.results)
+    with tempfile.TemporaryDirectory() as made:
+        data = given.data
+        if data is None:
+            data = sample_folder(Path(made) / "sample") if given.scratch else known_photos(flags)
+        curves = measured_today(path, data, size)
+        for name in (*(["lacewing"] if budgets else []), *given.only):
+            if name == "lacewing":
+                runs = [lacewing_words(budget, given.scratch) for budget in budgets]
+                curves[name] = Curve([lacewing_run(data, words) for words in runs])
+            else:
+                minutes = 0.0 if given.quick else given.minutes
+                curves[name] = peer_curve(name, data, minutes, size, given.scratch)
+            print(name, curves[name], flush=True)
+            keep(what, facts, data, size, curves, given.results)
+    print_table(*table(curves))
     print(path)
 
 
