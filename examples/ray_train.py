@@ -1,6 +1,6 @@
 """Train with lacewing as a function of Ray Train's TorchTrainer.
 
-    pip install "ray[train]" lacewing
+    pip install "ray[train]" .
     python examples/ray_train.py PHOTOS --workers 2
 
 Ray starts the workers, sets RANK, WORLD_SIZE and the like, and opens torch's process group;

@@ -135,7 +135,7 @@ no mean; auto: the best on validation images."""
     """Make a recipe's model as sure as it is right: a temperature, fitted to validation images."""
 
     optimizer: Annotated[str, text(metavar="NAME"), Short("-optim")] = "adamw"
-    """Optimiser: SGD, Adam, AdamW, RMSprop, or any of timm's."""
+    """Optimiser: SGD, Adam, AdamW, RMSprop, or most of timm's."""
     scheduler: Annotated[str, one_of(*SCHEDULERS), Short("-sch")] = "cosine"
     """Learning-rate schedule."""
     learning_rate: Annotated[float | str | None, number_or_auto(above=0), Short("-lr")] = None

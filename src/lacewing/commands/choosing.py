@@ -21,7 +21,7 @@ TESTED = (
 class CompareOptions:
     """What `compare` takes."""
 
-    runs: Annotated[list[Path], path(metavar="RUN..."), Word(many=True)]
+    runs: Annotated[list[Path], path(metavar="RUN"), Word(many=True)]
     """Run folders; each is held against the first."""
     out: Annotated[Path | None, path(metavar="FILE", optional=True), Short("-o")] = None
     """Write the figures too: a .csv or a .json."""

@@ -1,8 +1,8 @@
 """Depthwise convolutions that bf16 slows down on a CPU, computed in fp32 amid the rest in bf16.
 
 oneDNN has a fast bf16 backward pass for depthwise convolutions of 3 x 3 and stride 1 only. For
-every other kernel and stride it falls back to one that takes 1.2 to 13 times as long as the fp32
-pass with both casts (benchmarks/depthwise.py), and such layers then eat up what bf16 gains in all
+every other kernel and stride it falls back to one that took 1.2 to 13 times as long as the fp32
+pass with both casts on an AMD EPYC (benchmarks/depthwise.py), and such layers then eat up what bf16 gains in all
 the others. Forward passes have no such gap.
 """
 

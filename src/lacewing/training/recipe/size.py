@@ -1,9 +1,9 @@
 """Image size and views of the feature pass: the largest that the time allows.
 
 Features of larger images tell more, a little beyond the size the network was trained at (FixRes,
-Touvron et al. 2019, arXiv:1906.06423): over five folds of 1,440 pest photos the loss fell from
-0.312 at 224 pixels to 0.296 at 256, and hardly further at 320 (0.291), where a pass takes half as
-long again. A mirrored view doubles the time and adds nothing to more than a few images per class:
+Touvron et al. 2019, arXiv:1906.06423): over five folds of 1,428 pest photos the loss fell from
+0.312 at 224 pixels to 0.296 at 256, and hardly further at 320 (0.291), with half as many pixels
+again. A mirrored view doubles the time and adds nothing to more than a few images per class:
 accuracy at 256 pixels was 0.912 without and 0.908 with it (benchmarks/features.py).
 """
 
