@@ -5,6 +5,7 @@ each of them.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,9 @@ from PIL import Image
 
 from lacewing.data.member import open_image
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Those of SUFFIXES in formats.py, by Pillow's names, which takes MPO for a JPEG: it decodes them
+itself, where some of its other formats start programs (EPS)."""
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded, in pixels: the bound at which Pillow, too, refuses."""
 
@@ -61,7 +65,7 @@ def open_rgb(path: str | Path, *, at_least: int | None = None) -> Image.Image:
 def decode(file: BinaryIO, *, at_least: int | None = None) -> Decoded:
     """`open_rgb` for an open file, with the size that the image has in the file."""
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=known_formats()) as image:
             return _decode(image, at_least)
     except (OSError, UnreadableImageError, MemoryError):
         raise
@@ -69,6 +73,13 @@ def decode(file: BinaryIO, *, at_least: int | None = None) -> Decoded:
         raise UnreadableImageError(f"more than {MAX_PIXELS / 1e6:.0f} megapixels") from None
     except Exception as error:  # decoders of damaged files raise SyntaxError, struct.error, ...
         raise UnreadableImageError(f"damaged ({error or type(error).__name__})") from error
+
+
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _decode(image: Image.Image, at_least: int | None) -> Decoded:

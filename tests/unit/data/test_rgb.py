@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lacewing.data.formats import SUFFIXES
 from lacewing.data.rgb import MAX_PIXELS, UnreadableImageError, decode, open_rgb
 
 RED, GREEN, BLUE = (200, 30, 40), (20, 180, 60), (30, 50, 210)
@@ -60,6 +61,15 @@ def test_colour_modes(tmp_path, name, image, tolerance):
     assert close(corner(rgb, "upper left"), RED, tolerance)
     assert close(corner(rgb, "lower left"), GREEN, tolerance)
     assert close(corner(rgb, "lower right"), BLUE, tolerance)
+
+
+@pytest.mark.parametrize("suffix", [suffix for group in SUFFIXES.values() for suffix in group])
+def test_every_format_that_is_looked_for_is_read(tmp_path, suffix):
+    if suffix not in Image.registered_extensions():
+        pytest.skip(f"this Pillow writes no {suffix}")
+    image = scene().convert("1") if suffix == ".pbm" else scene()
+    image.save(tmp_path / f"a{suffix}")
+    assert open_rgb(tmp_path / f"a{suffix}").size == (24, 16)
 
 
 def test_what_is_transparent_becomes_white(tmp_path):

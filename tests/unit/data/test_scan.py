@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from lacewing.data import scan as scanning
 from lacewing.data import scan_cache
@@ -76,6 +76,19 @@ def test_unreadable_files_have_their_reasons(tmp_path, jpeg_bytes):
     for (name, (_, reason)), result in zip(files.items(), results, strict=True):
         assert isinstance(result, str) and result, name
         assert reason is None or result == reason, name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stub is a shell script")
+def test_no_image_starts_a_program(tmp_path, monkeypatch):
+    stub, marker = tmp_path / "bin/gs", tmp_path / "started"
+    stub.parent.mkdir()
+    stub.write_text(f"#!/bin/sh\necho >> {marker}\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stub.parent), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # it remembers whether there is one
+    Image.new("RGB", (64, 64), "green").save(tmp_path / "a.jpg", format="EPS")
+    assert only(tmp_path / "a.jpg") == "not an image"
+    assert not marker.exists()
 
 
 def test_things_that_are_no_files(tmp_path):

@@ -12,11 +12,9 @@ from starlette.requests import Request
 
 from lacewing.data.pixels import central_square, resized
 from lacewing.data.preprocess import Preprocessing
-from lacewing.data.rgb import decode
+from lacewing.data.rgb import decode, known_formats
 from lacewing.deploy.serve.limits import Limits
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Pictures, decoded by Pillow itself; some of its other formats start programs (EPS)."""
 MAX_FIELDS = 10
 """Fields of a form that are no files; none has a meaning here."""
 
@@ -92,9 +90,3 @@ def read_square(upload: Upload, rule: Preprocessing, limits: Limits) -> np.ndarr
         return f"The picture has more than {limits.pixels / 1e6:g} megapixels, which is the limit."
     except (OSError, ValueError, SyntaxError) as error:
         return f"The picture can't be read: {error}."
-
-
-def known_formats() -> list[str]:
-    """Those of FORMATS that this Pillow was built with."""
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
