@@ -2,8 +2,8 @@
 
 oneDNN has a fast bf16 backward pass for depthwise convolutions of 3 x 3 and stride 1 only. For
 every other kernel and stride it falls back to one that took 1.2 to 13 times as long as the fp32
-pass with both casts on an AMD EPYC (benchmarks/depthwise.py), and such layers then eat up what bf16 gains in all
-the others. Forward passes have no such gap.
+pass with both casts on an AMD EPYC (benchmarks/depthwise.py), and such layers then eat up what
+bf16 gains in all the others. Forward passes have no such gap.
 """
 
 # ruff: noqa: ARG001 (is_slow has all arguments of torch.conv2d)

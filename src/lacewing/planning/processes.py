@@ -51,10 +51,23 @@ def with_processes(plan: Plan, config: TrainConfig, ranks: Ranks) -> Plan:
     dealt = replace(
         plan,
         micro_batch=Choice(micro, shared, "rule") if micro == part else plan.micro_batch,
-        accumulation=Choice(count, f"{'one pass' if count == 1 else 'passes'} per process", "rule"),
+        accumulation=Choice(
+            count,
+            f"{'one pass' if count == 1 else 'passes'} per process",
+            "rule",
+            {"processes": ranks.world},
+        ),
         notes=(*plan.notes, note_of(ranks)),
     )
     return with_norms(dealt) if synchronises(dealt, config, ranks) else dealt
+
+
+def of_one(plan: Plan) -> Plan:
+    """The plan of one process again, of a plan file that was dealt out to several."""
+    if "processes" not in plan.accumulation.evidence:
+        return plan
+    count = passes(plan.batch.value, 1, plan.micro_batch.value)
+    return replace(plan, accumulation=Choice(count, "passes of one process", "rule"))
 
 
 def with_norms(plan: Plan) -> Plan:

@@ -12,7 +12,7 @@ from lacewing.errors import RunError
 from lacewing.results.answer import title
 from lacewing.results.figures import best_row
 from lacewing.results.pieces import Pieces, Table, read_pieces
-from lacewing.store.run import Run, read_json
+from lacewing.store.run import Run, read_json, refuse_folds
 from lacewing.values import format_seconds
 
 STATES = ("waiting", "running", "finished", "interrupted", "died")
@@ -47,7 +47,11 @@ class Watched:
 
 
 def look(run: Run) -> Watched:
-    """What the folder tells now; a folder that is not there yet is waited for."""
+    """What the folder tells now; a folder that is not there yet is waited for.
+
+    Raises RunError for one that holds the runs of several folds.
+    """
+    refuse_folds(run.folder)
     pieces = read_pieces(run)
     state = state_of(pieces) if run.config.is_file() else "waiting"
     return Watched(

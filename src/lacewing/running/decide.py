@@ -11,6 +11,7 @@ from lacewing.hardware.ranks import ALONE, Ranks
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import with_processes
 from lacewing.running.show import show_data, show_machine, shown
+from lacewing.training.find import find_named_runs
 from lacewing.training.network import prepare_with_network
 from lacewing.training.one_image import check_one_image
 from lacewing.training.recipe.classic_size import with_size_fitted
@@ -49,6 +50,7 @@ def prepared_fully(
 
     `machine` is what several processes have in common; this one if not given.
     """
+    config = find_named_runs(config)
     seen = None if machine is None else look(config, check_words(config), machine=machine)
     prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
     ready = with_recipe_decided(prepared, spent=seconds_since(started))
@@ -73,7 +75,7 @@ def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook
 
     Raises ConfigError where training is classic, whose epochs are named by its flags.
     """
-    started = time.perf_counter()
+    started, config = time.perf_counter(), find_named_runs(config)
     if config.is_classic:
         raise ConfigError(
             "--budgets is for the recipe, which chooses what a time is spent on: leave out the "

@@ -21,7 +21,13 @@ from lacewing.running.outcome import TrainedRun, accuracy_of, already_done, inte
 from lacewing.running.show import shown
 from lacewing.training.begin import begin, reopen
 from lacewing.training.distributed import Team, joined
-from lacewing.training.find import begin_again, clear_way, find_done, find_run, find_unfinished
+from lacewing.training.find import (
+    begin_again,
+    clear_way,
+    find_done,
+    find_named_runs,
+    find_unfinished,
+)
 from lacewing.training.folds import asked_folds, folds_folder
 from lacewing.training.hosts import common_machine
 from lacewing.training.lock import locked
@@ -68,17 +74,6 @@ def run_together(config: TrainConfig, started: float, team: Team) -> TrainedRun:
         machine = None if team.alone else common_machine(config, team, BACKENDS)
         prepared = team.first(lambda: shown(prepared_fully(config, started, machine, team.ranks)))
         return carry_out(begin(prepared, team=team), started)
-
-
-def find_named_runs(config: TrainConfig) -> TrainConfig:
-    """`True` for a checkpoint or a model means the newest run of this data and network."""
-    if config.load_checkpoint is True:
-        run = find_run(config.output, config.data, config.model)
-        return replace(config, load_checkpoint=run)
-    if config.load_model is True:
-        run = find_run(config.output, config.data, config.model, needs_model=True)
-        return replace(config, load_model=run)
-    return config
 
 
 def resume(run: str | Path, accept_changed_data: bool = False) -> TrainedRun:

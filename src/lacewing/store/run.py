@@ -165,11 +165,16 @@ def open_run(folder: Path) -> Run:
     run = Run(folder)
     if not folder.is_dir():
         raise RunError(f"There is no run folder {folder}.")
-    if (folder / "folds.yaml").is_file():
-        raise RunError(f"{folder} holds the runs of several folds: name one, as {folder / 'all'}.")
+    refuse_folds(folder)
     if not run.config.is_file():
         raise RunError(f"{folder} is not a run folder: it has no {run.config.name}.")
     return run
+
+
+def refuse_folds(folder: Path) -> None:
+    """Raise RunError for a folder of several folds' runs."""
+    if (folder / "folds.yaml").is_file():
+        raise RunError(f"{folder} holds the runs of several folds: name one, as {folder / 'all'}.")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -43,6 +43,17 @@ def find_run(output: Path, data: str | None, model: str, *, needs_model: bool = 
     return max(found, key=lambda file: file.stat().st_mtime).parent
 
 
+def find_named_runs(config: TrainConfig) -> TrainConfig:
+    """`True` for a checkpoint or a model means the newest run of this data and network."""
+    if config.load_checkpoint is True:
+        run = find_run(config.output, config.data, config.model)
+        return replace(config, load_checkpoint=run)
+    if config.load_model is True:
+        run = find_run(config.output, config.data, config.model, needs_model=True)
+        return replace(config, load_model=run)
+    return config
+
+
 def find_unfinished(config: TrainConfig) -> Path | None:
     """The newest run in `config.output` that was asked for in the same words and is not done.
 

@@ -31,6 +31,7 @@ from lacewing.planning.growth import check_network, check_plan_file
 from lacewing.planning.job import Job
 from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
+from lacewing.planning.processes import of_one
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def decide(
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
     # its notes are of the run that it was made for
-    plan = replace(obeyed(load_plan(config.plan)), notes=notes_of(job))
+    plan = replace(obeyed(of_one(load_plan(config.plan))), notes=notes_of(job))
     check_asked(config, plan, job, tiers[plan.tier.value])
     check_plan_file(config, plan)
     check_work(plan, job)

@@ -10,6 +10,8 @@ from lacewing.errors import DeviceError, PlanError
 from lacewing.hardware.machine import Machine
 from lacewing.hardware.ranks import Ranks
 from lacewing.planning import processes
+from lacewing.planning.check import check_arithmetic
+from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.make import make_plan
 from lacewing.values import Choice
 
@@ -87,6 +89,22 @@ def test_a_batch_smaller_than_the_number_of_processes_is_refused(plan):
     tiny = replace(plan, batch=Choice(3, "", "user"))
     with pytest.raises(PlanError, match="3 images can't be shared by 4 processes"):
         processes.with_processes(tiny, TrainConfig(), Ranks(0, 4))
+
+
+def test_a_plan_that_was_dealt_out_is_one_of_one_process_again(plan, tmp_path):
+    whole = replace(
+        plan,
+        batch=Choice(64, "", "user"),
+        micro_batch=Choice(32, "", "rule"),
+        accumulation=Choice(2, "", "rule"),
+    )
+    dealt = processes.with_processes(whole, TrainConfig(), Ranks(0, 2))
+    assert (dealt.micro_batch.value, dealt.accumulation.value) == (32, 1)
+    save_plan(dealt, tmp_path / "plan.yaml")
+    again = processes.of_one(load_plan(tmp_path / "plan.yaml"))
+    check_arithmetic(again)
+    assert again.accumulation.value == 2
+    assert processes.with_processes(again, TrainConfig(), Ranks(0, 2)).accumulation.value == 1
 
 
 def test_one_process_keeps_its_plan(plan):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lacewing.errors import RunError
 from lacewing.results.watching import epoch_line, head_lines, log_lines, look, spark, step_line
 from lacewing.store.run import Run, append_line, write_json
 
@@ -65,6 +66,12 @@ def test_a_number_that_a_later_process_got_is_not_the_runs(training):
 def test_a_folder_that_is_not_there_is_waited_for(tmp_path):
     watched = look(Run(tmp_path / "later"))
     assert (watched.state, watched.epochs, log_lines(watched)) == ("waiting", [], [])
+
+
+def test_a_folder_of_folds_is_told_apart_from_one_that_is_not_there_yet(tmp_path):
+    (tmp_path / "folds.yaml").touch()
+    with pytest.raises(RunError, match="holds the runs of several folds"):
+        look(Run(tmp_path))
 
 
 def test_a_judged_run_shows_its_figure(make_run):

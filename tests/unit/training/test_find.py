@@ -7,9 +7,10 @@ import pytest
 
 from lacewing.errors import RunError
 from lacewing.running import train as running
+from lacewing.running.decide import prepared_fully
 from lacewing.store.run import Run, read_lines
 from lacewing.training.begin import run_folder
-from lacewing.training.find import clear_way, find_unfinished
+from lacewing.training.find import clear_way, find_named_runs, find_unfinished
 from lacewing.training.loop import train
 
 
@@ -88,8 +89,10 @@ def test_a_model_named_by_true_is_the_same_words_whichever_run_it_meant(begun, s
     train(first)
     begun(epochs=1, name="empty")
     config = small(device="cpu", epochs=3, resume="auto", load_model=True)
-    meant = running.find_named_runs(config)
+    meant = find_named_runs(config)
     assert meant.load_model == first.run.folder, "the newest has no weights"
+    planned = prepared_fully(replace(config, resume="never", trial=False))
+    assert planned.config.load_model == first.run.folder, "a plan is of the same weights"
     session = begun(epochs=3, limit_epochs=None, name=None, load_model=first.run.folder)
     session.config.limit_epochs = 1
     train(session)
