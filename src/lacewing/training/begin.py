@@ -24,7 +24,7 @@ from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import complete, load_checkpoint
 from lacewing.training.distributed import Team, with_device_group
 from lacewing.training.events import EventLog, this_process, typed_command
-from lacewing.training.history import forget_after, is_done
+from lacewing.training.history import forget_after, is_done, is_limited
 from lacewing.training.hosts import common_machine, own_plan, with_threads
 from lacewing.training.lock import locked
 from lacewing.training.loggers import check_loggers
@@ -222,18 +222,16 @@ def held(
 ) -> Found:
     """What the folder holds, read while no other process trains there."""
     with locked(run):
-        config = TrainConfig(**{**load_config(run.config), "limit_epochs": None})
+        begun = TrainConfig(**load_config(run.config))
+        config = replace(begun, limit_epochs=None)
         check_loggers(config)
         events = EventLog(run, console.note)
         if is_done(run) and not complete(run):  # a recipe may end with its head on frozen features
-            raise RunError(f"{run.folder} is finished: nothing is left to resume.")
+            raise finished(run)
         snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
         preprocessing = preprocessing_in(snapshot, run)
-        if snapshot.epoch >= config.epochs and is_done(run):
-            raise RunError(
-                f"{run.folder} has done all of its {config.epochs} epochs: nothing is left to "
-                "resume."
-            )
+        if is_done(run) and not is_limited(begun, snapshot.epoch):
+            raise finished(run)
         index, now = ImageIndex.load(run.index), find_images(config, machine)
         if check_same_images(index, now, events, accept_changed_data):
             index = replace(index, root=now.root)  # the same images, perhaps in another place
@@ -241,6 +239,11 @@ def held(
         forget_after(run, snapshot.epoch)
     plan = with_processes(with_threads(plan, machine, team), config, team.ranks)
     return Found(config, plan, index, snapshot, preprocessing)
+
+
+def finished(run: Run) -> RunError:
+    """That a run was trained, judged and reported on."""
+    return RunError(f"{run.folder} is finished: nothing is left to resume.")
 
 
 def preprocessing_in(snapshot: Snapshot, run: Run) -> Preprocessing | None:

@@ -2,6 +2,7 @@
 
 import json
 
+from lacewing.config import TrainConfig
 from lacewing.store.atomic import write_text
 from lacewing.store.run import Run, append_line, read_lines
 from lacewing.training.events import EventLog
@@ -31,6 +32,15 @@ def forget_after(run: Run, epoch: int) -> None:
 
 
 def is_done(run: Run) -> bool:
-    """Whether training came to its end and all that follows was written; the report is last."""
-    finished = any(event.get("kind") == "finished" for event in read_lines(run.events))
-    return finished and run.report.is_file()
+    """Whether training came to its end and all that follows was written; the report is last.
+
+    Not so once it is resumed, as a run that --limit-epochs ended may be.
+    """
+    kinds = (event.get("kind") for event in read_lines(run.events))
+    milestones = [kind for kind in kinds if kind in ("resume", "finished")]
+    return milestones[-1:] == ["finished"] and run.report.is_file()
+
+
+def is_limited(config: TrainConfig, epoch: int) -> bool:
+    """Whether --limit-epochs ended a run after so many epochs: a resumed one goes on."""
+    return epoch == config.limit_epochs and epoch < config.epochs

@@ -18,6 +18,7 @@ from lacewing.store.run import read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.checkpoint import KEEP, complete
 from lacewing.training.find import find_run
+from lacewing.training.history import is_done
 from lacewing.training.loop import train
 
 SETTINGS = {"epochs": 3, "dropout": 0.2, "warmup_epochs": 0.5}
@@ -121,6 +122,23 @@ def test_a_finished_run_has_nothing_to_resume(begun):
     train(session)
     session.events.record("finished", "done")
     session.run.report.touch()
+    with pytest.raises(RunError, match="nothing is left to resume"):
+        reopen(session.run.folder)
+
+
+def test_what_its_limit_ended_goes_on_also_where_that_is_cut_off(begun):
+    session = begun(epochs=3, limit_epochs=1)
+    train(session)
+    session.events.record("finished", "done")
+    session.run.report.touch()
+    assert is_done(session.run)
+    again = reopen(session.run.folder)
+    assert not is_done(session.run)
+    again.config.limit_epochs = 2  # cut off after one more epoch
+    train(again)
+    third = reopen(session.run.folder)
+    assert third.progress.epoch == 2
+    third.events.record("finished", "done")
     with pytest.raises(RunError, match="nothing is left to resume"):
         reopen(session.run.folder)
 

@@ -5,11 +5,13 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lacewing.config import TrainConfig, load_config
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.models.bundle import load_model
 from lacewing.store.run import read_json, write_json
 from lacewing.training.folds import Taken
+from lacewing.training.history import is_limited
 from lacewing.training.loop import Ending
 from lacewing.training.loop import train as train_loop
 from lacewing.training.rate_finder import search_if_asked
@@ -23,7 +25,13 @@ from lacewing.training.recipe.closing import (
     views_to_try,
 )
 from lacewing.training.recipe.fallback import keep_pace
-from lacewing.training.recipe.finetune import asked_epochs, hurry, open_finetuning, stretch
+from lacewing.training.recipe.finetune import (
+    asked_epochs,
+    hurry,
+    open_finetuning,
+    stretch,
+    time_to_judge,
+)
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
 from lacewing.training.recipe.linear import Linear, fit_linear
 from lacewing.training.recipe.polish import Polish, polish
@@ -49,12 +57,12 @@ def train(
     used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
     session.began = started - used
     budget = None if seconds is None else Budget(session.began, seconds)
-    if session.config.is_classic:
+    if team.first(lambda: is_over(session)):
+        session.deadline = -math.inf  # so the loop ends before its first step
+        ending = train_loop(session)
+    elif session.config.is_classic:
         ending = train_classic(session, budget)
-        if ending.finished:
-            team.only_first(lambda: settle(session, budget))
-        return session, ending
-    if session.progress.tuning_from is None and session.progress.step == 0:
+    elif session.progress.tuning_from is None and session.progress.step == 0:
         linear = team.only_first(lambda: first_stage(session, budget))
         session.progress = team.first(lambda: session.progress)
         if budget is None:
@@ -97,6 +105,12 @@ def settle(session: Session, budget: Budget | None) -> None:
         note_stages(session, looked, polish(session))
     elif looked is not None:
         note(session, views=looked.as_dict(), settled=session.progress.step)
+
+
+def is_over(session: Session) -> bool:
+    """Whether a resumed run has its finished model, of which only the judging was cut off."""
+    asked = TrainConfig(**load_config(session.run.config))
+    return is_settled(session) and not is_limited(asked, session.progress.epoch)
 
 
 def is_settled(session: Session) -> bool:
@@ -190,12 +204,12 @@ def unasked_seconds(session: Session, linear: Linear | None) -> float:
 
 
 def resume_clock(session: Session, budget: Budget | None) -> None:
-    """End a resumed fine-tuning in the time that is left, one second at the least."""
+    """End a resumed fine-tuning in the time that is left; an epoch that has begun is judged."""
     if budget is None:
         return
-    left = session.team.first(lambda: seconds_for_training(session, budget))
+    left = session.team.first(lambda: time_to_judge(session, seconds_for_training(session, budget)))
     begun = session.began + (session.progress.tuning_from or 0.0)
-    hurry(session, begun, time.perf_counter() + max(left, 1.0))
+    hurry(session, begun, time.perf_counter() + left)
 
 
 def seconds_for_training(session: Session, budget: Budget) -> float:

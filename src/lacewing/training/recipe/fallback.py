@@ -8,7 +8,7 @@ from lacewing.config import TrainConfig, load_config
 from lacewing.store.run import Run
 from lacewing.training.recipe.budget import RESERVE
 from lacewing.training.recipe.closing import REPORT_SECONDS
-from lacewing.training.recipe.finetune import asked_patience, hurry
+from lacewing.training.recipe.finetune import asked_patience, hurry, time_to_judge
 from lacewing.training.session import Session
 from lacewing.training.setup import Prepared
 from lacewing.values import counted
@@ -69,7 +69,8 @@ def keep_pace(session: Session) -> None:
     if session.progress.tuning_from is None:
         session.progress.tuning_from = now - session.began
     begun = session.began + session.progress.tuning_from
-    hurry(session, begun, max(session.deadline, now + 1.0))
+    left = session.team.first(lambda: time_to_judge(session, session.deadline - now))
+    hurry(session, begun, now + left)
 
 
 def asked_recipe(run: Run) -> str | None:

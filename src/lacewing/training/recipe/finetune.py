@@ -19,6 +19,7 @@ from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
+from lacewing.training.loop import has_model
 from lacewing.training.rate_finder import STEPS as SEARCH_STEPS
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.blend import keep_start
@@ -198,6 +199,13 @@ def hurry(session: Session, started: float, deadline: float) -> None:
     steps = session.train_loader.steps_per_epoch * session.config.epochs
     session.deadline = deadline
     session.schedule = Hurried(session.schedule, steps, session.team, started, deadline)
+
+
+def time_to_judge(session: Session, left: float) -> float:
+    """Of `left` seconds for training; one at the least where an epoch has begun, which is then
+    judged, or where there is no model yet. What has ended in time is not trained further."""
+    has_to = session.progress.step_in_epoch > 0 or not has_model(session)
+    return max(left, 1.0) if has_to else left
 
 
 def tuned(config: TrainConfig, eval_size: int, length: Length) -> TrainConfig:

@@ -9,10 +9,12 @@ from safetensors.torch import load_file
 
 from lacewing.config import save_config
 from lacewing.data.preprocess import Preprocessing
+from lacewing.errors import RunError
 from lacewing.models.bundle import load_model, save_model
 from lacewing.planning import norms
 from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
+from lacewing.training import loop
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.loop import Ending
@@ -21,7 +23,6 @@ from lacewing.training.recipe.budget import Budget, usual_seconds
 from lacewing.training.recipe.carry_out import train
 from lacewing.training.recipe.closing import Closing
 from lacewing.training.recipe.fallback import keep_pace
-from lacewing.training.recipe.finetune import open_finetuning
 from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import fit_linear
 
@@ -89,15 +90,9 @@ def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, mo
     assert "memory" in [event["kind"] for event in read_lines(session.run.events)]
 
 
-def test_an_interrupted_recipe_is_resumed_in_its_second_stage(
-    recipe_session, two_epochs, monkeypatch
-):
-    session = recipe_session(recipe="finetune", image_size=48)
-    monkeypatch.setattr(
-        carry_out, "open_finetuning", lambda *words: limited(open_finetuning(*words))
-    )
+def test_an_interrupted_recipe_is_resumed_in_its_second_stage(recipe_session, two_epochs):
+    session = recipe_session(recipe="finetune", image_size=48, limit_epochs=1)
     train(session, time.perf_counter())
-    monkeypatch.undo()
     resumed, ending = train(reopen(session.run.folder), time.perf_counter())
     assert ending.finished
     assert resumed.progress.epoch == 2
@@ -146,11 +141,6 @@ def test_images_are_normalised_as_the_weights_were_in_every_stage_and_after_a_re
         for loader in (one.train_loader, one.val_loader):
             assert loader._store.preprocessing.mean == rule.mean
             assert loader._scale[0].flatten().tolist() == pytest.approx(rule.mean)
-
-
-def limited(session):
-    session.config.limit_epochs = 1
-    return session
 
 
 def test_the_deadline_ends_classic_training_too(recipe_session):
@@ -318,6 +308,65 @@ def test_what_was_settled_before_judging_was_cut_off_is_not_settled_again(
     assert read_json(resumed.run.results) == noted
     assert resumed.mirror
     assert resumed.preprocessing.crop_fraction == 1.0
+
+
+def test_what_the_clock_ended_is_not_trained_or_settled_again(
+    recipe_session, two_epochs, monkeypatch
+):
+    for room in (closing, polish):
+        monkeypatch.setattr(room, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(views, "choose_view", lambda losses: "both")
+    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    session = recipe_session(recipe="finetune", image_size=48)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "out_of_time", lambda s: s.progress.epoch >= 1)
+        session, ending = train(session, time.perf_counter())
+    assert ending.reason == "the time is used up after 1 epoch"
+    model, noted = session.run.model.read_bytes(), read_json(session.run.results)
+    for started in (time.perf_counter(), time.perf_counter() - 1000):
+        resumed, again = train(reopen(session.run.folder), started)
+        assert again == ending
+        assert [row["epoch"] for row in rows(resumed)] == [0, 1]
+        assert resumed.run.model.read_bytes() == model
+        assert read_json(resumed.run.results) == noted
+        assert resumed.mirror
+        assert resumed.preprocessing.crop_fraction == 1.0
+
+
+def test_a_run_that_the_clock_ended_and_that_is_judged_has_nothing_to_resume(
+    recipe_session, two_epochs, monkeypatch
+):
+    session = recipe_session(recipe="finetune", image_size=48, evaluate=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "out_of_time", lambda s: s.progress.epoch >= 1)
+        session, ending = train(session, time.perf_counter())
+    finish(session, ending)
+    with pytest.raises(RunError, match="nothing is left to resume"):
+        reopen(session.run.folder)
+
+
+def test_a_recipe_that_its_limit_ended_goes_on_and_is_settled_anew(recipe_session, two_epochs):
+    session = recipe_session(recipe="finetune", image_size=48, limit_epochs=1, evaluate=False)
+    session, ending = train(session, time.perf_counter())
+    finish(session, ending)
+    first = read_json(session.run.results)["recipe"]["settled"]
+    resumed, _ = train(reopen(session.run.folder), time.perf_counter())
+    assert [row["epoch"] for row in rows(resumed)] == [0, 1, 2]
+    assert read_json(resumed.run.results)["recipe"]["settled"] == 2 * first
+
+
+def test_a_late_resume_judges_the_epoch_that_had_begun_and_begins_none(recipe_session, monkeypatch):
+    session = recipe_session(recipe="classic", epochs=9, budget=500)
+    save_config(replace(session.config, recipe="auto", epochs=10), session.run.asked)
+    now = time.perf_counter()
+    session.began, session.deadline = now - 600.0, now - 100.0
+    keep_pace(session)
+    assert session.deadline > now + 1.0, "there is no model yet"
+    session.run.model.touch()
+    for begun, later in ((1, 1.0), (0, -100.0)):
+        session.progress.step_in_epoch, session.deadline = begun, now - 100.0
+        keep_pace(session)
+        assert session.deadline == pytest.approx(now + later, abs=0.5)
 
 
 def test_a_classic_training_that_auto_fell_back_on_keeps_pace_with_its_budget(recipe_session):
