@@ -15,6 +15,7 @@ from lacewing.store.run import Run, read_lines
 HOSTS = tuple(f"lacewing-{os.getpid()}-{name}" for name in "ab")
 WIRES = ("lwa", "lwb")
 WAIT_SECONDS = 300
+EPOCHS = 8
 
 
 def ip(*words):
@@ -68,7 +69,7 @@ def begin(tmp_path, tint_index, epochs, attempt):
 
 def test_both_end_with_a_sentence_and_go_on_once_the_wire_is_back(hosts, tmp_path, tint_index):
     run = Run(tmp_path / "run")
-    processes = begin(tmp_path, tint_index, 20, "cut")
+    processes = begin(tmp_path, tint_index, EPOCHS, "cut")
     end = time.monotonic() + WAIT_SECONDS
     while len(list(read_lines(run.metrics))) < 2 and time.monotonic() < end:
         assert all(process.poll() is None for process in processes)
@@ -79,14 +80,14 @@ def test_both_end_with_a_sentence_and_go_on_once_the_wire_is_back(hosts, tmp_pat
         said = (tmp_path / f"cut-{rank}").read_text()
         assert f"Process {rank} of 2 lost the others" in said
     done = len(list(read_lines(run.metrics)))
-    assert 2 <= done < 20
+    assert 2 <= done < EPOCHS
     ip("-n", hosts[1], "link", "set", WIRES[1], "up")
-    again = begin(tmp_path, tint_index, 20, "again")
+    again = begin(tmp_path, tint_index, EPOCHS, "again")
     assert [process.wait(WAIT_SECONDS) for process in again] == [0, 0], (
         tmp_path / "again-0"
     ).read_text()
     assert "Going on with" in (tmp_path / "again-0").read_text()
     rows = [row["epoch"] for row in read_lines(run.metrics)]
-    assert rows == list(range(1, 21))
+    assert rows == list(range(1, EPOCHS + 1))
     assert all(weight.isfinite().all() for weight in load_file(run.model).values() if
                weight.dtype == torch.float32)  # fmt: skip

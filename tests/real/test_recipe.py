@@ -23,7 +23,7 @@ def trained(tmp_path, **fields):
 
 
 def test_a_head_on_frozen_features_names_nine_of_ten(tmp_path):
-    run = trained(tmp_path, recipe="features", image_size=256)
+    run = trained(tmp_path, recipe="features", image_size=256, tta="off")
     assert run.accuracy >= 0.90
     polished = read_json(run.folder / "results.json")["recipe"]["polish"]
     assert polished["loss_after"] <= polished["loss_before"]
@@ -35,5 +35,5 @@ def test_a_budget_of_a_minute_makes_a_usable_model(tmp_path):
     assert trained(tmp_path, budget="1m").accuracy >= 0.75
 
 
-def test_five_classic_epochs_name_four_of_five(tmp_path):
-    assert trained(tmp_path, epochs=5).accuracy >= 0.80
+def test_three_classic_epochs_name_three_of_four(tmp_path):
+    assert trained(tmp_path, epochs=3).accuracy >= 0.75

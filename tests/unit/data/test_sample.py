@@ -154,7 +154,7 @@ def test_a_contact_sheet_has_a_row_for_each_class(drawn, tmp_path):
 
 @pytest.mark.slow
 def test_a_linear_model_on_pixels_fails(tmp_path):
-    draw_sample(tmp_path, images_per_class=100, size=48)
+    draw_sample(tmp_path, images_per_class=60, size=48)
     index = open_images(tmp_path)
     (train, train_labels), (test, test_labels) = (
         _pixels(index.split(split)) for split in ("train", "test")
