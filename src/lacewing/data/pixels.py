@@ -182,12 +182,12 @@ class PixelStore:
             try:
                 pixels = load_pixels(self._index.path(row), self.preprocessing)
             except (OSError, ValueError) as error:
-                row = self._substitute(row, error)
+                row = self.substitute(row, error)
             else:
                 self._kept.put(row, pixels)
                 return pixels
 
-    def _substitute(self, row: int, error: Exception) -> int:
+    def substitute(self, row: int, error: Exception) -> int:
         """The row whose image is used for a lost one. Raises DataError."""
         reason = getattr(error, "strerror", None) or error
         if row not in self.lost:

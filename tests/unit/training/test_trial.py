@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from lacewing.config import TrainConfig
+from lacewing.data.chance import order
 from lacewing.errors import ConfigError, DeviceLostError
 from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
 from lacewing.planning.document import forecast_rows, load_plan, save_plan
@@ -84,6 +86,21 @@ def test_a_trial_that_could_measure_nothing_leaves_the_rules_and_a_note(small):
     assert plan.measured is None
     assert "no kernel for this" in plan.notes[-1]
     assert plan.notes[-1].endswith("the rules' choices stand.")
+
+
+@pytest.mark.parametrize(("batch", "broken"), [(8, 1), (8, 3), (2, 2)])
+def test_images_that_broke_since_the_scan_are_passed_over(small, tmp_path, tinted, batch, broken):
+    for number in range(60):
+        folder = tmp_path / "photos" / ("val" if number % 3 == 2 else "train") / f"{number // 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        tinted("moth", number).save(folder / f"{number}.jpg")
+    backends = fake_backends(FakeBackend())
+    config = small(data=str(tmp_path / "photos"), batch_size=batch, **WORDS)
+    prepared = prepare(config, backends)
+    training = prepared.index.split("train")
+    for row in order(config.seed, 0, len(training))[:broken]:
+        Path(training.path(row)).write_bytes(b"no image")
+    assert with_trial(prepared, backends).plan.measured is not None
 
 
 def test_a_device_that_vanishes_in_a_race_ends_the_run_before_it_begins(small):

@@ -9,7 +9,6 @@ from torch import Tensor
 from lacewing.config import TrainConfig
 from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
-from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.losses import make_loss
@@ -22,6 +21,7 @@ from lacewing.planning.loaders import loading_of, train_loader
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.bench import Bench
+from lacewing.planning.trial.sample_store import SPARE_IMAGES, SampleStore
 
 MOST_IMAGES = 32
 """Of a timed pass; larger batches repeat them."""
@@ -109,13 +109,14 @@ def draw_sample(
     training = index.split("train")
     first = order(config.seed, 0, len(training))
     device = backend.torch_device(number)
-    stores: dict[tuple[int, str], tuple[ImageIndex, PixelStore]] = {}
+    stores: dict[tuple[int, str], tuple[ImageIndex, SampleStore]] = {}
 
     def loader_of(images: int, batch_size: int, workers: int, keep: str) -> TrainLoader:
         key = images, keep
         if key not in stores:
-            part = training.take(first[:images])
-            stores[key] = part, PixelStore(part, preprocessing, keep=keep)
+            with_spares = training.take(first[: images + SPARE_IMAGES])
+            store = SampleStore(with_spares, preprocessing, keep=keep)
+            stores[key] = training.take(first[:images]), store
         part, store = stores[key]
         loading = replace(loading_of(plan, device), workers=workers, prefetch=max(workers, AHEAD))
         return train_loader(config, part, store, batch_size, loading)
