@@ -21,6 +21,7 @@ from lacewing.training.meter import NotFiniteError
 from lacewing.training.session import Session
 from lacewing.training.state import Progress, Snapshot, capture, copied
 from lacewing.training.tensorboard import EpochWriter
+from lacewing.training.together import goes_on
 from lacewing.values import format_bytes, format_seconds
 
 CLEAN_SECONDS = 60.0
@@ -146,12 +147,25 @@ def deliver(session: Session) -> None:
     append_rows(session.run, session.waiting_rows, session.events)
     write_best(session)
     if session.config.save_model and session.best_weights is not None:
-        progress, config = session.progress, session.config
         raise TrainingError(
-            f"{progress.epoch} of {config.epochs} epochs are done, but the best weights can't be "
-            f"written into {session.run.folder}: make room there, then "
-            f"`lacewing resume {session.run.folder}` goes on from the last checkpoint."
+            f"{done_so_far(session)}, but the best weights can't be written into "
+            f"{session.run.folder}: make room there, then {way_on(session)}."
         )
+
+
+def done_so_far(session: Session) -> str:
+    """What a run has come to, a clause."""
+    progress = session.progress
+    if not progress.step:
+        return "The head is fitted"
+    return f"{progress.epoch} of {session.config.epochs} epochs are done"
+
+
+def way_on(session: Session) -> str:
+    """How to go on after the run has ended, a clause; a head alone has no checkpoint."""
+    if session.config.save_checkpoints and session.keeper.good is None:
+        return f"`lacewing resume {session.run.folder}` begins it anew"
+    return goes_on(session)
 
 
 def bundle_fields(session: Session) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.models.bundle import load_model
 from lacewing.store.run import read_json, write_json
+from lacewing.training.bookkeeping import deliver
 from lacewing.training.folds import Taken
 from lacewing.training.history import is_limited
 from lacewing.training.loop import Ending
@@ -93,7 +94,8 @@ def settle(session: Session, budget: Budget | None) -> None:
     """The finished model: its weights, its view, its calibration, and what is noted of them.
 
     A classic training is left as the flags made it, but for a view or an aim that was asked for.
-    A run that was cut off in judging has all of it already: twice would be once too often.
+    A run that was cut off in judging has all of it already: twice would be once too often. Raises
+    TrainingError where the disk refuses the model.
     """
     if is_settled(session):
         bundle = load_model(session.run.model)
@@ -101,10 +103,10 @@ def settle(session: Session, budget: Budget | None) -> None:
         return
     mix(session, budget)
     looked = settle_view(session, views_to_try(session, budget))
-    if is_polished(session.config):
-        note_stages(session, looked, polish(session))
-    elif looked is not None:
-        note(session, views=looked.as_dict(), settled=session.progress.step)
+    polished = polish(session) if is_polished(session.config) else None
+    deliver(session)  # first: what is noted as settled is on the disk
+    if not session.config.is_classic or is_polished(session.config) or looked is not None:
+        note_stages(session, looked, polished)
 
 
 def is_over(session: Session) -> bool:
@@ -242,10 +244,9 @@ def note_features(session: Session, linear: Linear) -> None:
 
 def note_stages(session: Session, looked: Looked | None, polished: Polish | Taken | None) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
-    found: dict[str, Any] = {
-        "optimize": session.config.optimize,
-        "settled": session.progress.step,
-    }
+    found: dict[str, Any] = {"settled": session.progress.step}
+    if is_polished(session.config):
+        found["optimize"] = session.config.optimize
     if looked is not None:
         found["views"] = looked.as_dict()
     if polished is not None:

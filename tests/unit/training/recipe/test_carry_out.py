@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 from lacewing.config import save_config
 from lacewing.data.preprocess import Preprocessing
-from lacewing.errors import RunError
+from lacewing.errors import RunError, TrainingError
 from lacewing.models.bundle import load_model, save_model
 from lacewing.planning import norms
 from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
-from lacewing.training import loop
+from lacewing.training import bookkeeping, loop
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.loop import Ending
@@ -353,6 +353,45 @@ def test_a_recipe_that_its_limit_ended_goes_on_and_is_settled_anew(recipe_sessio
     resumed, _ = train(reopen(session.run.folder), time.perf_counter())
     assert [row["epoch"] for row in rows(resumed)] == [0, 1, 2]
     assert read_json(resumed.run.results)["recipe"]["settled"] == 2 * first
+
+
+def refused(*_):
+    raise OSError("File too large")
+
+
+def test_a_head_that_can_not_be_written_ends_no_run(recipe_session, monkeypatch):
+    monkeypatch.setattr(bookkeeping, "save_model", refused)
+    session = recipe_session(recipe="features", image_size=48)
+    begins_anew = r"^The head is fitted, but .* can't be written into .* begins it anew"
+    with pytest.raises(TrainingError, match=begins_anew):
+        train(session, time.perf_counter())
+    assert not session.run.model.exists()
+
+
+def test_finished_weights_that_can_not_be_written_are_made_again_by_a_resume(
+    recipe_session, two_epochs, monkeypatch
+):
+    monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    session = recipe_session(recipe="finetune", image_size=48)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            carry_out, "mix", lambda *_: patch.setattr(bookkeeping, "save_model", refused)
+        )
+        with pytest.raises(TrainingError, match="2 of 2 epochs are done, but .* goes on from"):
+            train(session, time.perf_counter())
+    trained = load_model(session.run.model).state
+    resumed, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending.finished
+    assert read_json(resumed.run.results)["recipe"]["polish"]["temperature"] == 0.5
+    polished = load_model(session.run.model).state
+    assert any(not torch.equal(value, trained[name]) for name, value in polished.items())
+
+
+def test_a_recipe_that_changes_nothing_in_the_end_is_settled_too(recipe_session, two_epochs):
+    session = recipe_session(recipe="finetune", image_size=48, calibrate=False, tta="off")
+    session, _ = train(session, time.perf_counter())
+    assert read_json(session.run.results)["recipe"]["settled"] == session.progress.step
 
 
 def test_a_late_resume_judges_the_epoch_that_had_begun_and_begins_none(recipe_session, monkeypatch):
