@@ -38,17 +38,34 @@ def forward_speed(
 ) -> Speed:
     """Images per second of forward-only passes over images of `size` pixels.
 
-    The network is left in its mode; torch's random generators are not touched.
+    Where the memory runs out, of half as many at once; raises what a pass of one image raises. The
+    network is left in its mode; torch's random generators are not touched.
     """
-    images = noise(execution.micro_batch, size, backend.torch_device(index))
-    images = to_format(images, execution.memory_format)
     was_training = model.training
     model.eval()
+    try:
+        return passing_speed(model, backend, index, execution, size)
+    except Exception as error:  # each backend has its own type: it tells which is meant
+        if execution.micro_batch == 1 or not backend.is_out_of_memory(error):
+            raise
+    finally:
+        model.train(was_training)
+    # outside the except block: the traceback above held the pass's tensors
+    backend.empty_cache()
+    smaller = replace(execution, micro_batch=execution.micro_batch // 2)
+    return forward_speed(model, backend, index, smaller, size)
+
+
+def passing_speed(
+    model: nn.Module, backend: Backend, index: int, execution: Execution, size: int
+) -> Speed:
+    """Images per second of passes in evaluation mode. Raises what a pass raises."""
+    images = noise(execution.micro_batch, size, backend.torch_device(index))
+    images = to_format(images, execution.memory_format)
     seconds = timed(
         lambda: eval_step(model, images, lambda: backend.autocast(execution.precision)),
         lambda: backend.synchronize(index),
     )
-    model.train(was_training)
     return Speed(size, execution.micro_batch / seconds)
 
 

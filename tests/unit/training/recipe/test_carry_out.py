@@ -378,7 +378,7 @@ def test_finished_weights_that_can_not_be_written_are_made_again_by_a_resume(
         patch.setattr(
             carry_out, "mix", lambda *_: patch.setattr(bookkeeping, "save_model", refused)
         )
-        with pytest.raises(TrainingError, match="2 of 2 epochs are done, but .* goes on from"):
+        with pytest.raises(TrainingError, match=r"2 of 2 epochs are done, but .* goes on from"):
             train(session, time.perf_counter())
     trained = load_model(session.run.model).state
     resumed, ending = train(reopen(session.run.folder), time.perf_counter())

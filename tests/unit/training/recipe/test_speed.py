@@ -9,7 +9,7 @@ import pytest
 from lacewing.data.open import open_images
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
-from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.training.recipe import speed
@@ -18,6 +18,7 @@ from lacewing.training.recipe.speed import (
     USUAL_DECODE_SECONDS,
     decode_seconds,
     decoding_adds,
+    forward_speed,
     training_speed,
 )
 from lacewing.training.setup import prepare
@@ -57,6 +58,26 @@ def test_a_rehearsal_that_exhausts_the_memory_goes_on_with_fewer_images(failing,
     execution = Execution(device="cuda:0", micro_batch=4)
     found = training_speed(model, fake, 0, execution, 32, 4)
     assert (found is not None) == done
+
+
+def test_a_pass_that_exhausts_the_memory_is_timed_with_fewer_images(monkeypatch):
+    tried = []
+
+    def passed(model, images, autocast):
+        tried.append(len(images))
+        if len(images) > most:
+            raise FakeOutOfMemoryError("full")
+
+    monkeypatch.setattr(speed, "eval_step", passed)
+    fake, model = FakeBackend(), build_model(find_model("test_resnet"), 2, 0.0, None, 32)
+    execution, most = Execution(device="cuda:0", micro_batch=16), 4
+    assert forward_speed(model, fake, 0, execution, 32).images_per_second > 0
+    assert list(dict.fromkeys(tried)) == [16, 8, 4]
+    assert model.training
+    most = 0
+    with pytest.raises(FakeOutOfMemoryError):
+        forward_speed(model, fake, 0, execution, 32)
+    assert model.training, "as it was"
 
 
 @pytest.mark.parametrize(
