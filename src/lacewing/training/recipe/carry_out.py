@@ -33,7 +33,7 @@ from lacewing.training.recipe.finetune import (
     stretch,
     time_to_judge,
 )
-from lacewing.training.recipe.length import ENOUGH_EPOCHS, Length
+from lacewing.training.recipe.length import Length
 from lacewing.training.recipe.linear import Linear, fit_linear
 from lacewing.training.recipe.polish import Polish, polish
 from lacewing.training.recipe.size import PASS_SHARE
@@ -162,10 +162,8 @@ def second_stage(
     if session.config.recipe == "features":
         return session, Ending("a head on frozen features is fitted", finished=True)
     room = session.team.first(lambda: room_for(session, linear, budget))
-    if room.length is None:
-        left = format_seconds(max(0.0, budget.left() - room.closing))
-        sentence = f"{left} left: too little for {ENOUGH_EPOCHS} epochs of fine-tuning"
-        return session, Ending(f"a head on frozen features is fitted; {sentence}", finished=True)
+    if isinstance(room.length, str):
+        return session, Ending(f"a head on frozen features is fitted; {room.length}", finished=True)
     deadline = budget.end - room.closing - room.validation
     session = open_finetuning(session, room.length, deadline, backends)
     return session, train_loop(session)
@@ -175,7 +173,8 @@ def second_stage(
 class Room:
     """What the budget has left for fine-tuning."""
 
-    length: Length | None
+    length: Length | str
+    """Or why there is none, a clause."""
     closing: float
     """Seconds of what comes after all epochs."""
     validation: float

@@ -24,6 +24,7 @@ from lacewing.training.rate_finder import STEPS as SEARCH_STEPS
 from lacewing.training.rate_finder import search_if_asked
 from lacewing.training.recipe.blend import keep_start
 from lacewing.training.recipe.length import (
+    ENOUGH_EPOCHS,
     MOST_EPOCHS,
     Length,
     choose_length,
@@ -77,15 +78,13 @@ class Hurried:
         self.inner.load_state_dict(state)
 
 
-def stretch(session: Session, validation_seconds: float, seconds: float) -> Length | None:
-    """How to fine-tune in so many seconds, by a rehearsal; None if they are too few.
-
-    None also where a step does not fit the memory, which is said.
-    """
+def stretch(session: Session, validation_seconds: float, seconds: float) -> Length | str:
+    """How to fine-tune in so many seconds, by a rehearsal, or why not, a clause: they are too few,
+    or a step does not fit the memory, which is said at once too."""
     eval_size, batch = session.preprocessing.image_size, session.plan.batch.value
     images = session.train_loader.steps_per_epoch * session.train_loader.batch_size
     if seconds <= 0:
-        return None
+        return too_little(seconds)
     sizes, processes = training_sizes(session.info, eval_size), session.team.ranks.world
     own = training_speed(
         session.model,
@@ -96,11 +95,12 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         -(-batch // processes),
     )
     if own is None:
-        session.events.add("memory", "there is no memory for a step of fine-tuning")
-        return None
+        lacks = "there is no memory for a step of fine-tuning"
+        session.events.add("memory", lacks)
+        return lacks
     speed = replace(own, images_per_second=own.images_per_second * processes)
     searching = speed.seconds(SEARCH_STEPS * batch, sizes[0])
-    return choose_length(
+    length = choose_length(
         session.info,
         eval_size,
         images,
@@ -110,6 +110,13 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         asked_epochs(session.config),
         grows=session.config.progressive_resizing,
     )
+    return length or too_little(seconds)
+
+
+def too_little(seconds: float) -> str:
+    """That so many seconds are not enough for fine-tuning, a clause."""
+    left = format_seconds(max(0.0, seconds))
+    return f"{left} left: too little for {ENOUGH_EPOCHS} epochs of fine-tuning"
 
 
 def timed_size(sizes: Sequence[int], kind: str) -> int:

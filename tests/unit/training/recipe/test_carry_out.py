@@ -81,11 +81,14 @@ def test_norms_stay_pretrained_in_fine_tuning_however_large_the_batch(recipe_ses
     assert [session.config.freeze_norms for session in recipes] == [True, False]
 
 
-def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, monkeypatch):
+@pytest.mark.parametrize("words", [{}, {"epochs": 5}, {"budget": 1000.0}])
+def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, monkeypatch, words):
     monkeypatch.setattr(finetune, "training_speed", lambda *_: None)
-    session = recipe_session(recipe="finetune", image_size=48)
+    session = recipe_session(recipe="finetune", image_size=48, **words)
     _, ending = train(session, time.perf_counter())
     assert ending.finished
+    why = "there is no memory for a step of fine-tuning"
+    assert ending.reason == f"a head on frozen features is fitted; {why}"
     assert session.run.model.is_file()
     assert "memory" in [event["kind"] for event in read_lines(session.run.events)]
 
