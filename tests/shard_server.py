@@ -18,7 +18,7 @@ class ShardServer:
     folder: Path
     address: str = ""
     asked: list[tuple[str, int]] = field(default_factory=list)
-    """Path and number of bytes of each answer with a part."""
+    """Path, with what is asked behind it, and number of bytes of each answer with a part."""
     failures: list[int] = field(default_factory=list)
     """Statuses of the next answers."""
     good: int = 10**9
@@ -39,7 +39,7 @@ def serving(folder: Path) -> Iterator[ShardServer]:
             """Nothing on the screen."""
 
         def do_GET(self) -> None:
-            file = folder / self.path.lstrip("/")
+            file = folder / self.path.partition("?")[0].lstrip("/")
             state.good -= 1
             if state.good < 0:
                 self.answer(403, b"")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lacewing.data.dhash import difference_hash
 from lacewing.data.in_order import in_order
-from lacewing.data.member import as_member, open_image, stat_image
+from lacewing.data.member import as_member, open_image, remote_of, stat_image
 from lacewing.data.rgb import decode
 from lacewing.data.scan_cache import ScanRow, State, absolute, open_scans
 
@@ -131,7 +131,10 @@ def _stat(path: Path, archives: dict[Path, os.stat_result]) -> State | str:
         return "not there"
     except OSError as error:
         return _reason(error)
-    return (state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else "not a file"
+    if not stat.S_ISREG(state.st_mode):
+        return "not a file"
+    remote = remote_of(path)  # what stands in for it is written anew for each signature
+    return (state.st_size, state.st_mtime_ns) if remote is None else remote.state
 
 
 def _known(known: dict[str, ScanRow], place: str, state: State) -> Scanned | None:

@@ -102,6 +102,17 @@ def test_a_second_look_reads_neither_images_nor_the_list_of_them(opened, server)
     assert {size for path, size in server.asked if path.endswith(".tar")} == {1}
 
 
+def test_another_signature_reads_no_image_anew_and_is_used_from_then_on(opened, server):
+    first = opened(f"{PATTERN}?sig=A")
+    server.asked.clear()
+    again = opened(f"{PATTERN}?sig=B{'b' * 40}")
+    assert again.table.equals(first.table)
+    assert {size for path, size in server.asked if ".tar" in path} == {1}
+    server.asked.clear()
+    assert open_image(first.path(0)).read()
+    assert server.asked[-1][0].endswith(f"?sig=B{'b' * 40}")
+
+
 def test_a_shard_that_changed_is_not_read_as_if_it_had_not(opened, folder):
     index = opened()
     shutil.copy(folder / "pests-val-00000.tar", folder / "pests-train-00000.tar")

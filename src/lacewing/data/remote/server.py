@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from itertools import chain, repeat
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -41,6 +42,12 @@ class RemoteFile:
     """Bytes."""
     version: str
     """Its ETag, or the time of its last change; empty where the server tells neither."""
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Its size in bytes, and a number of 63 bits for its version; its address may change."""
+        digest = blake2b(self.version.encode(), digest_size=8).digest()
+        return self.size, int.from_bytes(digest) >> 1
 
 
 def at_once(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:

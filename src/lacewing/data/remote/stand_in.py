@@ -79,7 +79,7 @@ def classes_beside(url: str) -> bytes | None:
 
 
 def put(file: Path, remote: RemoteFile) -> None:
-    """Write a stand-in, but leave one that says the same: its time tells of changes."""
+    """Write a stand-in, but leave one that says the same: others may be reading it."""
     if not file.exists() or read_stand_in(file) != remote:
         write_text(file, json.dumps(asdict(remote), indent=2))
 
