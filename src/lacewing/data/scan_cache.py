@@ -36,8 +36,8 @@ SCAN_SCHEMA = pa.schema(
     metadata={"version": VERSION},
 )
 State = tuple[int, int]
-"""A file's size in bytes and the time of its last change, in nanoseconds; of one on a server a number
-for its version."""
+"""A file's size in bytes and the time of its last change, in nanoseconds; of one on a server a
+number for its version."""
 
 
 class ScanRow(NamedTuple):
