@@ -65,12 +65,28 @@ def most_images(trial: Trial) -> int:
     return sizes.largest(trial.plan, trial.config, trial.tier, trial.job)
 
 
-def count_memory(trial: Trial, way: Way) -> MemoryModel:
-    """The memory that a way is counted on to take. Raises TrialError if it can't run at all."""
+def count_memory(trial: Trial, way: Way, *, has_run: bool = False) -> MemoryModel:
+    """The memory that a way is counted on to take. Raises TrialError if it can't run at all.
+
+    On the CPU by shapes alone unless passes of the way were run here (`has_run`): one that the
+    memory does not hold would end this process. A network that looks at values has none.
+    """
+    found: MemoryModel | str = ""
+    if trial.bench.backend.kind == "cpu" and not has_run:
+        found = counted(trial, way, by_shapes=True)
+    if isinstance(found, str):
+        found = counted(trial, way, by_shapes=False)
+    if isinstance(found, str):
+        raise TrialError(found)
+    return found
+
+
+def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:
+    """What a pass of a few images keeps, with the weights, or why it can't be counted."""
     bench = trial.bench
     bench.configure(way)
-    images, labels = bench.batch(min(COUNTING_IMAGES, trial.plan.micro_batch.value))
-    found = guarded(
+    images, labels = bench.batch(min(COUNTING_IMAGES, way.images))
+    return guarded(
         bench,
         lambda: memory.counted(
             bench.ready(way.memory_format),
@@ -78,11 +94,9 @@ def count_memory(trial: Trial, way: Way) -> MemoryModel:
             labels,
             bench.loss,
             lambda: bench.backend.autocast(way.precision),
+            by_shapes=by_shapes,
         ),
     )
-    if isinstance(found, str):
-        raise TrialError(found)
-    return found
 
 
 def time_image(trial: Trial, fitting: int) -> float:

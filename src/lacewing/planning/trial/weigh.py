@@ -46,7 +46,7 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     """
     way = best.way
     forward = replace(forward, images=trial.plan.eval_batch.value)
-    counted = count_memory(trial, way)
+    counted = count_memory(trial, way, has_run=best.seconds is not None)
     most, allowed = most_images(trial), trial.plan.memory_bytes.value
     # of a larger pass the line through smaller ones tells
     micro = max(trial.plan.micro_batch.value, min(most, WEIGHED_IMAGES))

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from lacewing.hardware.fake import FakeBackend
 from lacewing.performance_config import TIERS
-from lacewing.planning.trial import images, weigh
+from lacewing.planning.trial import images, memory, weigh
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import Findings
@@ -16,6 +18,24 @@ from lacewing.planning.trial.peaks import Peaks
 from lacewing.planning.trial.stage import set_up
 from lacewing.training.setup import job_of
 from lacewing.values import Choice
+
+PX = (3, 32, 32)
+"""Of an image that the trial's network is given."""
+
+
+@pytest.fixture
+def seen():
+    """The images that modules are given, in their order; those of the catalogue are not noted."""
+    given = []
+
+    def note(_, inputs):
+        one = inputs[0]
+        if isinstance(one, FakeTensor) or (one.shape[1:] == PX and one.device.type != "meta"):
+            given.append(one)
+
+    handle = register_module_forward_pre_hook(note)
+    yield given
+    handle.remove()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +89,7 @@ def test_what_is_counted_on_not_to_fit_is_weighed_by_a_child_alone(scene, monkey
 
     monkeypatch.setattr(weigh, "peaks_in_child", peaks_in_child)
     found = made.measure(memory_bytes=Choice(1000, "", "rule"))
-    assert made.fake.forward_calls == 2, "two passes that count, and no step"
+    assert made.fake.forward_calls == 2, "two that count, and no step"
     assert len(asked) == 1
     assert found.best.seconds is None
     assert found.memory_measured is bool(measured)
@@ -79,3 +99,38 @@ def test_what_is_counted_on_not_to_fit_is_weighed_by_a_child_alone(scene, monkey
         # of four copies of the weights all but the gradients, and BatchNorm's statistics
         assert found.snapshot_bytes == pytest.approx(0.75 * found.memory.fixed_bytes, rel=0.1)
     assert Findings.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
+def test_the_cpu_counts_without_a_pass(scene, monkeypatch, seen):
+    """One that the memory does not hold would end the process, and with it the refusal."""
+    monkeypatch.setattr(weigh, "peaks_in_child", lambda task, seconds: Peaks({}))
+    found = scene(FakeBackend("cpu")).measure(memory_bytes=Choice(1000, "", "rule"))
+    assert seen
+    assert all(isinstance(one, FakeTensor) for one in seen)
+    assert found.memory.image_bytes > 0
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_what_is_counted_is_the_same_with_and_without_a_pass(scene, monkeypatch, seen, kind):
+    counts = []
+    count = memory.counted
+
+    def noted(*args, by_shapes):
+        counts.append((by_shapes, count(*args, by_shapes=by_shapes)))
+        return counts[-1][1]
+
+    monkeypatch.setattr(memory, "counted", noted)
+    scene(FakeBackend(kind), precision="fp32", memory_format="contiguous").measure()
+    assert [by_shapes for by_shapes, _ in counts] == [kind == "cpu", False]
+    assert counts[0][1] == counts[1][1]
+
+
+def test_a_network_that_looks_at_values_is_counted_by_a_pass(scene, monkeypatch, seen):
+    def looks_at_values(*_):
+        raise RuntimeError("there are none")
+
+    monkeypatch.setattr(memory, "saved_by_shapes", looks_at_values)
+    monkeypatch.setattr(weigh, "peaks_in_child", lambda task, seconds: Peaks({}))
+    found = scene(FakeBackend("cpu")).measure(memory_bytes=Choice(1000, "", "rule"))
+    assert found.memory.image_bytes > 0
+    assert {len(one) for one in seen} == {images.COUNTING_IMAGES}

@@ -9,7 +9,17 @@ import torch
 from torch import nn
 
 from lacewing.engine.losses import make_loss
-from lacewing.planning.trial.memory import MemoryModel, counted, fit, measure_growing, saved_bytes
+from lacewing.hardware.switches import autocast
+from lacewing.models.build import new_model
+from lacewing.models.catalog import find_model
+from lacewing.planning.trial.memory import (
+    MemoryModel,
+    counted,
+    fit,
+    measure_growing,
+    saved_by_shapes,
+    saved_bytes,
+)
 
 
 def test_a_line_through_exact_points_is_found_again():
@@ -113,3 +123,27 @@ def test_what_is_counted_leaves_norms_that_are_frozen_alone():
     assert saved_bytes(network, torch.rand(2, 3, 8, 8), labels, make_loss(), nullcontext) > 0
     assert not network[1].training
     assert network[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize(("precision", "within"), [("fp32", 0.0), ("bf16", 0.005)])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+def test_shapes_alone_tell_what_a_pass_keeps(name, precision, within):
+    """In bf16 a CPU keeps some of BatchNorm's figures in fp32 that shapes say are in bf16."""
+    info = find_model(name)
+    network = new_model(info, 3, 0.0, info.native_size).train()
+    images, labels = torch.rand(4, 3, info.native_size, info.native_size), torch.tensor([0, 1])
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    args = (network, images[:2], labels, make_loss(0.1), lambda: autocast("cpu", precision))
+    by_shapes = saved_by_shapes(*args)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert by_shapes == pytest.approx(saved_bytes(*args), rel=within)
+
+
+def test_shapes_know_a_network_of_any_size_without_its_memory():
+    """A pass of it would take 100 TB."""
+    images = torch.zeros(1).expand(2, 3, 2**20, 2**20)
+    labels = torch.tensor([0, 1])
+    saved = saved_by_shapes(
+        nn.Conv2d(3, 8, 1), images, labels, lambda logits, _: logits.sum(), nullcontext
+    )
+    assert saved == 2 * 3 * 2**40 * 4
