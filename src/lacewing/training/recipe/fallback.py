@@ -18,16 +18,17 @@ MOST_EPOCHS = 300
 
 
 def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
-    """The epochs that the budget has time for, by the trial's forecast, and a note on them.
+    """The epochs that the budget has time for, by the forecast of the trial, this one or that of a
+    plan file, and a note on them.
 
     `spent` is how many seconds of the budget are gone. The clock ends the last epoch, so that no
     time is left over.
     """
     config, measured = prepared.config, prepared.plan.measured
-    if config.budget is None or config.plan is not None or not fell_back(prepared.asked, config):
+    if config.budget is None or not fell_back(prepared.asked, config):
         return prepared
     if measured is None or "epoch_seconds" not in measured.forecast:
-        return prepared
+        return with_epochs_unknown(prepared)
     forecast = measured.forecast
     judging = forecast["judge_seconds"] if config.evaluate else 0.0
     left = config.budget * (1 - RESERVE) - spent - REPORT_SECONDS - judging
@@ -45,6 +46,18 @@ def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
     )
     fitted = replace(config, epochs=epochs, patience=asked_patience(config))
     return replace(prepared, config=fitted, plan=plan)
+
+
+def with_epochs_unknown(prepared: Prepared) -> Prepared:
+    """Without a forecast, more epochs than there is likely to be time for: the clock ends them, and
+    the schedule with them. Images that grow do so by the epoch, so for those the usual ones stay.
+    """
+    config, plan = prepared.config, prepared.plan
+    if config.progressive_resizing:
+        return prepared
+    note = f"Up to {counted(MOST_EPOCHS, 'epoch')}: until the budget's time is used up."
+    fitted = replace(config, epochs=MOST_EPOCHS, patience=asked_patience(config))
+    return replace(prepared, config=fitted, plan=replace(plan, notes=(*plan.notes, note)))
 
 
 def epochs_in(seconds: float, first: float, later: float) -> int:

@@ -59,7 +59,14 @@ def test_what_the_flags_say_stays(prepared, asked, budget):
     assert with_epochs_fitted(given, spent=18.0) is given
 
 
-def test_without_a_forecast_the_usual_epochs_stay(prepared):
-    given = prepared("auto", budget=200.0)
-    blind = replace(given, plan=replace(given.plan, measured=None))
-    assert with_epochs_fitted(blind, spent=18.0) is blind
+def test_without_a_forecast_the_clock_ends_training_unless_images_grow(prepared):
+    def blind(**fields):
+        given = prepared("auto", budget=200.0, **fields)
+        given = replace(given, plan=replace(given.plan, measured=None))
+        return given, with_epochs_fitted(given, spent=18.0)
+
+    _, found = blind()
+    assert (found.config.epochs, found.config.patience) == (MOST_EPOCHS, 0)
+    assert found.plan.notes[-1] == "Up to 300 epochs: until the budget's time is used up."
+    given, same = blind(progressive_resizing=True, image_size=64)
+    assert same is given

@@ -9,8 +9,10 @@ from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import read_weights_file
 from lacewing.planning.document import save_plan
+from lacewing.planning.measured import Measured
 from lacewing.running.decide import prepared_fully
 from lacewing.training.recipe import prepare as recipe_prepare
+from lacewing.training.recipe.fallback import MOST_EPOCHS
 from lacewing.training.recipe.finetune import RATE
 from lacewing.training.recipe.prepare import (
     NEW_HEAD_RATE,
@@ -21,11 +23,12 @@ from lacewing.training.recipe.prepare import (
     with_recipe_decided,
 )
 from lacewing.training.recipe.size import Speed
-from lacewing.training.setup import obeyed
+from lacewing.training.setup import job_of, obeyed
 from lacewing.training.setup import prepare as prepare_run
 from lacewing.training.trial import is_wanted
 
 RESNET = find_model("test_resnet")
+FORECAST = {"first_epoch_seconds": 20.0, "epoch_seconds": 10.0, "judge_seconds": 4.0}
 
 
 @pytest.fixture
@@ -69,6 +72,24 @@ def test_the_image_size_is_measured_where_it_is_free(recipe_session):
     size = recipe_session(recipe="features", image_size=None).plan.image_size
     assert size.source == "measured"
     assert size.evidence["forward_images_per_second"] > 0
+
+
+def test_decoded_images_have_their_place_by_the_size_that_was_chosen(small, weights_file):
+    prepared = prepare_run(small(device="cpu", weights=weights_file, recipe="finetune",
+                                 image_size=None))  # fmt: skip
+    plan = with_recipe_decided(prepared).plan
+    assert plan.image_size.value != prepared.plan.image_size.value
+    job = job_of(prepared.config, prepared.info, prepared.weights, prepared.index)
+    assert plan.pixels.evidence["need_bytes"] == job.cache_bytes(plan.image_size.value)
+
+
+def test_an_asked_size_of_judging_is_that_of_the_features(recipe_session):
+    session = recipe_session(recipe="features", image_size=None, eval_size=64)
+    size = session.plan.image_size
+    assert (size.value, size.source) == (64, "user")
+    assert session.preprocessing.image_size == 64
+    both = recipe_session(recipe="features", image_size=48, eval_size=64)
+    assert both.plan.image_size.value == 48
 
 
 def test_an_asked_image_size_stands(recipe_session):
@@ -187,6 +208,26 @@ def test_norms_are_decided_by_the_passes_of_the_finished_plan(in_passes_of):
 def test_a_plan_and_a_run_by_it_decide_what_a_run_alone_does(small, weights_file, tmp_path, recipe):
     words = {"device": "cpu", "weights": weights_file, "recipe": recipe, "learning_rate": None}
     alone = prepared_fully(small(**words))
+    save_plan(alone.plan, tmp_path / "plan.yaml")
+    by_it = prepared_fully(small(**words, plan=tmp_path / "plan.yaml"))
+    assert by_it.plan == obeyed(alone.plan)
+    assert by_it.config == replace(alone.config, plan=tmp_path / "plan.yaml")
+
+
+@pytest.mark.parametrize(("forecast", "epochs"), [(FORECAST, 18), ({}, MOST_EPOCHS)])
+def test_so_they_do_where_auto_falls_back_on_a_budget_of_epochs(
+    small, tmp_path, monkeypatch, forecast, epochs
+):
+    def tried(prepared):
+        """Nothing is tried beside a plan file."""
+        measured = None if prepared.config.plan else Measured(forecast=forecast)
+        plan = replace(prepared.plan, measured=prepared.plan.measured or measured)
+        return replace(prepared, plan=plan)
+
+    monkeypatch.setattr("lacewing.running.decide.with_trial", tried)
+    words = {"device": "cpu", "recipe": "auto", "budget": 200.0, "epochs": TrainConfig().epochs}
+    alone = prepared_fully(small(**words))
+    assert alone.config.epochs == epochs
     save_plan(alone.plan, tmp_path / "plan.yaml")
     by_it = prepared_fully(small(**words, plan=tmp_path / "plan.yaml"))
     assert by_it.plan == obeyed(alone.plan)
