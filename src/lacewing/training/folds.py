@@ -84,22 +84,32 @@ def fold_config(config: TrainConfig, folder: Path, fold: int) -> TrainConfig:
 def last_config(config: TrainConfig, folder: Path, folds: list[dict[str, Any]]) -> TrainConfig:
     """The configuration of the last run, which has no validation images to choose by.
 
-    What the folds chose stands in for it: the view of most of them, the middle one of their means
-    of weights, only the head where fine-tuning was worse in most of them, and the middle one of
-    their best epochs where most were stopped early. See `taken_from_folds` for its calibration.
+    What the folds chose stands in for it: the view and the recipe of most of them, and of the folds
+    of that recipe the middle one of their means of weights, only the head where fine-tuning was
+    worse in most, and the middle one of their best epochs where most were stopped early. See
+    `taken_from_folds` for its calibration.
     """
     last = replace(fold_config(config, folder, ALL), tta=mode(fold["view"] for fold in folds))
-    recipe, best = folds[0]["recipe"], int(median(fold["best_epoch"] for fold in folds))
+    recipe = mode(fold["recipe"] for fold in folds)
+    alike = [fold for fold in folds if fold["recipe"] == recipe]
+    share = median(share_of(fold) for fold in alike)
+    if recipe == "features" or (recipe == "finetune" and share == 0):
+        return replace(last, recipe="features")
     if recipe == "finetune":
-        # of a fold whose best epoch stayed as it was, None
-        share = median(1.0 if fold["share"] is None else fold["share"] for fold in folds)
-        if best == 0 and share == 1:
-            return replace(last, recipe="features")
         return replace(last, wise_ft=float(share))
-    early = [fold["epochs"] < config.epochs for fold in folds]
-    if recipe == "classic" and median(early) == 1 and not config.budget:
+    whole = min(config.epochs, config.limit_epochs or config.epochs)
+    early = [fold["epochs"] < whole for fold in alike]
+    if median(early) == 1 and not config.budget:
+        best = int(median(fold["best_epoch"] for fold in alike))
         return replace(last, epochs=max(1, best), warmup_epochs=min(last.warmup_epochs, best / 2))
     return last
+
+
+def share_of(fold: dict[str, Any]) -> float:
+    """Of the fine-tuned weights in a fold's model: none in the head as it was fitted."""
+    if fold["share"] is not None:
+        return float(fold["share"])
+    return 1.0 if fold["best_epoch"] else 0.0
 
 
 def taken_from_folds(folder: Path) -> Taken | None:

@@ -1,5 +1,7 @@
 """The runs of a cross-validation."""
 
+from dataclasses import replace
+
 import pytest
 
 from lacewing.config import TrainConfig, save_config
@@ -24,7 +26,7 @@ def config(tmp_path) -> TrainConfig:
 
 
 def rows(recipe, best, epochs=10, shares=(None, None, 0.5)):
-    views = ("off", "whole", "whole")
+    views = ("off", *["whole"] * (len(best) - 1))
     return [
         {"recipe": recipe, "best_epoch": one, "epochs": epochs, "view": view, "share": share}
         for one, view, share in zip(best, views, shares, strict=True)
@@ -73,16 +75,49 @@ def test_the_last_run_takes_what_the_folds_chose(config, tmp_path):
         return last_config(asked, tmp_path, rows(found, best, epochs))
 
     assert last("finetune", (0, 0, 2), recipe="auto").recipe == "features"
+    assert last("features", (0, 0, 0), recipe="auto").recipe == "features"
     assert last("finetune", (1, 0, 2), recipe="auto").recipe == "auto"
     assert last("finetune", (1, 0, 2), recipe="auto").tta == "whole"
     mixed = rows("finetune", (0, 0, 2), shares=(0.5, 0.75, None))
     taken = last_config(TrainConfig(**{**vars(config), "recipe": "auto"}), tmp_path, mixed)
     assert (taken.recipe, taken.wise_ft) == ("auto", 0.75)  # the means were better than the head
     assert last("classic", (3, 4, 9), 9).epochs == 4
+    assert last("classic", (3, 3, 2), 3, limit_epochs=3).epochs == 10, "nothing was stopped early"
+    assert last("classic", (2, 1, 2), 2, limit_epochs=3).epochs == 2
     assert last("classic", (0, 0, 0), 9, warmup_epochs=3).epochs == 1
     assert last("classic", (3, 4, 9)).epochs == 10
     assert last("classic", (3, 4, 9), 9, budget=60.0).epochs == 10
     assert last("classic", (3, 4, 9)).wise_ft == last("finetune", (0, 0, 2)).wise_ft == "auto"
+
+
+@pytest.mark.parametrize(
+    ("best", "shares", "expected"),
+    [
+        (
+            (0, 0, 2, 3, 3),
+            (None, None, 0.5, 0.75, 0.75),
+            0.5,
+        ),  # two stayed at the head
+        ((1, 0, 2, 3, 3), (None, None, 0.5, 0.75, 0.75), 0.75),
+        ((0, 0, 0, 3, 3), (None, None, None, 0.75, 0.75), None),
+        ((2, 0, 0, 3, 3), (None,) * 5, 1.0),
+    ],
+)
+def test_the_share_of_the_last_run_is_the_middle_one_of_the_folds(
+    config, tmp_path, best, shares, expected
+):
+    folds = rows("finetune", best, shares=shares)
+    last = last_config(replace(config, recipe="auto"), tmp_path, folds)
+    found = None if last.recipe == "features" else last.wise_ft
+    assert found == expected
+
+
+def test_most_folds_decide_on_the_recipe_of_the_last_run(config, tmp_path):
+    auto = replace(config, recipe="auto")
+    head, tuned = rows("features", (0,) * 3, shares=(None,) * 3), rows("finetune", (2, 3, 4))
+    last = last_config(auto, tmp_path, [head[0], *tuned[1:]])
+    assert (last.recipe, last.wise_ft) == ("auto", 0.75), "the head's fold has no share"
+    assert last_config(auto, tmp_path, [tuned[0], *head[1:]]).recipe == "features"
 
 
 def test_the_last_run_is_calibrated_as_the_middle_fold_was(tmp_path):
