@@ -140,7 +140,7 @@ def carry_out(trial: Trial) -> Findings:
     training = race_training(trial, fitting, image_seconds)
     details = race_details(trial, best_of(training).key)
     best = as_timed(best_of(details, WORTH_OF_DETAILS) if details else best_of(training))
-    forward = race_forward(trial, best.way, image_seconds)
+    forward = race_forward(trial, best.way, fitting, image_seconds)
     trial.bench.keep_only(best.way)
     model, is_measured = weigh_memory(trial, best, best_of(forward).key)
     allowed = trial.plan.memory_bytes.value
@@ -209,11 +209,17 @@ def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
     return race([way, *others], training_pass(trial), trial.budget.until(0.6), FEW_ROUNDS)
 
 
-def race_forward(trial: Trial, trained: Way, image_seconds: float) -> list[Lane[Way]]:
-    """Precision and memory format of forward-only passes, which are a small part of a run."""
+def race_forward(
+    trial: Trial, trained: Way, fitting: int, image_seconds: float
+) -> list[Lane[Way]]:
+    """Precision and memory format of forward-only passes, which are a small part of a run.
+
+    They have up to twice the images that fit in training: nothing is kept for gradients.
+    """
     capabilities = trial.bench.backend.capabilities
     found = ways.forward_ways(trial.plan, trial.config, trial.device, capabilities)
-    usual, each = trial.plan.eval_batch.value, FORWARD_TO_STEP * image_seconds
+    usual = min(trial.plan.eval_batch.value, 2 * fitting)
+    each = FORWARD_TO_STEP * image_seconds
     images = images_in_time(trial, usual, len(found), each, FORWARD_SHARE)
     keys = [replace(way, threads=trained.threads, images=images) for way in found]
     is_cpu = trial.bench.backend.kind == "cpu"

@@ -101,6 +101,13 @@ def test_a_memory_that_cuts_passes_short_is_told(scene):
     assert found.cut_at_bytes == 100
 
 
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_forward_only_passes_keep_to_the_memory_too(scene, monkeypatch, kind):
+    monkeypatch.setattr("lacewing.planning.trial.measure.images_that_fit", lambda trial: 1)
+    found = scene(FakeBackend(kind), image_size=64).measure()
+    assert {one.way.images for one in found.forward} == {2}
+
+
 def test_no_memory_at_all_is_not_endless(scene):
     found = scene(FakeBackend(), batch_size="auto", image_size=64).measure(
         memory_bytes=Choice(0, "", "rule")
