@@ -209,9 +209,7 @@ def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
     return race([way, *others], training_pass(trial), trial.budget.until(0.6), FEW_ROUNDS)
 
 
-def race_forward(
-    trial: Trial, trained: Way, fitting: int, image_seconds: float
-) -> list[Lane[Way]]:
+def race_forward(trial: Trial, trained: Way, fitting: int, image_seconds: float) -> list[Lane[Way]]:
     """Precision and memory format of forward-only passes, which are a small part of a run.
 
     They have up to twice the images that fit in training: nothing is kept for gradients.
