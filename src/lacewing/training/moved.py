@@ -103,9 +103,15 @@ def decided_anew(
     backends: BackendTable,
 ) -> Plan:
     """The plan with the named decisions as the rules make them on this machine."""
-    # what was asked for on the old machine may not be possible here
+    # what was asked for on the old machine may not be possible here; the image size stays
     free = replace(
-        config, device=device, precision=None, memory_format=None, compile=None, threads=None
+        config,
+        device=device,
+        precision=None,
+        memory_format=None,
+        compile=None,
+        threads=None,
+        image_size=plan.image_size.value,
     )
     job = job_of(free, find_model(config.model), None, index)
     fresh = make_plan(free, machine, job, load_tiers(config.tiers), backends)

@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.fake import FakeBackend, fake_backends
 from lacewing.hardware.inspect import inspect
 from lacewing.hardware.machine import Limit
+from lacewing.performance_config import TIERS
 from lacewing.planning.document import load_plan, save_plan
+from lacewing.planning.make import make_plan
+from lacewing.planning.rules import memory
 from lacewing.store.run import read_lines
 from lacewing.training.begin import reopen
 from lacewing.training.loop import train
 from lacewing.training.moved import MAKES_THE_MODEL, plan_here
+from lacewing.training.setup import job_of
 from lacewing.values import GIB
 
 
@@ -54,6 +59,21 @@ def test_without_its_device_it_goes_on_on_the_best_other_one(stopped, capsys):
     assert resumed.plan == load_plan(session.run.plan)
     assert "cuda:0 is not here: the run goes on on cpu" in " ".join(capsys.readouterr().out.split())
     assert train(resumed).finished
+
+
+def test_decoded_images_have_their_place_by_the_size_that_the_run_keeps(begun, monkeypatch):
+    session = begun(FakeBackend(), image_size=None)
+    table = {"cpu": BACKENDS["cpu"]}
+    here = inspect(None, table, session.run.folder)
+    job = job_of(session.config, session.info, None, session.index)
+    size = session.plan.image_size.value
+    usual = make_plan(session.config, here, job, TIERS, table).image_size.value
+    assert usual < size
+    allowed = (job.cache_bytes(usual) + job.cache_bytes(size)) // 2
+    monkeypatch.setattr(memory, "CACHE_SHARE", allowed / here.memory_free_bytes)
+    plan = plan_here(session.plan, session.config, here, session.index, session.run, table)
+    assert plan.pixels.value != "ram"
+    assert plan.pixels.evidence["need_bytes"] == job.cache_bytes(size)
 
 
 def test_on_a_card_without_the_precision_only_the_precision_changes(stopped):
