@@ -14,6 +14,7 @@ from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.job import REFERENCE_BATCH
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.rules.device import find_device
+from lacewing.planning.rules.memory import choose_pixels
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.closing import allowance_of
 from lacewing.training.recipe.finetune import RATE, asked_epochs
@@ -22,7 +23,7 @@ from lacewing.training.recipe.idle import with_idle_said
 from lacewing.training.recipe.length import ENOUGH_EPOCHS, least_seconds
 from lacewing.training.recipe.size import Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import decode_seconds, decoding_adds
-from lacewing.training.setup import Prepared
+from lacewing.training.setup import Prepared, job_of
 from lacewing.values import Choice, format_seconds
 
 NEW_HEAD_RATE = 10.0
@@ -55,7 +56,7 @@ def recipe_decided(prepared: Prepared, backends: BackendTable, spent: float) -> 
         return prepared
     if config.recipe == "classic":
         return with_growth(prepared)
-    prepared, speed = with_forward_timed(prepared, backends)
+    prepared, speed = with_forward_timed(with_eval_size(prepared), backends)
     if speed is None:
         return prepared
     seconds = max(0.0, config.budget - spent) if config.budget else LEAST_SECONDS
@@ -171,10 +172,18 @@ def with_forward_timed(prepared: Prepared, backends: BackendTable) -> tuple[Prep
     return replace(prepared, plan=plan), speed
 
 
+def with_eval_size(prepared: Prepared) -> Prepared:
+    """`--eval-size` as that of the plan and so of the features, where no other is asked for."""
+    config = prepared.config
+    if config.image_size is not None or config.eval_size is None:
+        return prepared
+    return sized(prepared, Choice(config.eval_size, "asked for, as that of judging", "user"))
+
+
 def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
     """The largest image size whose feature pass the seconds of the run allow."""
     config, index, plan = prepared.config, prepared.index, prepared.plan
-    if config.image_size is not None:
+    if config.image_size is not None or config.eval_size is not None:
         return prepared
     train, val, test = (len(index.split(name)) for name in ("train", "val", "test"))
     views = views_for(train, len(index.classes))
@@ -186,7 +195,14 @@ def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
     allowance = allowance_of(seconds, judging, train + val, judged, decoding)
     chosen = choose_pass(prepared.info, train + val, views, speed, allowance)
     size = Choice(chosen.value.size, chosen.reason, chosen.source, chosen.evidence)
-    return replace(prepared, plan=replace(plan, image_size=size))
+    return sized(prepared, size)
+
+
+def sized(prepared: Prepared, size: Choice[int]) -> Prepared:
+    """The plan at another image size, by which decoded images have another place too."""
+    job = job_of(prepared.config, prepared.info, prepared.weights, prepared.index)
+    pixels = choose_pixels(job.cache_bytes(size.value), job.disk_bytes, prepared.machine)
+    return replace(prepared, plan=replace(prepared.plan, image_size=size, pixels=pixels))
 
 
 def with_reach(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
