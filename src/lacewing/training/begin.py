@@ -104,6 +104,7 @@ def open_begun(
             events,
             backends,
             team,
+            trains=prepared.config.is_classic,
         ),
         prepared.info,
         plan,
@@ -209,6 +210,7 @@ def open_found(
             backends,
             team,
             found.preprocessing,
+            trains=found.config.is_classic or found.snapshot.is_tuning,
         )
         put_back(session, found.snapshot)
         return session

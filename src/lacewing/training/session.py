@@ -115,10 +115,14 @@ def open_session(
     backends: BackendTable = BACKENDS,
     team: Team = Team(),  # noqa: B008 (frozen)
     preprocessing: Preprocessing | None = None,
+    *,
+    trains: bool = True,
 ) -> Session:
     """Build the network, the optimiser, the schedule and the loaders that the plan says.
 
-    `preprocessing` is of validation; that of the weights or of the network if not given.
+    `preprocessing` is of validation; that of the weights or of the network if not given. `trains`
+    is False where only the first stage of a recipe is to come: it looks at each training image
+    once, so none is kept, and no file is reserved for them.
     """
     backend, device_index = backend_for(plan.device.value, backends)
     execution = plan.execution
@@ -140,7 +144,7 @@ def open_session(
     preprocessing = preprocessing or preprocessing_for(info, size, weights)
     train_loader, val_loader = open_loaders(
         config, plan, index, preprocessing, device, events, team.ranks,
-        sides_of(config, info, plan.image_size.value),
+        sides_of(config, info, plan.image_size.value), plan.pixels.value if trains else "none",
     )  # fmt: skip
     return Session(
         run=run,
@@ -204,11 +208,13 @@ def open_loaders(
     events: EventLog,
     ranks: Ranks,
     sides: tuple[int, ...],
+    keep: str,
 ) -> tuple[TrainLoader, EvalLoader]:
     """The training and the validation split on their way to the device.
 
     `preprocessing` is that of validation; training may see smaller images (`eval_size`), in
-    each epoch of the side in `sides` if there are any. They are kept at the largest.
+    each epoch of the side in `sides` if there are any. They are kept at the largest, where `keep`
+    says.
     """
     loading = loading_of(plan, device)
 
@@ -226,7 +232,7 @@ def open_loaders(
         train_loader(
             config,
             training,
-            store(training, plan.image_size.value, plan.pixels.value),
+            store(training, plan.image_size.value, keep),
             plan.batch.value,
             loading,
             ranks,

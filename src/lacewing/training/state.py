@@ -84,6 +84,11 @@ class Snapshot:
         return int(self.plain["progress"]["epoch"])
 
     @property
+    def is_tuning(self) -> bool:
+        """Whether a recipe's fine-tuning had begun at that instant."""
+        return self.step > 0 or self.plain["progress"].get("tuning_from") is not None
+
+    @property
     def preprocessing(self) -> Preprocessing | None:
         """Of the images that the network was validated on; None in snapshots that lack it."""
         fields = self.plain.get("preprocessing")

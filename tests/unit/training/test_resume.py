@@ -161,7 +161,7 @@ def test_the_newest_run_of_data_and_model_is_found(begun, small):
 def test_a_device_too_full_to_go_on_is_told_without_flags_that_resume_does_not_take(
     begun, monkeypatch
 ):
-    def open_session(*args):
+    def open_session(*args, **options):
         raise FakeOutOfMemoryError("full")
 
     broken = cut_off(begun, 2)

@@ -114,7 +114,9 @@ def test_cut_off_before_its_first_step_fine_tuning_is_not_begun_again(
         train(session, time.perf_counter())
     monkeypatch.setattr(carry_out, "fit_linear", None)  # must not be called
     monkeypatch.setattr(carry_out, "stretch", None)
-    resumed, ending = train(reopen(session.run.folder), time.perf_counter())
+    again = reopen(session.run.folder)
+    assert again.train_loader._store.keep == "ram"
+    resumed, ending = train(again, time.perf_counter())
     assert ending.finished
     assert [row["epoch"] for row in rows(session)] == [0, 1, 2]
     assert (resumed.config.epochs, resumed.plan.image_size.value) == (2, 32)

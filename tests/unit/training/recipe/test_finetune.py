@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from lacewing.config import TrainConfig, load_config
+from lacewing.data.pixels import pixel_key
 from lacewing.engine.schedules import make_schedule
 from lacewing.models.build import check_size
 from lacewing.models.catalog import find_model
 from lacewing.planning.document import load_plan, save_plan
+from lacewing.planning.rules import memory
 from lacewing.training.bookkeeping import load_best
 from lacewing.training.distributed import Team
 from lacewing.training.recipe import finetune
@@ -89,6 +91,25 @@ def test_fine_tuning_takes_the_rate_of_a_plan_from_a_file(recipe_session, tmp_pa
     assert any("times what fine-tuning usually takes" in note for note in tuned.plan.notes)
     assert tuned.plan.pixels == plan.pixels
     assert tuned.config.eval_size == 48
+
+
+def test_a_file_of_training_images_is_reserved_for_fine_tuning_only(
+    recipe_session, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(memory, "CACHE_SHARE", 0.0)
+    session = recipe_session(recipe="finetune", image_size=48)
+    assert session.plan.pixels.value == "disk"
+
+    def kept():
+        return {file.stem for file in (tmp_path / "cache/pixels").glob("*.u8")}
+
+    def name(split, side):
+        hashes = session.index.split(split).table["hash"].to_pylist()
+        return pixel_key(hashes, replace(session.preprocessing, image_size=side))
+
+    assert kept() == {name("val", 48)}
+    open_finetuning(session, Length(32, 3, 9.0), FOREVER)
+    assert kept() == {name("val", 48), name("train", 32)}
 
 
 def test_pixels_on_the_device_stay_there_in_fine_tuning(recipe_session):
