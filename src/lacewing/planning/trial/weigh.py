@@ -170,7 +170,9 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
         if tried and tried[-1].cost_seconds > trial.budget.left_of_share:
             break
         tried.append(time_compiled(trial, best.way, mode))
-        history.remember_compile(trial.job.model, plan.device.value, tried[-1].cost_seconds)
+        # what failed, and perhaps at once, does not tell what compiling takes
+        if tried[-1].pass_seconds is not None:
+            history.remember_compile(trial.job.model, plan.device.value, tried[-1].cost_seconds)
     return tuple(tried)
 
 

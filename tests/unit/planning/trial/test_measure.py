@@ -14,6 +14,7 @@ from lacewing.planning.trial.budget import allowance
 from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
 from lacewing.planning.trial.fitting import fit_to_memory
+from lacewing.planning.trial.history import compile_seconds
 from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.payback import cheapest
 from lacewing.planning.trial.stage import set_up
@@ -302,6 +303,26 @@ def test_each_mode_of_the_device_is_timed_and_the_network_left_as_it_was(scene, 
     assert [one.mode for one in found.compile_tried] == tried
     assert first.cost_seconds == pytest.approx(5.0, abs=0.5)
     assert first.pass_seconds == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatch, works):
+    made = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32", epochs=10_000)
+
+    def compile_model(network, mode, say):
+        made.fake.now += 2.0
+        return CompiledModel(network, network, say) if works else network
+
+    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
+    made.fake.capabilities = replace(
+        made.fake.capabilities, compile=True, compile_modes=("default",)
+    )
+    found = made.measure(compile=Choice("off", "", "rule"))
+    assert [one.pass_seconds is not None for one in found.compile_tried] == [works]
+    known = compile_seconds(made.config.model, made.plan.device.value)
+    assert known == (pytest.approx(2.0, abs=0.5) if works else None)
+    assert found.compile_cost_seconds == known
 
 
 @pytest.mark.parametrize(("compiles", "epochs", "times"), [(True, 10_000, 1), (True, 100, 0),
