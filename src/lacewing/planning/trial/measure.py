@@ -126,7 +126,7 @@ def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget
     """Whether compiling was not tried, and would be after a trial that takes as long as theirs."""
     if findings.compile_tried or findings.best.seconds is None:
         return False
-    likely = likely_payback(plan, job, findings.best, budget.images)
+    likely = likely_payback(plan, job, findings.best, budget)
     left = budget.left_of_share - findings.seconds
     return likely.worth_trying and likely.cost_seconds <= left
 

@@ -232,11 +232,16 @@ def with_workers_within(plan: Plan, asked: Asked) -> Plan:
 
 
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
-    """torch.compile where it was measured to pay; where not, why, in seconds."""
+    """torch.compile where it was measured to pay; where not, why, in seconds.
+
+    The clock of a `--budget` ends the run, so more than it holds is no saving.
+    """
     if not asked.can_compile or findings.best.seconds is None:
         return plan
     images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
-    per_image = pass_seconds_per_image(plan, findings)
-    kind = plan.device.value.partition(":")[0]
-    seconds, passes = per_image * images, plan.accumulation.value
+    seconds = pass_seconds_per_image(plan, findings) * images
+    if asked.config.budget is not None and seconds > asked.config.budget:
+        images = int(images * asked.config.budget / seconds)
+        seconds = asked.config.budget
+    kind, passes = plan.device.value.partition(":")[0], plan.accumulation.value
     return replace(plan, compile=payback.choose(kind, findings, seconds, images, passes))

@@ -162,7 +162,7 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, grows=grows)
     if not open_to_it or best.seconds is None:
         return ()
-    likely = likely_payback(plan, trial.job, best, trial.budget.images)
+    likely = likely_payback(plan, trial.job, best, trial.budget)
     if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
         return ()
     tried: list[CompileTime] = []
@@ -176,11 +176,13 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     return tuple(tried)
 
 
-def likely_payback(plan: Plan, job: Job, best: Timed, images: int) -> Payback:
-    """What compiling is likely to cost and to save in a run over so many images."""
+def likely_payback(plan: Plan, job: Job, best: Timed, budget: Budget) -> Payback:
+    """What compiling is likely to cost and to save in the run over so many images, or in as much
+    of it as its own budget holds."""
     address = plan.device.value
     known = history.compile_seconds(job.model, address)
-    return payback.likely(address.partition(":")[0], expected_seconds(best, images), known)
+    seconds = min(expected_seconds(best, budget.images), budget.run_seconds)
+    return payback.likely(address.partition(":")[0], seconds, known)
 
 
 def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:

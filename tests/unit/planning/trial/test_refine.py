@@ -225,6 +225,17 @@ def test_compile_is_taken_where_it_was_measured_to_pay(refined, found, seconds, 
     assert plan.compile.source == "measured"
 
 
+@pytest.mark.parametrize(("budget", "mode", "saved"), [(299, "off", 59.8), (301, "default", 60.2)])
+def test_compile_saves_no_more_than_the_budget_holds(refined, found, budget, mode, saved):
+    """A fifth of what the passes take: 100 epochs of 992 images at 0.05 s would save 992 s."""
+    compiled = CompileTime(cost_seconds=60.0, pass_seconds=0.4)
+    plan = refined(found(compile_tried=(compiled,)), epochs=100, budget=float(budget))
+    assert plan.compile.value == mode
+    assert plan.compile.evidence["saving_seconds"] == pytest.approx(saved, abs=0.1)
+    untried = refined(found(), epochs=100, budget=float(budget))
+    assert untried.compile.evidence["saving_seconds"] == pytest.approx(budget / 10)
+
+
 @pytest.mark.parametrize(("epochs", "mode"), [(5, "default"), (100, "reduce-overhead")])
 def test_the_mode_is_the_cheapest_for_the_passes_of_this_run(refined, found, epochs, mode):
     """A slow compiler that saves more pays in a long run only."""
