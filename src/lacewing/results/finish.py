@@ -101,15 +101,17 @@ def summary(session: Session, ending: Ending) -> dict[str, Any]:
 
 
 def held_against_forecast(session: Session, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds and bytes that the trial expected of these epochs, and what they took.
+    """Seconds and bytes that the trial expected of these epochs, and what they took; of one that
+    the clock ended, for its part of the steps.
 
     Nothing of a recipe, whose epochs are of a size that it decides later.
     """
     measured = session.plan.measured if session.config.is_classic else None
     if measured is None or not rows or "epoch_seconds" not in measured.forecast:
         return {}
+    epochs = session.progress.step / session.train_loader.steps_per_epoch
     return {
-        "forecast_seconds": expected_seconds(dict(measured.forecast), len(rows)),
+        "forecast_seconds": expected_seconds(dict(measured.forecast), epochs),
         "epochs_seconds": sum(row["seconds"] for row in rows),
         "forecast_peak_bytes": measured.forecast.get("peak_bytes", 0.0),
     }

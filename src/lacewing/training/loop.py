@@ -113,9 +113,7 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     Raises StoppedError if a signal cut it short, with the state of a whole number of steps.
     """
     progress, loader = session.progress, session.train_loader
-    started, waited = time.perf_counter(), loader.wait_seconds
-    clock, meter = Clock(progress), Meter(progress)
-    first_step = progress.step_in_epoch
+    clock, meter = Clock(progress, loader), Meter(progress)
     session.backend.reset_peak(session.device_index)
     tell_growth(session, monitor)
     training_mode(session.model, bool(session.config.freeze_norms))
@@ -124,8 +122,6 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     meter.settle()
     clock.settle()
     stop.check()
-    seconds = time.perf_counter() - started
-    images = (progress.step_in_epoch - first_step) * loader.batch_size
     row = {
         "epoch": progress.epoch + 1,
         "step": progress.step,
@@ -133,13 +129,13 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
         "train_loss": progress.loss_sum / max(1, progress.images),
         "train_accuracy": progress.correct / max(1, progress.images),
         "learning_rate": session.optimizer.param_groups[0]["lr"],
-        "images_per_second": images / seconds,
-        "train_seconds": seconds,
-        "wait_seconds": loader.wait_seconds - waited,
+        "images_per_second": progress.step_in_epoch * loader.batch_size / progress.epoch_seconds,
+        "train_seconds": progress.epoch_seconds,
+        "wait_seconds": progress.epoch_wait_seconds,
     }
     row |= validate(session, stop)
     clock.settle()
-    return row | {"seconds": time.perf_counter() - started}
+    return row | {"seconds": progress.epoch_seconds}
 
 
 def tell_growth(session: Session, monitor: Monitor) -> None:

@@ -3,6 +3,7 @@
 import math
 import time
 
+from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.step import StepResult
 from lacewing.training.state import Progress
 
@@ -17,17 +18,19 @@ class NotFiniteError(Exception):
 
 
 class Clock:
-    """Counts the run's seconds, over all its sessions."""
+    """Counts the seconds of a run and of its running epoch, over all its sessions."""
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.settled = time.perf_counter()
+    def __init__(self, progress: Progress, loader: TrainLoader) -> None:
+        self.progress, self.loader = progress, loader
+        self.settled, self.waited = time.perf_counter(), loader.wait_seconds
 
     def settle(self) -> None:
-        """Add the seconds since the last call to the run's."""
-        now = time.perf_counter()
-        self.progress.elapsed_seconds += now - self.settled
-        self.settled = now
+        """Add the seconds since the last call, and those that the loader was waited for."""
+        progress, now, waited = self.progress, time.perf_counter(), self.loader.wait_seconds
+        progress.elapsed_seconds += now - self.settled
+        progress.epoch_seconds += now - self.settled
+        progress.epoch_wait_seconds += waited - self.waited
+        self.settled, self.waited = now, waited
 
 
 class Meter:

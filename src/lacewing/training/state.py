@@ -32,6 +32,10 @@ class Progress:
     """Sum over the running epoch's images of the training loss."""
     correct: int = 0
     images: int = 0
+    epoch_seconds: float = 0.0
+    """Seconds of the running epoch, in all sessions."""
+    epoch_wait_seconds: float = 0.0
+    """Of those, in which its steps waited for images."""
     best_epoch: int = 0
     best_accuracy: float = -1.0
     best_loss: float = float("inf")
@@ -59,6 +63,7 @@ class Progress:
     def start_epoch(self) -> None:
         """Forget the sums of the epoch before."""
         self.step_in_epoch, self.loss_sum, self.correct, self.images = 0, 0.0, 0, 0
+        self.epoch_seconds, self.epoch_wait_seconds = 0.0, 0.0
 
 
 @dataclass(frozen=True)

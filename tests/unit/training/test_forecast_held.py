@@ -7,6 +7,7 @@ import pytest
 from lacewing.hardware.fake import FakeBackend, fake_backends
 from lacewing.results.finish import finish, held_with_judging, show_answer
 from lacewing.store.run import read_json
+from lacewing.training import loop
 from lacewing.training.begin import begin
 from lacewing.training.loop import train
 from lacewing.training.setup import prepare
@@ -45,6 +46,17 @@ def test_a_run_that_is_not_judged_has_its_epochs_compared_only(tried):
     finish(session, train(session))
     training = read_json(session.run.results)["training"]
     assert "forecast_seconds" in training and "forecast_run_seconds" not in training
+
+
+def test_of_an_epoch_that_the_clock_ended_its_part_was_expected(tried, monkeypatch):
+    monkeypatch.setattr(loop, "out_of_time", lambda session: session.progress.step >= 4)
+    session = tried(epochs=9, evaluate=False)
+    finish(session, train(session))
+    forecast = session.plan.measured.forecast
+    expected = forecast["first_epoch_seconds"] + forecast["epoch_seconds"] / 3
+    training = read_json(session.run.results)["training"]
+    assert session.train_loader.steps_per_epoch == 3
+    assert training["forecast_seconds"] == pytest.approx(expected)
 
 
 def test_without_a_trial_there_is_nothing_to_compare(tried):

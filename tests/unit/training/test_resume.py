@@ -90,6 +90,23 @@ def test_an_average_of_the_weights_is_resumed_to_the_bit(begun):
     assert any(not torch.equal(value, final(whole)[name]) for name, value in saved.items())
 
 
+def test_an_epoch_has_the_seconds_of_all_its_sessions(begun):
+    broken = cut_off(begun, 2)
+    resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
+    progress = resumed.progress
+    assert 0 < progress.step_in_epoch < resumed.train_loader.steps_per_epoch
+    assert progress.epoch_seconds > 0
+    progress.epoch_seconds, progress.epoch_wait_seconds = 1000.0, 500.0
+    train(resumed)
+    first, second = list(read_lines(broken.run.metrics))[:2]
+    assert first["train_seconds"] == pytest.approx(1000, abs=60)
+    assert first["seconds"] == pytest.approx(1000, abs=60)
+    assert first["wait_seconds"] == pytest.approx(500, abs=60)
+    images = resumed.train_loader.steps_per_epoch * resumed.train_loader.batch_size
+    assert first["images_per_second"] == pytest.approx(images / first["train_seconds"])
+    assert second["seconds"] < 60
+
+
 def test_rows_that_a_kill_left_without_a_checkpoint_are_dropped(begun):
     session = begun(epochs=3, limit_epochs=2)
     train(session)

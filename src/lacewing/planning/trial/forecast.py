@@ -22,6 +22,15 @@ class Amounts:
     """That share the steps and the validation; one of them judges."""
     work_shares: tuple[float, ...] = ()
     """What each epoch's steps take of those at the full image size; () where all take that."""
+    eval_share: float = 1.0
+    """What a forward-only pass takes of one at the full image size; see `larger_in_evaluation`."""
+    judges: bool = True
+    """Whether the run is judged at its end."""
+
+
+def larger_in_evaluation(eval_size: int | None, size: int) -> float:
+    """Pixels of an image that is judged over those of one that is trained on, of side `size`."""
+    return ((eval_size or size) / size) ** 2
 
 
 def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> dict[str, float]:
@@ -35,7 +44,7 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     images = amounts.training // batch * batch / amounts.processes
     validated = amounts.validation / amounts.processes
     shares = amounts.work_shares or (1.0,)
-    validating = validated / (findings.best_forward.rate or 1.0)
+    validating = validated * amounts.eval_share / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
     reading = waiting(plan, validated * decoding, validating, cores)
     each = pass_seconds_per_image(plan, findings)
@@ -49,8 +58,8 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     first += compile_seconds(plan, findings)
     again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
     later = training(fmean(shares[1:] or shares), again[0]) + validating + again[1]
-    judged = amounts.validation + amounts.test
-    judging = judged * findings.plain_seconds
+    judged = amounts.validation + amounts.test if amounts.judges else 0
+    judging = judged * amounts.eval_share * findings.plain_seconds
     judges = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
     judging += waiting(judges, judged * decoding, judging, cores)
     return {
@@ -101,8 +110,7 @@ def waiting(plan: Plan, loading: float, computing: float, cores: int) -> float:
     return max(0.0, loading / workers - computing)
 
 
-def expected_seconds(forecast: dict[str, float], epochs: int) -> float:
-    """What the forecast says of so many epochs, the judging at the end left out."""
-    if epochs < 1:
-        return 0.0
-    return forecast["first_epoch_seconds"] + (epochs - 1) * forecast["epoch_seconds"]
+def expected_seconds(forecast: dict[str, float], epochs: float) -> float:
+    """What the forecast says of so many epochs or parts of one, the judging at the end left out."""
+    first = min(1.0, epochs) * forecast["first_epoch_seconds"]
+    return first + max(0.0, epochs - 1) * forecast["epoch_seconds"]

@@ -6,7 +6,12 @@ import pytest
 
 from lacewing.planning.rules.compile import COST_SECONDS
 from lacewing.planning.trial.findings import CompileTime, Timed
-from lacewing.planning.trial.forecast import Amounts, expected_seconds, forecast
+from lacewing.planning.trial.forecast import (
+    Amounts,
+    expected_seconds,
+    forecast,
+    larger_in_evaluation,
+)
 from lacewing.values import Choice
 
 
@@ -89,6 +94,26 @@ def test_one_epoch_of_growing_images_is_whole(plan_on, found):
     )
 
 
+def test_judging_and_validation_are_at_the_size_of_evaluation(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"), batch=10, pixels="ram", workers=0)
+    figures, double = (
+        forecast(plan, found(), replace(AMOUNTS, eval_share=share), cores=2)
+        for share in (larger_in_evaluation(None, 128), larger_in_evaluation(256, 128))
+    )
+    assert double["judge_seconds"] == pytest.approx(4 * figures["judge_seconds"])
+    assert double["epoch_seconds"] - figures["epoch_seconds"] == pytest.approx(3 * 100 / 40)
+
+
+def test_a_run_that_is_not_judged_is_its_epochs(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"))
+    judged, alone = (
+        forecast(plan, found(decode_seconds=0.01), replace(AMOUNTS, judges=judges), cores=2)
+        for judges in (True, False)
+    )
+    assert alone["judge_seconds"] == 0
+    assert alone["run_seconds"] == pytest.approx(expected_seconds(judged, AMOUNTS.epochs))
+
+
 def test_without_threads_decoding_adds_up(plan_on, found):
     plan = planned(plan_on("cpu_2core_24gb"), batch=10, workers=0, pixels="ram")
     figures = forecast(plan, found(decode_seconds=0.01), AMOUNTS, cores=2)
@@ -98,6 +123,7 @@ def test_without_threads_decoding_adds_up(plan_on, found):
 def test_some_epochs_of_it():
     figures = {"first_epoch_seconds": 5.0, "epoch_seconds": 3.0}
     assert [expected_seconds(figures, n) for n in (0, 1, 3)] == [0.0, 5.0, 11.0]
+    assert [expected_seconds(figures, n) for n in (0.5, 1.5)] == [2.5, 6.5]
 
 
 def test_processes_share_whole_batches_and_the_validation(plan_on, found):
