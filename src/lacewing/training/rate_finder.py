@@ -45,6 +45,11 @@ def search_if_asked(session: Session) -> None:
     if session.config.learning_rate != "auto":
         return
     climb = search(session)
+    if climb is None:  # no rate helps against that; training goes back or ends, and says why
+        if session.team.leads:
+            sentence = "the loss is not finite at the lowest rate: the search chooses none"
+            session.events.warn("learning-rate", f"{sentence}, and the plan's stays")
+        return
     evidence = {"steps": len(climb.rates), "lowest": climb.rates[0], "highest": climb.rates[-1]}
     reason = f"where the loss falls steadily, in {len(climb.rates)} steps with rising rates"
     rate = Choice(climb.chosen, reason, "measured", evidence)
@@ -55,10 +60,10 @@ def search_if_asked(session: Session) -> None:
         session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
 
 
-def search(session: Session) -> Climb:
+def search(session: Session) -> Climb | None:
     """Train with rising rates until the loss diverges; the session is put back as it was.
 
-    Raises what a training step raises, StoppedError apart.
+    None where the first loss is not finite. Raises what a training step raises, StoppedError apart.
     """
     before = capture(
         session.model,
@@ -90,6 +95,8 @@ def search(session: Session) -> Climb:
     )
     session.progress.micro_batch = micro_batch
     smooth = running_means(losses)
+    if not smooth:
+        return None
     return Climb(tuple(rates[: len(smooth)]), tuple(smooth), rates[valley(smooth)])
 
 
@@ -127,7 +134,7 @@ def running_means(losses: Sequence[float]) -> list[float]:
 
 
 def valley(losses: Sequence[float]) -> int:
-    """The place in the middle of the longest falling subsequence; the first one of an empty list.
+    """The place in the middle of the longest falling subsequence of one loss or more.
 
     A subsequence, not a run: a bump in the loss does not end it.
     """
@@ -136,7 +143,7 @@ def valley(losses: Sequence[float]) -> int:
         for earlier in range(place):
             if losses[earlier] > loss and lengths[earlier] + 1 > lengths[place]:
                 lengths[place], before[place] = lengths[earlier] + 1, earlier
-    falling = [max(range(len(losses)), key=lengths.__getitem__)] if losses else [0]
-    while losses and before[falling[-1]] >= 0:
+    falling = [max(range(len(losses)), key=lengths.__getitem__)]
+    while before[falling[-1]] >= 0:
         falling.append(before[falling[-1]])
     return falling[(len(falling) - 1) // 2]

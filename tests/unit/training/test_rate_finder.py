@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from lacewing.errors import TrainingError
 from lacewing.planning.document import load_plan
 from lacewing.store.run import read_json
 from lacewing.training.loop import train
@@ -38,7 +39,7 @@ def test_running_means_have_no_bias_and_end_before_what_is_not_finite():
 def test_the_valley_is_in_the_middle_of_the_longest_fall():
     assert valley([5, 5, 5, 4, 3, 2, 1, 9, 9]) == 4
     assert valley([5, 4, 4.5, 3, 2, 8]) == 3, "a bump does not end it"
-    assert valley([]) == 0
+    assert valley([5]) == 0
 
 
 @pytest.mark.parametrize("losses", [[1.0, math.nan], [1.0, 1.0, 30.0]])
@@ -61,6 +62,18 @@ def test_the_search_leaves_no_trace_but_the_rate(begun):
     choice = load_plan(session.run.plan).learning_rate
     assert (choice.value, choice.source) == (found["chosen"], "measured")
     assert train(session).finished
+
+
+def test_without_a_finite_loss_the_plans_rate_stays_and_it_is_said(begun, capsys):
+    session = begun(learning_rate="auto")
+    session.loss = lambda logits, labels: logits.sum() * math.nan
+    planned = session.plan.learning_rate
+    search_if_asked(session)
+    assert session.plan.learning_rate == planned
+    assert not session.run.rates.exists()
+    assert "the loss is not finite at the lowest rate" in capsys.readouterr().err
+    with pytest.raises(TrainingError, match="The loss became nan"):
+        train(session)
 
 
 def test_without_auto_there_is_no_search(begun):
