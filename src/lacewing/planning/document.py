@@ -64,7 +64,8 @@ def forecast_rows(measured: Measured) -> list[tuple[str, str]]:
         more = f", {format_seconds(first)} the first" if first > 1.1 * epoch else ""
         rows.append(("an epoch", f"{format_seconds(epoch)}{more}, with its validation"))
     if "run_seconds" in figures:
-        epochs = f"{counted(round(figures['epochs']), 'epoch')}, and the judging at the end"
+        judged = ", and the judging at the end" if figures.get("judge_seconds") else ""
+        epochs = f"{counted(round(figures['epochs']), 'epoch')}{judged}"
         rows.append(("the run", f"{format_seconds(figures['run_seconds'])} for {epochs}"))
     if figures.get("peak_bytes"):
         rows.append(("memory", f"{format_bytes(figures['peak_bytes'])} at most"))

@@ -15,7 +15,7 @@ from lacewing.planning.rules.compile import is_open
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
-from lacewing.planning.trial.forecast import Amounts
+from lacewing.planning.trial.forecast import Amounts, larger_in_evaluation
 from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.refine import Asked, refine
 from lacewing.planning.trial.stage import Work
@@ -75,9 +75,9 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
 
 def amounts_of(prepared: Prepared) -> Amounts:
     """Images of each split, epochs, and the processes that share them."""
-    index, config = prepared.index, prepared.config
+    index, config, size = prepared.index, prepared.config, prepared.plan.image_size.value
     epochs = min(config.epochs, config.limit_epochs or config.epochs)
-    sides = sides_of(config, prepared.info, prepared.plan.image_size.value)
+    sides = sides_of(config, prepared.info, size)
     return Amounts(
         training=len(index.split("train")),
         validation=len(index.split("val")),
@@ -85,6 +85,8 @@ def amounts_of(prepared: Prepared) -> Amounts:
         epochs=epochs,
         processes=prepared.processes,
         work_shares=work_shares(sides)[:epochs],
+        eval_share=larger_in_evaluation(config.eval_size, size),
+        judges=config.evaluate,
     )
 
 

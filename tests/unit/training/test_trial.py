@@ -175,3 +175,10 @@ def test_amounts_are_of_all_images_whoever_shares_them(small):
     amounts = amounts_of(replace(prepared, processes=5))
     assert (amounts.training, amounts.validation, amounts.test) == (21, 15, 3)
     assert amounts.processes == 5
+    assert (amounts.judges, amounts.eval_share) == (True, 1.0)
+
+
+def test_amounts_go_by_what_is_judged_and_at_which_size(small):
+    prepared = prepare(small(image_size=32, eval_size=64, evaluate=False))
+    amounts = amounts_of(prepared)
+    assert (amounts.judges, amounts.eval_share) == (False, 4.0)

@@ -13,6 +13,7 @@ from lacewing.planning.trial import history, memory, payback, sizes
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import CompileTime, Timed
+from lacewing.planning.trial.forecast import larger_in_evaluation
 from lacewing.planning.trial.images import count_memory, most_images
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
@@ -63,9 +64,10 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
         found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
     if not found.training:
         return counted, False
+    larger = larger_in_evaluation(trial.config.eval_size, trial.plan.image_size.value)
     line = replace(
         memory.fit(found.training, counted.image_bytes),
-        eval_image_bytes=larger_in_evaluation(trial) * found.eval_image_bytes,
+        eval_image_bytes=larger * found.eval_image_bytes,
     )
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
 
@@ -98,12 +100,6 @@ def snapshot_of(trial: Trial, way: Way, model: MemoryModel) -> int:
     taken = memory.snapshot_bytes(bench.copy(way.memory_format), optimizer)
     # without a step there is no state yet: of what is fixed, all but weights and gradients
     return taken if optimizer.state else max(taken, round(model.fixed_bytes) - taken)
-
-
-def larger_in_evaluation(trial: Trial) -> float:
-    """Pixels of an image that is judged over those of one that is trained on."""
-    size = trial.plan.image_size.value
-    return ((trial.config.eval_size or size) / size) ** 2
 
 
 def task_of(trial: Trial, way: Way, forward: Way, micro: int) -> Task:

@@ -30,12 +30,15 @@ def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
     if measured is None or "epoch_seconds" not in measured.forecast:
         return with_epochs_unknown(prepared)
     forecast = measured.forecast
+    # that of a plan file may be of a run that was judged
     judging = forecast["judge_seconds"] if config.evaluate else 0.0
     left = config.budget * (1 - RESERVE) - spent - REPORT_SECONDS - judging
     first, later = forecast["first_epoch_seconds"], forecast["epoch_seconds"]
     epochs = epochs_in(left, first, later)
-    run = first + (epochs - 1) * later + forecast["judge_seconds"]
-    forecast = {**forecast, "epochs": float(epochs), "run_seconds": min(config.budget, run)}
+    run = min(config.budget, first + (epochs - 1) * later + judging)
+    forecast = {
+        **forecast, "epochs": float(epochs), "judge_seconds": judging, "run_seconds": run
+    }  # fmt: skip
     note = f"{counted(epochs, 'epoch')}: as many as the budget has time for."
     if left < first:
         note = "The budget has no time for a whole epoch: a part of one is trained."

@@ -47,6 +47,14 @@ def test_auto_without_a_recipe_trains_for_as_long_as_the_budget(prepared):
     assert found.plan.notes[-1] == "16 epochs: as many as the budget has time for."
 
 
+def test_a_run_that_is_not_judged_has_that_time_for_epochs(prepared):
+    # 174 s: 20 and 16 times 10, of which the clock ends the last
+    found = with_epochs_fitted(prepared("auto", budget=200.0, evaluate=False), spent=18.0)
+    assert found.config.epochs == 17
+    assert found.plan.measured.forecast["judge_seconds"] == 0
+    assert found.plan.measured.forecast["run_seconds"] == 180.0
+
+
 def test_a_budget_without_time_for_an_epoch_is_called_so(prepared):
     found = with_epochs_fitted(prepared("auto", budget=40.0), spent=18.0)
     assert found.config.epochs == 1
