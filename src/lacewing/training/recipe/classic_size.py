@@ -55,6 +55,7 @@ def fitting_size(prepared: Prepared, spent: float) -> Choice[int] | None:
     sizes = smaller_sizes(prepared.info, now)
     if run <= left or not sizes:
         return None
+    left -= plan.measured.seconds  # another size has a trial of its own
     size = first_within(sizes, now, run, left)
     reason = (
         f"by the budget: {counted(config.epochs, 'epoch')} at {now} would take "

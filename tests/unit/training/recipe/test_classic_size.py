@@ -17,12 +17,13 @@ from lacewing.training.setup import prepare
 
 @pytest.fixture
 def tried(small):
-    """`tried(run, **fields)`: a classic run of two epochs that would take so many seconds."""
+    """`tried(run, **fields)`: a classic run of two epochs that would take so many seconds, after a
+    trial that took `trial`."""
 
-    def make(run, **fields):
+    def make(run, trial=0.0, **fields):
         words = {"image_size": None, "epochs": 2, "budget": 100.0, "device": "cpu", **fields}
         found = prepare(small(**words))
-        measured = Measured(forecast={"run_seconds": run})
+        measured = Measured(forecast={"run_seconds": run}, seconds=trial)
         return replace(found, plan=replace(found.plan, measured=measured))
 
     return make
@@ -54,6 +55,13 @@ def test_what_was_asked_for_stays(tried, fields):
 def test_a_run_that_fits_stays(tried):
     given = tried(93.0)
     assert with_size_fitted(given, given, spent=0.0) is None
+
+
+@pytest.mark.parametrize(("trial", "size"), [(0.0, 96), (15.0, 96), (45.0, 64)])
+def test_another_size_leaves_time_for_its_trial(tried, trial, size):
+    """Of 93 s; at 96 pixels 94 s of the run are 53 s, and at 64 they are 24."""
+    assert fitting_size(tried(94.0, trial), 0.0).value == size
+    assert fitting_size(tried(93.0, trial), 0.0) is None, "the same size keeps what was measured"
 
 
 def test_where_auto_fell_back_the_epochs_give_way(tried):
