@@ -18,6 +18,8 @@ class Memory:
 
     total_bytes: int | None
     free_bytes: int | None
+    is_ram: bool = False
+    """Whether it is the machine's RAM."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class CpuBackend:
 
     def memory(self, index: int) -> Memory:
         """RAM within the limits of host, cgroup and rlimit."""
-        return Memory(usable_memory().value, free_memory())
+        return Memory(usable_memory().value, free_memory(), is_ram=True)
 
     def peak_bytes(self, index: int) -> int | None:
         """Highest resident set: since `reset_peak` on Linux, since the start elsewhere."""

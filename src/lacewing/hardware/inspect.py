@@ -119,6 +119,7 @@ def _judge(backend: Backend, names: list[str], findings: list[Findings]) -> _Fou
                 index=index,
                 total_bytes=found.total_bytes,
                 free_bytes=found.free_bytes,
+                is_ram=found.is_ram,
                 precisions=found.smoke.passed,
                 pairs=found.smoke.pairs,
                 details=found.details,

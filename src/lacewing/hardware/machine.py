@@ -25,6 +25,8 @@ class Device:
     """Memory of the device; None where the backend can't tell (DirectML)."""
     free_bytes: int | None = None
     """What of it was free when it was inspected."""
+    is_ram: bool = False
+    """Whether that memory is the machine's RAM."""
     precisions: tuple[str, ...] = ("fp32",)
     """The members of PRECISIONS that passed the functional test in contiguous format."""
     pairs: tuple[str, ...] = ()

@@ -56,11 +56,11 @@ class MpsBackend:
     def memory(self, index: int) -> Memory:
         """Total is the working set that the system recommends; beyond it, the Mac swaps."""
         if not hasattr(torch.mps, "recommended_max_memory"):
-            return Memory(None, None)
+            return Memory(None, None, is_ram=True)
         total = torch.mps.recommended_max_memory()
         # the GPU shares its memory with everything else that runs
         free = min(total - torch.mps.current_allocated_memory(), free_memory())
-        return Memory(total, max(free, 0))
+        return Memory(total, max(free, 0), is_ram=True)
 
     def peak_bytes(self, index: int) -> int | None:
         """What the driver holds for us: it only grows between two calls of `empty_cache`."""

@@ -21,6 +21,7 @@ class Findings:
     smoke: SmokeResult
     total_bytes: int | None = None
     free_bytes: int | None = None
+    is_ram: bool = False
     details: dict[str, str] = field(default_factory=dict)
 
 
@@ -61,5 +62,6 @@ def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
         smoke=smoke,
         total_bytes=memory.total_bytes,
         free_bytes=memory.free_bytes,
+        is_ram=memory.is_ram,
         details=backend.details(index),
     )

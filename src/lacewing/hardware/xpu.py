@@ -49,7 +49,7 @@ class XpuBackend:
         try:
             free, total = torch.xpu.mem_get_info(index)
         except (RuntimeError, AttributeError):
-            return Memory(usable_memory().value, free_memory())
+            return Memory(usable_memory().value, free_memory(), is_ram=True)
         return Memory(total, free)
 
     def peak_bytes(self, index: int) -> int | None:

@@ -164,9 +164,9 @@ def test_mps_memory_is_the_recommended_working_set(monkeypatch):
         recommended_max_memory=lambda: 1000, current_allocated_memory=lambda: 400
     )
     monkeypatch.setattr(torch, "mps", told)
-    assert MpsBackend().memory(0) == Memory(1000, 600)
+    assert MpsBackend().memory(0) == Memory(1000, 600, is_ram=True)
     monkeypatch.setattr(mps, "free_memory", lambda: 50)
-    assert MpsBackend().memory(0) == Memory(1000, 50)
+    assert MpsBackend().memory(0) == Memory(1000, 50, is_ram=True)
 
 
 def test_an_integrated_intel_gpu_has_the_rams_memory(monkeypatch):
@@ -177,6 +177,7 @@ def test_an_integrated_intel_gpu_has_the_rams_memory(monkeypatch):
     memory = XpuBackend().memory(0)
     assert memory.total_bytes == CpuBackend().memory(0).total_bytes
     assert memory.free_bytes is not None
+    assert memory.is_ram
 
 
 def test_xpu_functions_that_an_old_torch_lacks_are_done_without(monkeypatch):

@@ -18,6 +18,9 @@ def choose_bytes(share: Choice[float], device: Device, machine: Machine) -> Choi
     if free is None:
         return Choice(None, f"{device.kind} does not tell its memory", "fallback")
     where = "RAM" if device.kind == "cpu" else "device memory"
+    beside = beside_pixels(machine)
+    if device.kind != "cpu" and device.is_ram and beside < free:
+        free, where = beside, "RAM beside decoded images"
     reason = f"{share.value:g} x {format_bytes(free)} of free {where}"
     return Choice(int(free * share.value), reason, share.source, {"free_bytes": free})
 
@@ -27,12 +30,25 @@ def free_bytes(device: Device, machine: Machine) -> int | None:
     return machine.memory_free_bytes if device.kind == "cpu" else device.free_bytes
 
 
+def beside_pixels(machine: Machine) -> int:
+    """What of the free RAM is left where decoded images take all that they may.
+
+    A GPU that computes in RAM gets its share of this. The CPU's own share leaves them room.
+    """
+    return machine.memory_free_bytes - pixel_bytes(machine)
+
+
+def pixel_bytes(machine: Machine) -> int:
+    """The share of the free RAM that decoded images may take."""
+    return int(machine.memory_free_bytes * CACHE_SHARE)
+
+
 def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
     """Keep decoded images in RAM if they fit its share, else on the disk, else nowhere.
 
     `disk` is the room there, in bytes: see `data.pixel_place.pixel_limit`.
     """
-    allowed = int(machine.memory_free_bytes * CACHE_SHARE)
+    allowed = pixel_bytes(machine)
     evidence = {"need_bytes": need, "allowed_bytes": allowed, "disk_bytes": disk}
     if need <= allowed:
         reason = f"decoded once and kept: {format_bytes(need)} of RAM"

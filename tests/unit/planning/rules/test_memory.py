@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from lacewing.config import TrainConfig
+from lacewing.planning.make import make_plan
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.values import GIB
 
@@ -20,6 +22,27 @@ def test_an_asked_share_wins(plan_on, recorded):
     assert (plan.memory_share.value, plan.memory_share.source) == (0.25, "user")
     assert plan.memory_bytes.value == int(recorded("gtx1650_4gb").devices[0].free_bytes * 0.25)
     assert plan.memory_bytes.source == "user"
+
+
+@pytest.mark.parametrize("share", [None, 1.0])
+def test_a_gpu_that_computes_in_ram_leaves_room_for_decoded_images(
+    plan_on, recorded, make_job, share
+):
+    free = recorded("apple_m1_16gb").memory_free_bytes
+    assert recorded("apple_m1_16gb").devices[0].free_bytes == free
+    job = replace(make_job(), cache_bytes=lambda size: free // 4)
+    plan = plan_on("apple_m1_16gb", job, memory_share=share)
+    assert plan.pixels.value == "ram"
+    assert plan.memory_bytes.value == int((share or 0.8) * (free - free // 4))
+    assert plan.memory_bytes.value + free // 4 <= free
+
+
+def test_what_a_gpu_may_use_of_the_ram_bounds_its_share_too(recorded, make_job):
+    machine = recorded("apple_m1_16gb")
+    gpu = replace(machine.devices[0], free_bytes=GIB)
+    machine = replace(machine, devices=(gpu, *machine.devices[1:]))
+    plan = make_plan(TrainConfig(), machine, make_job())
+    assert plan.memory_bytes.value == int(0.8 * GIB)
 
 
 def test_a_device_that_does_not_tell(plan_on):
