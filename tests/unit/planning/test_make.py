@@ -117,7 +117,7 @@ def check_batch(plan, config, job):
     assert plan.execution.micro_batch == micro
     assert plan.execution.accumulation == ceil(batch / micro)
     assert plan.eval_execution.micro_batch == plan.eval_batch.value
-    assert 8 <= plan.eval_batch.value <= 64
+    assert 1 <= plan.eval_batch.value <= 64
 
 
 def check_learning_rate(plan, config, job):

@@ -6,12 +6,14 @@ from math import ceil
 from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import (
     EVAL_BATCH,
+    EVAL_TO_INPUT,
     LEAST_BATCH_FOR_BATCHNORM,
     SMALL_GPU_BYTES,
     SMALL_RAM_BYTES,
     Tier,
 )
-from lacewing.values import Choice
+from lacewing.planning.rules.loading import varied_bytes
+from lacewing.values import Choice, format_bytes
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,19 @@ def choose_eval_batch(micro_batch: int) -> Choice[int]:
     if size == 2 * micro_batch:
         return Choice(size, "twice the micro-batch: nothing is kept for gradients", "rule")
     return Choice(size, f"the {'least' if size == least else 'most'} that is worth it", "rule")
+
+
+def eval_batch_within(images: Choice[int], side: int, allowed_bytes: int | None) -> Choice[int]:
+    """No more images of a forward-only pass than the memory is likely to hold; one at the least.
+
+    A guess for passes that come before anything is measured, or without: where RAM runs out, Linux
+    ends a process without a word.
+    """
+    if allowed_bytes is None:
+        return images
+    each = EVAL_TO_INPUT * varied_bytes(1, side)
+    most = max(1, allowed_bytes // each)
+    if images.value <= most:
+        return images
+    reason = f"about {format_bytes(each)} each, of the {format_bytes(allowed_bytes)} allowed"
+    return Choice(most, reason, "rule", {"image_bytes": each, "allowed_bytes": allowed_bytes})

@@ -15,6 +15,7 @@ from lacewing.engine.optimizers import OPTIMIZERS, make_optimizer
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.machine import Device
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.batch import eval_batch_within
 from lacewing.planning.trial.bench import Bench, left_as_it_was
 from lacewing.planning.trial.findings import of_lanes
 from lacewing.planning.trial.passes import guarded
@@ -72,7 +73,7 @@ def bench_of(
     model: nn.Module, plan: Plan, config: TrainConfig, backend: Backend, index: int, size: int
 ) -> Bench:
     """The network before images of noise."""
-    usual = plan.eval_batch.value
+    usual = eval_batch_within(plan.eval_batch, size, plan.memory_bytes.value).value
     images = min(CPU_IMAGES, usual) if backend.kind == "cpu" else usual
     device = backend.torch_device(index)
     return Bench(

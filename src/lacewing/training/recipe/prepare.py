@@ -13,6 +13,7 @@ from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.job import REFERENCE_BATCH
 from lacewing.planning.norms import keeps_statistics
+from lacewing.planning.rules.batch import eval_batch_within
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
@@ -199,10 +200,14 @@ def with_pass(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:
 
 
 def sized(prepared: Prepared, size: Choice[int]) -> Prepared:
-    """The plan at another image size, by which decoded images have another place too."""
+    """The plan at another image size, by which decoded images have another place too, and fewer of
+    them a pass where there is little memory."""
+    plan = prepared.plan
     job = job_of(prepared.config, prepared.info, prepared.weights, prepared.index)
     pixels = choose_pixels(job.cache_bytes(size.value), job.disk_bytes, prepared.machine)
-    return replace(prepared, plan=replace(prepared.plan, image_size=size, pixels=pixels))
+    eval_batch = eval_batch_within(plan.eval_batch, size.value, plan.memory_bytes.value)
+    plan = replace(plan, image_size=size, pixels=pixels, eval_batch=eval_batch)
+    return replace(prepared, plan=plan)
 
 
 def with_reach(prepared: Prepared, speed: Speed, seconds: float) -> Prepared:

@@ -1,10 +1,19 @@
 """Requested batch, micro-batch, passes and effective batch."""
 
+from dataclasses import replace
+
 import pytest
 
+from lacewing.config import TrainConfig
 from lacewing.performance_config import TIERS
-from lacewing.planning.rules.batch import accumulated, choose_eval_batch, choose_unasked
-from lacewing.values import Choice
+from lacewing.planning.make import make_plan
+from lacewing.planning.rules.batch import (
+    accumulated,
+    choose_eval_batch,
+    choose_unasked,
+    eval_batch_within,
+)
+from lacewing.values import MIB, Choice
 
 
 def sizes(plan):
@@ -66,3 +75,24 @@ def test_without_a_request_the_tier_decides():
 @pytest.mark.parametrize(("micro", "expected"), [(1, 8), (4, 8), (6, 12), (32, 64), (256, 64)])
 def test_forward_only_passes_take_twice_the_images(micro, expected):
     assert choose_eval_batch(micro).value == expected
+
+
+@pytest.mark.parametrize(
+    ("side", "allowed", "expected"),
+    [(128, None, 32), (128, 240 * MIB, 32), (128, 239 * MIB, 31), (256, 240 * MIB, 8), (128, 0, 1)],
+)
+def test_an_unmeasured_pass_has_what_the_memory_is_likely_to_hold(side, allowed, expected):
+    """An image of 128 pixels has 0.19 MiB in floats, of which forty times are 7.5."""
+    usual = Choice(32, "", "rule")
+    found = eval_batch_within(usual, side, allowed)
+    assert found.value == expected
+    assert (found is usual) is (expected == 32)
+    if side == 256:
+        assert found.reason == "about 30.0 MiB each, of the 240.0 MiB allowed"
+
+
+@pytest.mark.parametrize(("eval_size", "expected"), [(None, 20), (256, 5)])
+def test_a_plan_without_a_trial_is_within_its_memory(recorded, make_job, eval_size, expected):
+    machine = replace(recorded("cpu_2core_24gb"), memory_free_bytes=300 * MIB)
+    plan = make_plan(TrainConfig(recipe="features", eval_size=eval_size), machine, make_job())
+    assert plan.eval_batch.value == expected

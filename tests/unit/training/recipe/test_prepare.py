@@ -8,8 +8,10 @@ from lacewing.config import TrainConfig
 from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.models.weights import read_weights_file
+from lacewing.performance_config import EVAL_TO_INPUT
 from lacewing.planning.document import save_plan
 from lacewing.planning.measured import Measured
+from lacewing.planning.rules.loading import varied_bytes
 from lacewing.running.decide import prepared_fully
 from lacewing.training.recipe import prepare as recipe_prepare
 from lacewing.training.recipe.fallback import MOST_EPOCHS
@@ -26,6 +28,7 @@ from lacewing.training.recipe.size import Speed
 from lacewing.training.setup import job_of, obeyed
 from lacewing.training.setup import prepare as prepare_run
 from lacewing.training.trial import is_wanted
+from lacewing.values import Choice
 
 RESNET = find_model("test_resnet")
 FORECAST = {"first_epoch_seconds": 20.0, "epoch_seconds": 10.0, "judge_seconds": 4.0}
@@ -81,6 +84,18 @@ def test_decoded_images_have_their_place_by_the_size_that_was_chosen(small, weig
     assert plan.image_size.value != prepared.plan.image_size.value
     job = job_of(prepared.config, prepared.info, prepared.weights, prepared.index)
     assert plan.pixels.evidence["need_bytes"] == job.cache_bytes(plan.image_size.value)
+
+
+def test_a_feature_pass_has_fewer_images_where_there_is_little_memory(small, weights_file):
+    """No trial follows that would measure it."""
+    prepared = prepare_run(small(device="cpu", weights=weights_file, recipe="features",
+                                 image_size=None))  # fmt: skip
+    allowed = EVAL_TO_INPUT * varied_bytes(4, prepared.plan.image_size.value)
+    little = replace(prepared.plan, memory_bytes=Choice(allowed, "", "rule"))
+    plan = with_recipe_decided(replace(prepared, plan=little)).plan
+    size = plan.image_size.value
+    assert size > prepared.plan.image_size.value
+    assert plan.eval_batch.value == allowed // (EVAL_TO_INPUT * varied_bytes(1, size)) < 4
 
 
 def test_an_asked_size_of_judging_is_that_of_the_features(recipe_session):
