@@ -28,7 +28,7 @@ from common import (
 
 FINETUNE = "--recipe finetune --image-size 160 -ep 3"
 CLASSIC = "-ep 4 --image-size 112"
-"""Small, so that all ways take two hours: it is the differences that count."""
+"""Small, so that many ways take an evening: it is the differences that count."""
 LONG = "--recipe finetune --image-size 128 -ep 15"
 """Smaller still, for what is said to pay in long runs only."""
 LIGHT = "--rotation 0 --color-jitter 0 --min-crop 0.8"
