@@ -34,7 +34,8 @@ TAIL = """
 Of `image_sizes` the first is taken; the others fit the tier too, for `--image-size`. `compile` says
 whether torch.compile may be tried: it is taken where it is [measured](measured-plan.md) to pay.
 On a CPU, a quarter of the cores decode, up to `workers`, as long as the batches that they make ahead
-take no more than a tenth of the memory that the run may take.
+take no more than a tenth of the memory that the run may take. A GPU that computes in the machine's
+RAM, as a Mac's does, takes its share of what the quarter for decoded images leaves there.
 
 The table is data in `src/lacewing/performance_config.py`. To change single values for one
 run, write a TOML file and give it with `--tiers FILE`:
