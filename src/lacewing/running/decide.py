@@ -15,7 +15,7 @@ from lacewing.training.find import find_named_runs
 from lacewing.training.network import prepare_with_network
 from lacewing.training.one_image import check_one_image
 from lacewing.training.recipe.classic_size import with_size_fitted
-from lacewing.training.recipe.fallback import with_epochs_fitted
+from lacewing.training.recipe.fallback import with_epochs_fitted, with_epochs_open
 from lacewing.training.recipe.outlook import (
     COLUMNS,
     Outlook,
@@ -53,7 +53,7 @@ def prepared_fully(
     config = find_named_runs(config)
     seen = None if machine is None else look(config, check_words(config), machine=machine)
     prepared = replace(prepare_with_network(config, seen=seen), processes=ranks.world)
-    ready = with_recipe_decided(prepared, spent=seconds_since(started))
+    ready = with_epochs_open(with_recipe_decided(prepared, spent=seconds_since(started)))
     check_one_image(ready)
     tried = with_trial(ready)
     smaller = with_size_fitted(ready, tried, seconds_since(started))

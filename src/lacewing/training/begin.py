@@ -24,7 +24,7 @@ from lacewing.store.run import Run, open_run, write_json
 from lacewing.training.checkpoint import complete, load_checkpoint
 from lacewing.training.distributed import Team, with_device_group
 from lacewing.training.events import EventLog, this_process, typed_command
-from lacewing.training.history import forget_after, is_done, is_limited
+from lacewing.training.history import forget_after, is_done, is_limited, last_epoch
 from lacewing.training.hosts import common_machine, own_plan, with_threads
 from lacewing.training.lock import locked
 from lacewing.training.loggers import check_loggers
@@ -232,7 +232,9 @@ def held(
             raise finished(run)
         snapshot = load_checkpoint(run, lambda sentence: events.warn("checkpoint", sentence))
         preprocessing = preprocessing_in(snapshot, run)
-        if is_done(run) and not is_limited(begun, snapshot.epoch):
+        # not by the checkpoint alone: the newest may be damaged
+        done = max(snapshot.epoch, last_epoch(run))
+        if is_done(run) and not is_limited(begun, done):
             raise finished(run)
         index, now = ImageIndex.load(run.index), find_images(config, machine)
         if check_same_images(index, now, events, accept_changed_data):

@@ -41,6 +41,11 @@ def is_done(run: Run) -> bool:
     return milestones[-1:] == ["finished"] and run.report.is_file()
 
 
+def last_epoch(run: Run) -> int:
+    """The last epoch that has a row; 0 where none has."""
+    return max((row.get("epoch", 0) for row in read_lines(run.metrics)), default=0)
+
+
 def is_limited(config: TrainConfig, epoch: int) -> bool:
     """Whether --limit-epochs ended a run after so many epochs: a resumed one goes on."""
     return epoch == config.limit_epochs and epoch < config.epochs

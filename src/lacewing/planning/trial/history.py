@@ -42,7 +42,8 @@ def key_of(
     plan: Plan, config: TrainConfig, machine: Machine, job: Job, tier: Tier, data: str
 ) -> str:
     """The name of a question: machine, work, and what the user has fixed."""
-    decided = ("image_size", "batch", "micro_batch", "accumulation", "eval_batch", "threads",
+    # not eval_batch, which may go by the memory that is free
+    decided = ("image_size", "batch", "micro_batch", "accumulation", "threads",
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",

@@ -86,7 +86,7 @@ def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:
     bench = trial.bench
     bench.configure(way)
     images, labels = bench.batch(min(COUNTING_IMAGES, way.images))
-    return guarded(
+    found = guarded(
         bench,
         lambda: memory.counted(
             bench.ready(way.memory_format),
@@ -97,6 +97,9 @@ def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:
             by_shapes=by_shapes,
         ),
     )
+    if by_shapes and memory.keeps_shapes(bench.copy(way.memory_format)):
+        bench.forget(way.memory_format)  # a later pass would meet tensors without values
+    return found
 
 
 def time_image(trial: Trial, fitting: int) -> float:

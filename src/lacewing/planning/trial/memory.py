@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.func import functional_call
 
 from lacewing.engine.losses import Loss
@@ -158,6 +158,12 @@ def saved_by_shapes(
             loss,
             autocast,
         )
+
+
+def keeps_shapes(network: nn.Module) -> bool:
+    """Whether a module keeps a tensor without values, as one does that notes what it once made."""
+    kept = (value for module in network.modules() for value in vars(module).values())
+    return any(isinstance(value, FakeTensor) for value in kept)
 
 
 def saved_bytes(

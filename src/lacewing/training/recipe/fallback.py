@@ -17,50 +17,48 @@ MOST_EPOCHS = 300
 """From random weights far more help than in fine-tuning; this is what long schedules take."""
 
 
+def with_epochs_open(prepared: Prepared) -> Prepared:
+    """More epochs than the budget is likely to have time for: its clock ends them, and the schedule
+    with them. Images that grow do so by the epoch, so for those the usual ones stay.
+    """
+    config = prepared.config
+    is_open = config.budget is not None and not config.progressive_resizing
+    if not is_open or not fell_back(prepared.asked, config):
+        return prepared
+    opened = replace(config, epochs=MOST_EPOCHS, patience=asked_patience(config))
+    return replace(prepared, config=opened)
+
+
 def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
-    """The epochs that the budget has time for, by the forecast of the trial, this one or that of a
-    plan file, and a note on them.
+    """The epochs that the budget has time for, by the trial's forecast, and a note on them.
 
     `spent` is how many seconds of the budget are gone. The clock ends the last epoch, so that no
-    time is left over.
+    time is left over. A plan file's forecast may be of other images on another machine.
     """
     config, measured = prepared.config, prepared.plan.measured
     if config.budget is None or not fell_back(prepared.asked, config):
         return prepared
-    if measured is None or "epoch_seconds" not in measured.forecast:
-        return with_epochs_unknown(prepared)
+    if config.plan is not None or measured is None or "epoch_seconds" not in measured.forecast:
+        note = f"Up to {counted(config.epochs, 'epoch')}: until the budget's time is used up."
+        return with_note(prepared, note)
     forecast = measured.forecast
-    # that of a plan file may be of a run that was judged
-    judging = forecast["judge_seconds"] if config.evaluate else 0.0
-    left = config.budget * (1 - RESERVE) - spent - REPORT_SECONDS - judging
+    left = config.budget * (1 - RESERVE) - spent - REPORT_SECONDS - forecast["judge_seconds"]
     first, later = forecast["first_epoch_seconds"], forecast["epoch_seconds"]
     epochs = epochs_in(left, first, later)
-    run = min(config.budget, first + (epochs - 1) * later + judging)
-    forecast = {
-        **forecast, "epochs": float(epochs), "judge_seconds": judging, "run_seconds": run
-    }  # fmt: skip
+    run = min(config.budget, first + (epochs - 1) * later + forecast["judge_seconds"])
+    measured = replace(measured, forecast={**forecast, "epochs": float(epochs), "run_seconds": run})
     note = f"{counted(epochs, 'epoch')}: as many as the budget has time for."
     if left < first:
         note = "The budget has no time for a whole epoch: a part of one is trained."
-    plan = replace(
-        prepared.plan,
-        measured=replace(measured, forecast=forecast),
-        notes=(*prepared.plan.notes, note),
-    )
     fitted = replace(config, epochs=epochs, patience=asked_patience(config))
-    return replace(prepared, config=fitted, plan=plan)
+    plan = replace(prepared.plan, measured=measured)
+    return with_note(replace(prepared, config=fitted, plan=plan), note)
 
 
-def with_epochs_unknown(prepared: Prepared) -> Prepared:
-    """Without a forecast, more epochs than there is likely to be time for: the clock ends them, and
-    the schedule with them. Images that grow do so by the epoch, so for those the usual ones stay.
-    """
-    config, plan = prepared.config, prepared.plan
-    if config.progressive_resizing:
-        return prepared
-    note = f"Up to {counted(MOST_EPOCHS, 'epoch')}: until the budget's time is used up."
-    fitted = replace(config, epochs=MOST_EPOCHS, patience=asked_patience(config))
-    return replace(prepared, config=fitted, plan=replace(plan, notes=(*plan.notes, note)))
+def with_note(prepared: Prepared, note: str) -> Prepared:
+    """One more note under the plan."""
+    plan = prepared.plan
+    return replace(prepared, plan=replace(plan, notes=(*plan.notes, note)))
 
 
 def epochs_in(seconds: float, first: float, later: float) -> int:

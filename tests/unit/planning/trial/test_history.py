@@ -7,6 +7,7 @@ import pytest
 from lacewing.config import TrainConfig
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial import history
+from lacewing.values import Choice
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,13 @@ def test_free_memory_does_not_change_the_question(ask, recorded):
     machine = recorded("cpu_2core_24gb")
     busy = replace(machine, memory_free_bytes=1, disk_free_bytes=1)
     assert ask(busy) == ask()
+
+
+def test_nor_do_the_images_of_a_forward_only_pass_that_go_by_it(plan_on, recorded, make_job):
+    plan, machine = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
+    plans = [replace(plan, eval_batch=Choice(images, "", "rule")) for images in (61, 62)]
+    about = (TrainConfig(), machine, make_job(), TIERS["cpu"], "pests")
+    assert history.key_of(plans[0], *about) == history.key_of(plans[1], *about)
 
 
 def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):

@@ -16,6 +16,7 @@ from lacewing.planning.trial.findings import Findings
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.peaks import Peaks
 from lacewing.planning.trial.stage import set_up
+from lacewing.planning.trial.ways import reference
 from lacewing.training.setup import job_of
 from lacewing.values import Choice
 
@@ -36,6 +37,22 @@ def seen():
     handle = register_module_forward_pre_hook(note)
     yield given
     handle.remove()
+
+
+def begun(made, plan):
+    """A trial of a plan before its first pass."""
+    bench, sample = set_up(plan, made.config, made.work, made.fake, 0, lambda: 0.0)
+    return Trial(
+        plan=plan,
+        config=made.config,
+        machine=made.machine,
+        job=job_of(made.config, made.work.info, None, made.work.index),
+        tier=TIERS[plan.tier.value],
+        bench=bench,
+        sample=sample,
+        budget=Budget(lambda: 0.0, images=1),
+        base_bytes=0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,23 +77,11 @@ def test_a_race_takes_eleven_times_the_weights_or_five(
     made = scene(FakeBackend(kind))
     values = {"memory_bytes": allowed, "micro_batch": 8, "batch": 8}
     choices = {name: Choice(value, "", "rule") for name, value in values.items()}
-    plan = replace(made.plan, **choices)
-    bench, sample = set_up(plan, made.config, made.work, made.fake, 0, lambda: 0.0)
-    trial = Trial(
-        plan=plan,
-        config=made.config,
-        machine=made.machine,
-        job=job_of(made.config, made.work.info, None, made.work.index),
-        tier=TIERS[plan.tier.value],
-        bench=bench,
-        sample=sample,
-        budget=Budget(lambda: 0.0, images=1),
-        base_bytes=0,
-    )
+    trial = begun(made, replace(made.plan, **choices))
     counted = MemoryModel(fixed_bytes=4000.0, image_bytes=100.0)
     monkeypatch.setattr(images, "count_memory", lambda trial, way: counted)
     assert images.images_that_fit(trial) == expected
-    assert bench.lean is lean
+    assert trial.bench.lean is lean
 
 
 @pytest.mark.parametrize("measured", [{2: 500, 4: 900}, {}])
@@ -134,3 +139,16 @@ def test_a_network_that_looks_at_values_is_counted_by_a_pass(scene, monkeypatch,
     found = scene(FakeBackend("cpu")).measure(memory_bytes=Choice(1000, "", "rule"))
     assert found.memory.image_bytes > 0
     assert {len(one) for one in seen} == {images.COUNTING_IMAGES}
+
+
+def test_a_network_that_notes_what_it_made_meets_no_tensor_without_values(scene):
+    def note(module, inputs):
+        if not hasattr(module, "noted"):
+            module.noted = inputs[0].new_zeros(1)
+
+    made = scene(FakeBackend("cpu"))
+    trial, way = begun(made, made.plan), reference(made.plan)
+    trial.bench.model.register_forward_pre_hook(note)
+    assert images.count_memory(trial, way).image_bytes > 0
+    assert not memory.keeps_shapes(trial.bench.copy(way.memory_format))
+    assert not hasattr(trial.bench.copy(way.memory_format), "noted")

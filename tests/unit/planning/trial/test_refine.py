@@ -6,7 +6,7 @@ import pytest
 
 from lacewing.config import TrainConfig
 from lacewing.errors import PlanError
-from lacewing.performance_config import TIERS
+from lacewing.performance_config import EVAL_TO_INPUT, TIERS
 from lacewing.planning.check import check_arithmetic
 from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
 from lacewing.planning.trial.forecast import Amounts
@@ -93,6 +93,15 @@ def test_a_kept_batch_without_time_to_try_parts_is_one_pass_where_memory_allows(
     assert (plan.micro_batch.value, plan.accumulation.value) == (14, 3)
     unknown = refined(found(memory=None), batch_size=40, accumulate=True)
     assert (unknown.micro_batch.value, unknown.accumulation.value) == (14, 3)
+
+
+def test_a_forward_pass_that_was_not_measured_is_bounded_for_a_whole_batch_too(refined, found):
+    small = MemoryModel(fixed_bytes=MIB, image_bytes=MIB)
+    words = {"batch_size": 64, "accumulate": True, "image_size": 224, "memory_share": 0.05}
+    plan = refined(found(memory=small), **words)
+    assert plan.micro_batch.value > 8
+    each = EVAL_TO_INPUT * 224 * 224 * 3 * 4
+    assert plan.eval_batch.value == plan.memory_bytes.value // each < 2 * plan.micro_batch.value
 
 
 def test_what_was_only_weighed_leaves_the_rules_choices_and_forecasts_no_time(refined, found, way):

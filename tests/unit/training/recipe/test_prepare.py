@@ -245,5 +245,7 @@ def test_so_they_do_where_auto_falls_back_on_a_budget_of_epochs(
     assert alone.config.epochs == epochs
     save_plan(alone.plan, tmp_path / "plan.yaml")
     by_it = prepared_fully(small(**words, plan=tmp_path / "plan.yaml"))
-    assert by_it.plan == obeyed(alone.plan)
-    assert by_it.config == replace(alone.config, plan=tmp_path / "plan.yaml")
+    assert by_it.plan.choices() == obeyed(alone.plan).choices()
+    # until the clock ends them: the file's forecast may be another machine's
+    expected = replace(alone.config, plan=tmp_path / "plan.yaml", epochs=MOST_EPOCHS)
+    assert by_it.config == expected
