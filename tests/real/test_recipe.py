@@ -35,5 +35,6 @@ def test_a_budget_of_a_minute_makes_a_usable_model(tmp_path):
     assert trained(tmp_path, budget="1m").accuracy >= 0.75
 
 
-def test_three_classic_epochs_name_three_of_four(tmp_path):
-    assert trained(tmp_path, epochs=3).accuracy >= 0.75
+def test_three_classic_epochs_name_two_of_three(tmp_path):
+    """At 96 pixels, to be short; benchmarks/ablation.py has the better ones."""
+    assert trained(tmp_path, epochs=3, image_size=96).accuracy >= 0.66
