@@ -97,7 +97,8 @@ def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:
             by_shapes=by_shapes,
         ),
     )
-    if by_shapes and memory.keeps_shapes(bench.copy(way.memory_format)):
+    made = bench.copies.get(way.memory_format)
+    if by_shapes and made is not None and memory.keeps_shapes(made):
         bench.forget(way.memory_format)  # a later pass would meet tensors without values
     return found
 

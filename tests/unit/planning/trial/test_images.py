@@ -7,11 +7,11 @@ import pytest
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial import images, memory, weigh
 from lacewing.planning.trial.budget import Budget
-from lacewing.planning.trial.context import Trial
+from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.findings import Findings
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.peaks import Peaks
@@ -152,3 +152,14 @@ def test_a_network_that_notes_what_it_made_meets_no_tensor_without_values(scene)
     assert images.count_memory(trial, way).image_bytes > 0
     assert not memory.keeps_shapes(trial.bench.copy(way.memory_format))
     assert not hasattr(trial.bench.copy(way.memory_format), "noted")
+
+
+def test_a_network_that_can_not_be_copied_is_not_counted(scene, monkeypatch):
+    def full(*_):
+        raise FakeOutOfMemoryError("can't allocate memory")
+
+    made = scene(FakeBackend("cpu"))
+    trial = begun(made, made.plan)
+    monkeypatch.setattr(trial.bench, "copy", full)
+    with pytest.raises(TrialError):
+        images.count_memory(trial, reference(made.plan))
