@@ -11,6 +11,7 @@ from lacewing.data.listing import Entry, Listing
 from lacewing.data.names import Classes, order_classes
 from lacewing.data.scan import Scan, Scanned
 from lacewing.errors import DataError
+from lacewing.values import counted
 
 KEPT_FIRST = ("test", "val", "train", None)
 """Of a picture in several splits, the split that it is kept in comes first."""
@@ -167,4 +168,4 @@ def _count_note(broken: tuple[Excluded, ...]) -> tuple[str, ...]:
         return ()
     reasons = Counter(excluded.reason for excluded in broken).most_common(4)
     why = ", ".join(f"{count} {reason}" for reason, count in reasons)
-    return (f"{len(broken)} files were left out: {why}.",)
+    return (f"{counted(len(broken), 'file')} left out: {why}.",)

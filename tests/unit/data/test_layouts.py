@@ -253,7 +253,7 @@ def test_listed_images_that_are_not_there_are_left_out_and_counted(tmp_path, ip1
     (tmp_path / "images" / "00003.jpg").unlink()
     index = open_images(str(tmp_path))
     assert [(one.path, one.reason) for one in index.excluded] == [("00003.jpg", "not there")]
-    assert any("1 files were left out: 1 not there" in note for note in index.notes)
+    assert any("1 file left out: 1 not there" in note for note in index.notes)
 
 
 def test_an_image_listed_twice_counts_once(tmp_path, ip102):

@@ -152,7 +152,7 @@ def test_unreadable_images_are_excluded_listed_and_counted(tmp_path, class_folde
     index = open_images(str(tmp_path))
     assert len(index) == 10
     assert {one.path for one in index.excluded} == {"ants/cut.jpg", "bees/none.jpg"}
-    assert any(note.startswith("2 files were left out") for note in index.notes)
+    assert any(note.startswith("2 files left out") for note in index.notes)
     assert index.summary()["excluded_reasons"]["empty file"] == 1
 
 

@@ -87,7 +87,7 @@ def add_beginnings(run: Run, classes: Sequence[str]) -> None:
         "classes": rows,
         "excluded": [{"path": "images/1.jpg", "reason": "truncated"}] * 3,
         "excluded_reasons": {"truncated": 3},
-        "notes": ["3 files were left out: 3 truncated."],
+        "notes": ["3 files left out: 3 truncated."],
         "fingerprint": "5f0e" * 8,
     }
     write_json(run.dataset, dataset)
