@@ -166,6 +166,12 @@ measured in a short search."""
     head_rate: Annotated[float | None, number(above=0, optional=True)] = None
     """Learning rate of the head over that of the rest; without a recipe 10 for a new head on
     pretrained weights where no --learning-rate is given, else 1."""
+    layer_decay: Annotated[float, number(above=0, at_most=1)] = 1.0
+    """Factor of the learning rate from one layer to the layer before it, so that the first layers
+    of pretrained networks change least, as in 0.8; 1: all learn alike."""
+    gradual_unfreezing: Annotated[bool, boolean()] = False
+    """Let only the last layers learn at first, then more of them from epoch to epoch, and all from
+    half of the epochs on."""
     decay_norms: Annotated[bool, boolean()] = True
     """Weight decay also for biases and the scales of norms; not in a recipe's fine-tuning."""
     freeze_norms: Annotated[bool | None, boolean(optional=True)] = None

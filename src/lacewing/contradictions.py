@@ -64,6 +64,17 @@ def check_together(config: Any) -> None:
         "trains at several: leave one of them out.",
     )
     refuse(
+        config.gradual_unfreezing and config.compile not in (None, "off"),
+        f"--compile {config.compile} makes kernels for one set of layers that learn, but "
+        "--gradual-unfreezing has several: leave one of them out.",
+    )
+    refuse(
+        config.gradual_unfreezing
+        and not (config.pretrained or config.weights or config.load_model),
+        "--gradual-unfreezing keeps the first layers at first as they were trained, but with "
+        "--pretrained False (-predt) they are random: leave it out.",
+    )
+    refuse(
         config.batch_size == "auto" and not config.trial,
         "--batch-size auto is measured, but --trial is False: leave that out, or name a size.",
     )

@@ -97,6 +97,7 @@ def test_a_python_call_and_a_replacement_are_checked_too():
         ({"folds": 3, "fold": 4}, "of which there are 3: give a number up to --folds"),
         ({"folds": 3, "evaluate": False}, "--folds judges each fold"),
         ({"val_share": 0.5, "test_share": 0.5}, "leave no image"),
+        ({"gradual_unfreezing": True, "pretrained": False}, "they are random: leave it out"),
         ({"augment": False, "mixup": 0.2, "erasing": 0.1}, "--erasing and --mixup vary"),
     ],
 )

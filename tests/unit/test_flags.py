@@ -49,6 +49,8 @@ VALUES = {
     "balance": "0.5",
     "ema": "0.999",
     "head_rate": "10",
+    "layer_decay": "0.8",
+    "gradual_unfreezing": "True",
     "decay_norms": "False",
     "freeze_norms": "True",
     "clip_norm": "1.5",

@@ -4,6 +4,7 @@ The default learning rates are for 32 images per step; the plan scales them with
 """
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,18 +125,19 @@ def make_optimizer(
     nesterov: bool = False,
     kernel: str = "plain",
     decay_norms: bool = True,
-    head: frozenset[str] = frozenset(),
-    head_rate: float = 1.0,
+    rates: Mapping[str, float] | None = None,
+    layers: Mapping[str, int] | None = None,
 ) -> torch.optim.Optimizer:
     """The optimiser over the network's trainable weights.
 
     Momentum is SGD's and RMSprop's, and of those of timm's that have one. `kernel` is plain,
     or a member of `info.kernels`. Without `decay_norms`, parameters of one dimension (biases,
     scales of norms) get no weight decay; classic flags mean what they say, so by default they do.
-    The parameters named in `head` learn at `head_rate` times the rate, which their groups carry
-    as `lr_scale`: `set_learning_rate` honours it.
+    A parameter named in `rates` learns at so many times the rate, which its group carries as
+    `lr_scale`: `set_learning_rate` honours it. Where `layers` begin to learn one after the other,
+    each has groups of its own: torch's fused SGD fails on a group of which some have learnt before.
     """
-    groups = parameter_groups(model, weight_decay, decay_norms, head, head_rate)
+    groups = parameter_groups(model, weight_decay, decay_norms, rates, layers)
     if info.from_timm:
         from timm import optim  # slow to import
 
@@ -166,19 +168,20 @@ def parameter_groups(
     model: nn.Module,
     weight_decay: float,
     decay_norms: bool,
-    head: frozenset[str] = frozenset(),
-    head_rate: float = 1.0,
+    rates: Mapping[str, float] | None = None,
+    layers: Mapping[str, int] | None = None,
 ) -> list[dict[str, Any]]:
-    """The trainable parameters as an optimiser's groups: the head's apart, the undecayed apart."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    """The trainable parameters in groups of one rate, one weight decay and one layer."""
+    rates, layers = rates or {}, layers or {}
+    groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             decay = weight_decay if decay_norms or weight.ndim > 1 else 0.0
-            rate = head_rate if name in head else 1.0
-            groups.setdefault((decay, rate), []).append(weight)
+            key = (decay, rates.get(name, 1.0), layers.get(name, 0))
+            groups.setdefault(key, []).append(weight)
     return [
         {"params": weights, "weight_decay": decay, "lr_scale": rate}
-        for (decay, rate), weights in groups.items()
+        for (decay, rate, _), weights in groups.items()
     ]
 
 

@@ -186,3 +186,9 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, base: float, factor: flo
     """Give every group base x factor, times the group's own `lr_scale` where it has one."""
     for group in optimizer.param_groups:
         group["lr"] = base * factor * group.get("lr_scale", 1.0)
+
+
+def learning_rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """The rate that `set_learning_rate` has given, of groups without a scale of their own."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"] / group.get("lr_scale", 1.0))

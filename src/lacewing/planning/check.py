@@ -3,13 +3,14 @@
 from math import ceil
 from typing import Any
 
+from lacewing.config import TrainConfig
 from lacewing.errors import PlanError
 from lacewing.hardware.backend import BackendTable, Capabilities
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Device, Machine
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.compile import compiled_anew, is_possible
 from lacewing.planning.rules.device import choose_tier, find_device
 from lacewing.planning.rules.image_size import nearest_size
 from lacewing.planning.rules.memory import free_bytes
@@ -59,6 +60,17 @@ def check_work(plan: Plan, job: Job) -> None:
         raise PlanError(
             f"{job.model} can't take the plan's image_size {size}: set it to {fitting} in the "
             "plan file, or make a new plan."
+        )
+
+
+def check_compiles_once(config: TrainConfig, plan: Plan) -> None:
+    """Raise PlanError where the plan compiles what would be compiled again and again."""
+    anew_for = compiled_anew(config)
+    if anew_for and plan.compile.value != "off":
+        raise PlanError(
+            f"The plan file {config.plan} has compile: {plan.compile.value}, but {anew_for} would "
+            "be compiled anew: set it to off there, or leave out --progressive-resizing and "
+            "--gradual-unfreezing."
         )
 
 

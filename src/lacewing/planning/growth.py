@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from lacewing.config import TrainConfig
-from lacewing.errors import ModelError, PlanError
+from lacewing.errors import ModelError
 from lacewing.models.catalog import ModelInfo
 from lacewing.planning.plan import Plan
 from lacewing.values import Choice
@@ -36,16 +36,6 @@ def check_network(config: TrainConfig, info: ModelInfo) -> None:
         raise ModelError(
             f"{info.name} takes images of one size only, so they can't grow: leave out "
             "--progressive-resizing, or use another --model."
-        )
-
-
-def check_plan_file(config: TrainConfig, plan: Plan) -> None:
-    """Raise PlanError where images are to grow and the plan compiles for one size."""
-    if config.progressive_resizing and plan.compile.value != "off":
-        raise PlanError(
-            f"The plan file {config.plan} has compile: {plan.compile.value}, which makes kernels "
-            "for one image size, but --progressive-resizing trains at several: set it to off "
-            "there, or leave out --progressive-resizing."
         )
 
 

@@ -64,7 +64,7 @@ def make_plan(
         precision=training_precision,
         memory_format=training_format,
         compile=compile.choose(
-            config.compile, tier, capabilities, this, grows=config.progressive_resizing
+            config.compile, tier, capabilities, this, anew_for=compile.compiled_anew(config)
         ),
         image_size=size,
         micro_batch=batches.micro_batch,

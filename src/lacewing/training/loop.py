@@ -13,7 +13,7 @@ from lacewing import console
 from lacewing.data.batch import Batch
 from lacewing.engine.average import averaged
 from lacewing.engine.prepare import training_mode
-from lacewing.engine.schedules import set_learning_rate
+from lacewing.engine.schedules import learning_rate_of, set_learning_rate
 from lacewing.engine.step import StepResult
 from lacewing.errors import TrainingError
 from lacewing.hardware.backends import is_exhausted
@@ -34,6 +34,7 @@ from lacewing.training.session import Session
 from lacewing.training.signals import Stop, StoppedError, stop_on_signals
 from lacewing.training.tensorboard import open_writer
 from lacewing.training.together import Due, agree, predicted
+from lacewing.training.unfreezing import unfreeze
 from lacewing.values import counted
 
 
@@ -116,19 +117,20 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     clock, meter = Clock(progress, loader), Meter(progress)
     session.backend.reset_peak(session.device_index)
     tell_growth(session, monitor)
+    unfreeze(session, monitor)
     training_mode(session.model, bool(session.config.freeze_norms))
     train_steps(session, stop, clock, meter, monitor)
     session.backend.synchronize(session.device_index)
     meter.settle()
     clock.settle()
     stop.check()
-    row = {
+    row: dict[str, Any] = {
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "image_size": loader.side(progress.epoch),
         "train_loss": progress.loss_sum / max(1, progress.images),
         "train_accuracy": progress.correct / max(1, progress.images),
-        "learning_rate": session.optimizer.param_groups[0]["lr"],
+        "learning_rate": learning_rate_of(session.optimizer),
         "images_per_second": progress.step_in_epoch * loader.batch_size / progress.epoch_seconds,
         "train_seconds": progress.epoch_seconds,
         "wait_seconds": progress.epoch_wait_seconds,

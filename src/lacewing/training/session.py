@@ -29,10 +29,10 @@ from lacewing.hardware.ranks import Ranks
 from lacewing.models.build import (
     build_model,
     describe_fit,
-    head_parameters,
     preprocessing_for,
 )
 from lacewing.models.catalog import ModelInfo
+from lacewing.models.layers import layer_rates, layers_below_head
 from lacewing.models.mirrored import Mirrored
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of
@@ -169,8 +169,8 @@ def open_session(
             nesterov=config.nesterov,
             kernel=execution.optimizer_kernel,
             decay_norms=config.decay_norms,
-            head=head_parameters(model),
-            head_rate=config.head_rate or 1.0,
+            rates=layer_rates(model, config.head_rate or 1.0, config.layer_decay),
+            layers=layers_below_head(model) if config.gradual_unfreezing else None,
         ),
         scaler=backend.grad_scaler(execution.precision),
         schedule=make_schedule(

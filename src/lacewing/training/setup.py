@@ -25,9 +25,9 @@ from lacewing.models.catalog import ModelInfo, find_model
 from lacewing.models.weights import Weights, fetch_weights, read_weights_file
 from lacewing.performance_config import Tier, load_tiers
 from lacewing.planning.asked import check_asked
-from lacewing.planning.check import check_plan, check_work
+from lacewing.planning.check import check_compiles_once, check_plan, check_work
 from lacewing.planning.document import load_plan
-from lacewing.planning.growth import check_network, check_plan_file
+from lacewing.planning.growth import check_network
 from lacewing.planning.job import Job
 from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
@@ -184,7 +184,7 @@ def decide(
     # its notes are of the run that it was made for
     plan = replace(obeyed(of_one(load_plan(config.plan))), notes=notes_of(job))
     check_asked(config, plan, job, tiers[plan.tier.value])
-    check_plan_file(config, plan)
+    check_compiles_once(config, plan)
     check_work(plan, job)
     for note in check_plan(plan, machine, backends):
         console.note(note)

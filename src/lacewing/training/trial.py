@@ -11,7 +11,7 @@ from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
 from lacewing.planning.growth import sides_of, work_shares
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import is_open
+from lacewing.planning.rules.compile import compiled_anew, is_open
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial import history
 from lacewing.planning.trial.context import TrialError
@@ -52,9 +52,7 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         tier=tier,
         amounts=amounts_of(prepared),
         cores=prepared.machine.cores.value,
-        can_compile=is_open(
-            plan.compile, tier, capabilities, device, grows=config.progressive_resizing
-        ),
+        can_compile=is_open(plan.compile, tier, capabilities, device, compiled_anew(config)),
         own_memory=capabilities.pinned_memory,
     )
     key = history.key_of(plan, config, prepared.machine, job, tier, index.name)

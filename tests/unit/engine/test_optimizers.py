@@ -112,6 +112,15 @@ def test_norms_can_be_spared_the_decay(name, network):
     ]
 
 
+def test_rates_of_their_own_are_the_groups_scales(network):
+    model = network()
+    names = [name for name, _ in model.named_parameters()]
+    groups = make("adamw", model, rates={names[0]: 10.0, names[1]: 0.5}).param_groups
+    scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    expected = [10.0, 0.5, *[1.0] * (len(names) - 2)]
+    assert [scale[id(p)] for p in model.parameters()] == expected
+
+
 def test_frozen_weights_are_left_out(network):
     model = network()
     model[0].requires_grad_(False)

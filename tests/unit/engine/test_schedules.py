@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from lacewing.engine.schedules import Plateau, make_schedule, set_learning_rate, warmup
+from lacewing.engine.schedules import (
+    Plateau,
+    learning_rate_of,
+    make_schedule,
+    set_learning_rate,
+    warmup,
+)
 
 
 def test_warm_up_is_linear_and_ends_at_one():
@@ -87,3 +93,10 @@ def test_set_learning_rate_honours_a_groups_scale():
     )
     set_learning_rate(optimizer, 2.0, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.05]
+    assert learning_rate_of(optimizer) == 0.5
+
+
+def test_the_common_rate_is_told_without_a_groups_scale():
+    optimizer = torch.optim.SGD([{"params": nn.Linear(1, 1).parameters(), "lr_scale": 0.25}], lr=9)
+    set_learning_rate(optimizer, 2.0, 0.5)
+    assert learning_rate_of(optimizer) == 1.0

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lacewing.errors import DeviceError, PlanError
-from lacewing.planning.check import check_plan, check_work
+from lacewing.config import TrainConfig
+from lacewing.errors import ConfigError, DeviceError, PlanError
+from lacewing.planning.check import check_compiles_once, check_plan, check_work
 from lacewing.values import Choice
 
 
@@ -75,6 +76,25 @@ def test_where_the_machine_differs_is_said(plan_on, recorded, make_job):
         "pixels to disk or none.",
         "The plan's threads 16 are more than the 8 usable cores here.",
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "sets", "words"),
+    [
+        ("progressive_resizing", "one image size", "each size that training images grow through"),
+        ("gradual_unfreezing", "one set of layers", "each set of layers that learn"),
+    ],
+)
+def test_what_would_be_compiled_again_and_again_is_not(plan_on, flag, sets, words):
+    config = TrainConfig(**{flag: True})
+    with pytest.raises(ConfigError, match=f"--compile default makes kernels for {sets}"):
+        replace(config, compile="default")
+    plan = plan_on("cpu_2core_24gb")
+    check_compiles_once(config, plan)
+    compiled = with_values(plan, compile="default")
+    with pytest.raises(PlanError, match=f"has compile: default, but {words} would be compiled"):
+        check_compiles_once(config, compiled)
+    check_compiles_once(TrainConfig(), compiled)
 
 
 def test_more_decoding_threads_than_cores_are_said(plan_on, recorded):

@@ -7,20 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lacewing.config import TrainConfig
-from lacewing.errors import ConfigError, ModelError, PlanError
+from lacewing.errors import ModelError
 from lacewing.models.build import check_size
 from lacewing.models.catalog import find_model
 from lacewing.planning.growth import (
     START,
     check_network,
-    check_plan_file,
     growing_sides,
     in_words,
     sides_of,
     with_growth_said,
     work_shares,
 )
-from lacewing.values import Choice
 
 LITE = find_model("efficientnet_lite0")
 
@@ -85,18 +83,6 @@ def test_a_network_of_one_size_is_refused(kind):
     check_network(TrainConfig(), info)
     with pytest.raises(ModelError, match="efficientnet_lite0 takes images of one size only"):
         check_network(TrainConfig(progressive_resizing=True), info)
-
-
-def test_a_compiled_network_is_refused(plan_on):
-    config = TrainConfig(progressive_resizing=True)
-    with pytest.raises(ConfigError, match="--compile default makes kernels for one image size"):
-        replace(config, compile="default")
-    plan = plan_on("cpu_2core_24gb")
-    check_plan_file(config, plan)
-    compiled = replace(plan, compile=Choice("default", "", "user"))
-    with pytest.raises(PlanError, match="has compile: default"):
-        check_plan_file(config, compiled)
-    check_plan_file(TrainConfig(), compiled)
 
 
 def test_the_plan_tells_of_the_sides(plan_on):

@@ -1,5 +1,6 @@
 """torch.compile: never by a rule, only where it was measured to pay for itself."""
 
+from lacewing.config import TrainConfig
 from lacewing.errors import DeviceError
 from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device
@@ -18,11 +19,11 @@ def choose(
     capabilities: Capabilities,
     device: Device,
     *,
-    grows: bool = False,
+    anew_for: str | None = None,
 ) -> Choice[str]:
     """Off, unless asked for: what it saves differs too much, so the trial decides where it may.
 
-    It may not where training images grow (`grows`): each of their sizes would be compiled anew.
+    It may not where the network would be compiled again and again (`anew_for`).
 
     Raises DeviceError where it is asked for and the device can't have it.
     """
@@ -36,19 +37,32 @@ def choose(
         return Choice(asked, "asked for", "user")
     if not possible:
         return Choice("off", "torch.compile does not work on this device", "rule")
-    if grows:
-        return Choice("off", "each size that training images grow through would cost it", "rule")
+    if anew_for:
+        return Choice("off", f"{anew_for} would cost it", "rule")
     if not tier.compile:
         return Choice("off", "the tier leaves it out", "rule")
     return Choice("off", "not before it is measured to pay for itself", "rule")
 
 
 def is_open(
-    choice: Choice[str], tier: Tier, capabilities: Capabilities, device: Device, *, grows: bool
+    choice: Choice[str],
+    tier: Tier,
+    capabilities: Capabilities,
+    device: Device,
+    anew_for: str | None,
 ) -> bool:
     """Whether the trial may try it where it was not asked for; see `choose`."""
     is_asked = choice.source == "user"
-    return not is_asked and tier.compile and not grows and is_possible(capabilities, device)
+    return not is_asked and tier.compile and not anew_for and is_possible(capabilities, device)
+
+
+def compiled_anew(config: TrainConfig) -> str | None:
+    """For what the network would be compiled again and again, as words; None if for nothing."""
+    if config.progressive_resizing:
+        return "each size that training images grow through"
+    if config.gradual_unfreezing:
+        return "each set of layers that learn"
+    return None
 
 
 def is_possible(capabilities: Capabilities, device: Device) -> bool:

@@ -47,8 +47,8 @@ def key_of(
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
-             "progressive_resizing", "memory_share", "trivial_augment", "erasing", "mixup",
-             "cutmix", "eval_size", "momentum")  # fmt: skip
+             "progressive_resizing", "gradual_unfreezing", "memory_share", "trivial_augment",
+             "erasing", "mixup", "cutmix", "eval_size", "momentum")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

@@ -8,7 +8,7 @@ from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.hardware.allocator import is_kept
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import is_open
+from lacewing.planning.rules.compile import compiled_anew, is_open
 from lacewing.planning.trial import history, memory, payback, sizes
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
@@ -154,8 +154,8 @@ def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
 def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     """What compiling costs and gives in each mode, if it is open and likely to pay."""
     plan, capabilities = trial.plan, trial.bench.backend.capabilities
-    grows = trial.config.progressive_resizing
-    open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, grows=grows)
+    anew_for = compiled_anew(trial.config)
+    open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, anew_for)
     if not open_to_it or best.seconds is None:
         return ()
     likely = likely_payback(plan, trial.job, best, trial.budget)

@@ -20,9 +20,13 @@ OF_IMAGES = frozenset(
     ]
 )
 """What is done to training images, which a feature pass takes as they are."""
+OF_LAYERS = frozenset(("layer_decay", "gradual_unfreezing"))
 IDLE = {
     "classic": frozenset(("wise_ft",)),
-    "features": CLASSIC - {"freeze_norms", "batch_size", "accumulate"} | OF_IMAGES | {"wise_ft"},
+    "features": (CLASSIC - {"freeze_norms", "batch_size", "accumulate"})
+    | OF_IMAGES
+    | OF_LAYERS
+    | {"wise_ft"},
 }
 """Fields without effect, by the recipe that was decided. What a recipe sets itself is not among
 them, so that a run's own config.yaml is silent."""

@@ -27,11 +27,15 @@ def test_no_rule_chooses_it(tier, device, reason):
     assert choose(None, TIERS[tier], Capabilities(), device) == Choice("off", reason, "rule")
 
 
-def test_growing_images_are_not_compiled_for(plan_on, make_job):
-    words = {"epochs": 200, "batch_size": 16, "progressive_resizing": True}
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [("progressive_resizing", "each size that"), ("gradual_unfreezing", "each set of layers that")],
+)
+def test_what_would_be_compiled_again_and_again_is_not(plan_on, make_job, flag, reason):
+    words = {"epochs": 200, "batch_size": 16, flag: True}
     compiled = plan_on("h100_80gb", make_job(training_images=1000), **words).compile
     assert (compiled.value, compiled.source) == ("off", "rule")
-    assert "each size" in compiled.reason
+    assert compiled.reason.startswith(reason)
 
 
 def test_an_asked_mode_wins(plan_on):
