@@ -1,5 +1,6 @@
 """Find every device of this machine, test each, and say what else there is to work with."""
 
+import gc
 import platform
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def inspect(
     Raises DeviceError if the wanted device is not here or failed its test. Disk space is
     that of `run_folder`.
     """
+    gc.collect()  # an earlier run's network
     give_back()  # what this process keeps from before is free
     address = None if wanted in (None, "auto") else wanted
     kinds = _kinds(address, backends)
@@ -94,6 +96,7 @@ def _search(kind: str, backends: BackendTable) -> _Found:
     except Exception as error:  # a driver's library raises anything at all
         reason = f"looking for it failed ({type(error).__name__}: {error})"
         return _Found(rejected=(Rejected(kind=kind, name=kind, reason=reason),))
+    backend.empty_cache()  # a child would find what this process keeps unused to be taken
     # a driver may take its process down: every real device but the CPU gets one of its own
     if kind != "cpu" and backends[kind] is BACKENDS.get(kind):
         with ThreadPoolExecutor(CHILDREN_AT_ONCE) as pool:

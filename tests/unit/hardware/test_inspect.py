@@ -1,5 +1,7 @@
 """Which devices are found, which are rejected and why, and what is said to the user."""
 
+import gc
+
 import pytest
 
 from lacewing.errors import DeviceError
@@ -133,6 +135,22 @@ def test_a_real_accelerator_is_probed_in_a_child(monkeypatch):
     assert sorted(asked) == [("cuda", 0), ("cuda", 1)]
     assert [device.kind for device in machine.devices] == ["cpu"]
     assert len(machine.rejected) == 2
+
+
+def test_what_this_process_keeps_unused_is_given_back_before_a_child_looks(monkeypatch):
+    """Of an earlier run, whose network goes first."""
+    fake, acts = FakeBackend("cuda", ["A"]), []
+    monkeypatch.setattr(gc, "collect", lambda: acts.append("collect"))
+    monkeypatch.setattr(fake, "empty_cache", lambda: acts.append("empty_cache"))
+
+    def look(kind, index):
+        acts.append("look")
+        return Findings(smoke=SmokeResult(("fp32",)))
+
+    monkeypatch.setattr(module, "probe_in_child", look)
+    monkeypatch.setitem(BACKENDS, "cuda", lambda: fake)
+    inspect(backends={kind: BACKENDS[kind] for kind in ("cuda", "cpu")})
+    assert acts[:3] == ["collect", "empty_cache", "look"]
 
 
 def test_a_cpu_that_computes_wrong_is_said():

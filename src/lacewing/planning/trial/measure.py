@@ -69,6 +69,7 @@ def measure(
     """
     backend, number = backend_for(plan.device.value, backends)
     with left_as_it_was(backend, number):
+        backend.limit_memory(number, 1.0)  # an earlier run of this process has left its own cap
         budget = budget_of(plan, config, job, clock)
         base = base_bytes(backend, number)
         bench, sample = within_memory(

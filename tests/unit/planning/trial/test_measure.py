@@ -51,6 +51,13 @@ def test_training_and_forward_only_passes_choose_apart(scene):
     assert {one.way.images for one in found.training} == {8}
 
 
+def test_an_earlier_runs_cap_on_the_memory_does_not_bound_what_is_measured(scene):
+    made = scene(FakeBackend())
+    made.fake.limit_memory(0, 0.1)
+    made.measure()
+    assert made.fake.memory_fraction == 1.0
+
+
 def test_equal_speed_leaves_full_precision(scene):
     assert scene(FakeBackend()).measure().best.way.describe() == "fp32 contiguous"
 
