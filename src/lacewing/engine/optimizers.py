@@ -126,7 +126,6 @@ def make_optimizer(
     kernel: str = "plain",
     decay_norms: bool = True,
     rates: Mapping[str, float] | None = None,
-    layers: Mapping[str, int] | None = None,
 ) -> torch.optim.Optimizer:
     """The optimiser over the network's trainable weights.
 
@@ -134,10 +133,9 @@ def make_optimizer(
     or a member of `info.kernels`. Without `decay_norms`, parameters of one dimension (biases,
     scales of norms) get no weight decay; classic flags mean what they say, so by default they do.
     A parameter named in `rates` learns at so many times the rate, which its group carries as
-    `lr_scale`: `set_learning_rate` honours it. Where `layers` begin to learn one after the other,
-    each has groups of its own: torch's fused SGD fails on a group of which some have learnt before.
+    `lr_scale`: `set_learning_rate` honours it.
     """
-    groups = parameter_groups(model, weight_decay, decay_norms, rates, layers)
+    groups = parameter_groups(model, weight_decay, decay_norms, rates or {})
     if info.from_timm:
         from timm import optim  # slow to import
 
@@ -155,7 +153,25 @@ def make_optimizer(
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
     }[info.name]
-    return kind(groups, **options, **kernel_options(kind, kernel))
+    optimizer = kind(groups, **options, **kernel_options(kind, kernel))
+    if info.name == "sgd" and kernel == "fused" and momentum:
+        optimizer.register_step_pre_hook(lambda *_: begin_momentum(optimizer))
+    return optimizer
+
+
+def begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Give each weight that has a gradient and no momentum yet one of zeros.
+
+    torch's fused SGD (2.14) leaves the first one as the memory happens to be where the loss scaler
+    skips the step, and fails where some weights of a group have theirs and others don't. From
+    zeros the first momentum is the gradient, as torch begins it.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                state = optimizer.state[weight]
+                if state.get("momentum_buffer") is None:
+                    state["momentum_buffer"] = torch.zeros_like(weight.grad)
 
 
 def kernel_options(kind: type[torch.optim.Optimizer], kernel: str) -> dict[str, bool]:
@@ -168,20 +184,17 @@ def parameter_groups(
     model: nn.Module,
     weight_decay: float,
     decay_norms: bool,
-    rates: Mapping[str, float] | None = None,
-    layers: Mapping[str, int] | None = None,
+    rates: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """The trainable parameters in groups of one rate, one weight decay and one layer."""
-    rates, layers = rates or {}, layers or {}
-    groups: dict[tuple[float, float, int], list[nn.Parameter]] = {}
+    """The trainable parameters in groups of one rate and one weight decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             decay = weight_decay if decay_norms or weight.ndim > 1 else 0.0
-            key = (decay, rates.get(name, 1.0), layers.get(name, 0))
-            groups.setdefault(key, []).append(weight)
+            groups.setdefault((decay, rates.get(name, 1.0)), []).append(weight)
     return [
         {"params": weights, "weight_decay": decay, "lr_scale": rate}
-        for (decay, rate, _), weights in groups.items()
+        for (decay, rate), weights in groups.items()
     ]
 
 

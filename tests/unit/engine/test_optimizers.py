@@ -100,6 +100,44 @@ def test_kernels_are_said_outright(info):
         assert said == {name: name == kernel for name in said}
 
 
+@pytest.mark.parametrize("kernel", ["plain", "foreach", "fused"])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_first_step_that_the_loss_scaler_skips_leaves_nothing(name, kernel):
+    """torch's fused SGD would go on with a momentum of whatever was in the memory."""
+    model = nn.Linear(64, 64)
+    nn.init.constant_(model.weight, 0.5)
+    optimizer = make(name, model, kernel=kernel)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for gradient in (float("inf"), 1.0):
+        optimizer.zero_grad()
+        scaler.scale((model.weight * gradient).sum() + model.bias.sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    expected = nn.Linear(64, 64)
+    nn.init.constant_(expected.weight, 0.5)
+    alone = make(name, expected, kernel=kernel)
+    (expected.weight.sum() + expected.bias.sum()).backward()
+    alone.step()
+    assert torch.allclose(model.weight, expected.weight)
+
+
+@pytest.mark.parametrize("info", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_part_of_the_weights_may_begin_to_learn_later(info):
+    found = {}
+    for kernel in ("plain", *info.kernels):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        optimizer = make(info.name, model, kernel=kernel)
+        for learns in (False, False, True, True):
+            model[0].requires_grad_(learns)
+            optimizer.zero_grad()
+            model(torch.ones(4, 2)).sum().backward()
+            optimizer.step()
+        found[kernel] = torch.cat([p.detach().flatten() for p in model.parameters()])
+    for values in found.values():
+        torch.testing.assert_close(values, found["plain"])
+
+
 @pytest.mark.parametrize("name", ["sgd", "nadamw"])
 def test_norms_can_be_spared_the_decay(name, network):
     model = network()
