@@ -189,6 +189,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, base: float, factor: flo
 
 
 def learning_rate_of(optimizer: torch.optim.Optimizer) -> float:
-    """The rate that `set_learning_rate` has given, of groups without a scale of their own."""
-    group = optimizer.param_groups[0]
+    """The rate that `set_learning_rate` has given, without a group's own scale."""
+    # by the largest scale: that of a first layer may be too small to divide by
+    group = max(optimizer.param_groups, key=lambda group: group.get("lr_scale", 1.0))
     return float(group["lr"] / group.get("lr_scale", 1.0))

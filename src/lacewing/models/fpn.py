@@ -5,6 +5,8 @@ The paper detects objects; here each level is pooled and the levels vote togethe
 small insects still count where only the finer levels see them.
 """
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,12 @@ class FeaturePyramid(nn.Module):
         for layer in [*self.lateral, *self.smooth]:
             nn.init.kaiming_uniform_(layer.weight, a=1)  # linear layers: no ReLU follows
             nn.init.zeros_(layer.bias)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's description of the layers in their order; the levels' lie side by side."""
+        block = r"^backbone\.layer(\d+)" if coarse else r"^backbone\.layer(\d+)\.(\d+)"
+        levels = [(r"^lateral", (len(STAGES) + 1,)), (r"^smooth|^head", (len(STAGES) + 2,))]
+        return {"stem": r"^backbone\.(?:conv1|bn1)", "blocks": [(block, None), *levels]}
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, classes]."""

@@ -7,6 +7,13 @@ short run too ends with all of them. It depends on nothing but the epoch, so a r
 what a whole one does.
 """
 
+from lacewing.config import TrainConfig
+
+
+def some_rest(config: TrainConfig, epoch: int) -> bool:
+    """Whether there are layers that don't learn in an epoch, counted from 0."""
+    return config.gradual_unfreezing and epoch < config.epochs // 2
+
 
 def learning_layers(epoch: int, epochs: int, layers: int) -> int:
     """How many layers before the head learn in an epoch, counted from 0, of so many in all."""

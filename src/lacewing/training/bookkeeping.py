@@ -15,6 +15,7 @@ from lacewing.errors import TrainingError
 from lacewing.hardware.backends import is_exhausted
 from lacewing.models.bundle import load_model, save_model
 from lacewing.planning.trial.memory import snapshot_bytes
+from lacewing.planning.unfreezing import some_rest
 from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
 from lacewing.training.meter import NotFiniteError
@@ -286,7 +287,12 @@ def show_epoch(session: Session, row: dict[str, Any]) -> None:
 
 
 def seconds_left(session: Session, row: dict[str, Any]) -> float:
-    """For the epochs that follow, as long as this one or longer by as much as images grow."""
+    """For the epochs that follow, as long as this one or longer by as much as images grow.
+
+    0 where layers rested that have yet to learn, which nobody has timed.
+    """
+    if some_rest(session.config, row["epoch"] - 1):
+        return 0.0
     last = session.config.limit_epochs or session.config.epochs
     growth = [
         (session.train_loader.side(epoch) / row["image_size"]) ** 2

@@ -17,6 +17,7 @@ from lacewing.engine.schedules import learning_rate_of, set_learning_rate
 from lacewing.engine.step import StepResult
 from lacewing.errors import TrainingError
 from lacewing.hardware.backends import is_exhausted
+from lacewing.planning.unfreezing import some_rest
 from lacewing.training.adapt import Monitor, adapt, load_alone, no_room_to_load, open_monitor
 from lacewing.training.bookkeeping import (
     aimed_at,
@@ -81,7 +82,7 @@ def ended(session: Session, stop: Stop) -> Ending | None:
     config, progress = session.config, session.progress
     if progress.epoch >= min(config.epochs, config.limit_epochs or config.epochs):
         return Ending(epochs_in_words(session), finished=True)
-    if config.patience and progress.stale_epochs >= config.patience:
+    if config.patience and patient_epochs(session) >= config.patience:
         return Ending(f"no gain in {config.patience} epochs", finished=True)
     if stop.asked_by:
         return Ending(f"interrupted by {stop.asked_by}", finished=False)
@@ -89,6 +90,13 @@ def ended(session: Session, stop: Stop) -> Ending | None:
     if late and kept:
         return Ending(epochs_in_words(session), finished=True)
     return None
+
+
+def patient_epochs(session: Session) -> int:
+    """Epochs without gain, but for those in which some layers had yet to learn."""
+    progress = session.progress
+    stale = range(progress.epoch - progress.stale_epochs, progress.epoch)
+    return sum(not some_rest(session.config, epoch) for epoch in stale)
 
 
 def epochs_in_words(session: Session) -> str:
@@ -117,8 +125,8 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
     clock, meter = Clock(progress, loader), Meter(progress)
     session.backend.reset_peak(session.device_index)
     tell_growth(session, monitor)
-    unfreeze(session, monitor)
     training_mode(session.model, bool(session.config.freeze_norms))
+    unfreeze(session, monitor)
     train_steps(session, stop, clock, meter, monitor)
     session.backend.synchronize(session.device_index)
     meter.settle()

@@ -32,7 +32,7 @@ from lacewing.models.build import (
     preprocessing_for,
 )
 from lacewing.models.catalog import ModelInfo
-from lacewing.models.layers import layer_rates, layers_below_head
+from lacewing.models.layers import layer_rates
 from lacewing.models.mirrored import Mirrored
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of
@@ -170,7 +170,6 @@ def open_session(
             kernel=execution.optimizer_kernel,
             decay_norms=config.decay_norms,
             rates=layer_rates(model, config.head_rate or 1.0, config.layer_decay),
-            layers=layers_below_head(model) if config.gradual_unfreezing else None,
         ),
         scaler=backend.grad_scaler(execution.precision),
         schedule=make_schedule(

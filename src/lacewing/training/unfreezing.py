@@ -1,5 +1,6 @@
 """Carry out gradual unfreezing: at each epoch's start, let its layers learn and the others rest."""
 
+from lacewing.engine.norms import is_batchnorm
 from lacewing.models.layers import layers_below_head
 from lacewing.planning.unfreezing import learning_layers
 from lacewing.training.adapt import Monitor
@@ -10,8 +11,8 @@ from lacewing.values import counted
 def unfreeze(session: Session, monitor: Monitor) -> None:
     """Let the head and the layers of the running epoch learn; tell it where they have changed.
 
-    A layer that rests gets no gradient, so it costs a forward pass only, and neither the optimiser
-    nor weight decay moves it.
+    Call it in training mode. A layer that rests gets no gradient, so it costs a forward pass only,
+    and neither the optimiser nor weight decay moves it; its BatchNorms keep their statistics.
     """
     if not session.config.gradual_unfreezing:
         return
@@ -20,6 +21,9 @@ def unfreeze(session: Session, monitor: Monitor) -> None:
     learning = learning_layers(epoch, epochs, layers)
     for name, weight in session.model.named_parameters():
         weight.requires_grad_(below[name] <= learning)
+    for module in session.model.modules():
+        if is_batchnorm(module) and not all(w.requires_grad for w in module.parameters()):
+            module.eval()  # its statistics rest too
     before = learning_layers(epoch - 1, epochs, layers) if epoch else 0
     if learning == before:
         return

@@ -100,3 +100,12 @@ def test_the_common_rate_is_told_without_a_groups_scale():
     optimizer = torch.optim.SGD([{"params": nn.Linear(1, 1).parameters(), "lr_scale": 0.25}], lr=9)
     set_learning_rate(optimizer, 2.0, 0.5)
     assert learning_rate_of(optimizer) == 1.0
+
+
+def test_the_scale_of_a_first_layer_may_be_too_small_to_divide_by():
+    first, second = nn.Linear(1, 1), nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(
+        [{"params": first.parameters(), "lr_scale": 0.0}, {"params": second.parameters()}], lr=9.0
+    )
+    set_learning_rate(optimizer, 2.0, 0.25)
+    assert learning_rate_of(optimizer) == 0.5

@@ -47,6 +47,14 @@ def test_networks_side_by_side_end_at_the_same_head():
     assert below["bodies.1.conv_stem.weight"] == 22
 
 
+def test_the_levels_of_a_pyramid_are_side_by_side():
+    below = layers_below_head(made("fpn"))
+    assert {below[f"smooth.{level}.weight"] for level in range(4)} == {1}
+    assert {below[f"lateral.{level}.weight"] for level in range(4)} == {2}
+    assert below["backbone.layer4.2.conv1.weight"] == 3
+    assert below["backbone.conv1.weight"] == max(below.values()) == 19
+
+
 def test_rates_fall_from_layer_to_layer():
     rates = layer_rates(made("resnet18"), head_rate=10.0, decay=0.5)
     assert rates["fc.weight"] == 10.0

@@ -19,11 +19,11 @@ MOST_EPOCHS = 300
 
 def with_epochs_open(prepared: Prepared) -> Prepared:
     """More epochs than the budget is likely to have time for: its clock ends them, and the schedule
-    with them. Images that grow do so by the epoch, so for those the usual ones stay.
+    with them. Images grow and layers begin to learn by the epoch, so for those the usual ones stay.
     """
     config = prepared.config
-    is_open = config.budget is not None and not config.progressive_resizing
-    if not is_open or not fell_back(prepared.asked, config):
+    by_epoch = config.progressive_resizing or config.gradual_unfreezing
+    if config.budget is None or by_epoch or not fell_back(prepared.asked, config):
         return prepared
     opened = replace(config, epochs=MOST_EPOCHS, patience=asked_patience(config))
     return replace(prepared, config=opened)

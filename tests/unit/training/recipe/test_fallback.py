@@ -84,6 +84,8 @@ def test_without_a_forecast_of_its_own_the_clock_ends_training(prepared, forecas
     assert found.plan.notes[-1] == "Up to 300 epochs: until the budget's time is used up."
 
 
-def test_where_images_grow_the_usual_epochs_are_open(prepared):
-    given = prepared("auto", budget=200.0, progressive_resizing=True, image_size=64)
+@pytest.mark.parametrize("flag", ["progressive_resizing", "gradual_unfreezing"])
+def test_what_goes_by_the_epoch_has_the_usual_ones(prepared, flag):
+    given = prepared("auto", budget=200.0, image_size=64)
+    given = replace(given, config=replace(given.config, pretrained=True, **{flag: True}))
     assert with_epochs_open(given) is given
