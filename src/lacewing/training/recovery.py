@@ -6,8 +6,9 @@ statistics are put back, so nothing of the failed attempt is left. Of several pr
 train together all do so, whichever ran out.
 
 An update that ran out may have changed some of the weights: a repeat would change them twice. So
-it is undone by a snapshot of this very step, which the first step has, where the optimiser makes
-its state and memory is the scarcest. Without one the run ends, to go on from its last checkpoint.
+it is undone by a snapshot of this very step, which the first one of an epoch has: there the
+optimiser makes its state, for layers that begin to learn too, and memory is the scarcest. Without
+one the run ends, to go on from its last checkpoint.
 """
 
 from contextlib import AbstractContextManager
@@ -100,11 +101,11 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
 def undo_update(session: "Session", good: "Snapshot | None") -> None:
     """Make weights and optimiser what they were before the step.
 
-    Raises TrainingError without a snapshot of this step, taken before the optimiser had any state:
-    a later one's would not fit either. Of several processes some have done their update.
+    Raises TrainingError without a snapshot of this step, and where several processes train, of
+    which some have done their update.
     """
     team, progress = session.team, session.progress
-    if good is None or not team.alone or good.step != progress.step or has_moments(good):
+    if good is None or not team.alone or good.step != progress.step:
         raise TrainingError(half_updated(session))
     optimizer = session.optimizer
     optimizer.zero_grad(set_to_none=True)
@@ -118,11 +119,6 @@ def undo_update(session: "Session", good: "Snapshot | None") -> None:
     session.scaler = session.backend.grad_scaler(session.plan.precision.value)
     if session.scaler is not None:
         session.scaler.load_state_dict(good.plain["scaler"])
-
-
-def has_moments(snapshot: "Snapshot") -> bool:
-    """Whether the optimiser had any state."""
-    return bool(snapshot.optimizer or snapshot.plain["optimizer"]["values"])
 
 
 def shrink(session: "Session", in_update: bool) -> None:

@@ -52,6 +52,20 @@ def break_updates(session, numbers):
     optimizer.step = step
 
 
+def halve_after(session, steps):
+    """From that step on, passes half as large."""
+    intact, done = session.optimizer.step, []
+
+    def step(*args, **options):
+        result = intact(*args, **options)
+        done.append(result)
+        if len(done) == steps:
+            session.progress.micro_batch //= 2
+        return result
+
+    session.optimizer.step = step
+
+
 def weights(session):
     return torch.cat([value.flatten() for value in session.model.state_dict().values()])
 
@@ -118,6 +132,21 @@ def test_a_first_update_that_ran_out_half_way_is_undone(begun, optimizer):
     assert [event["step"] for event in events(full, "out-of-memory")] == [0]
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_so_is_the_first_update_of_a_later_epoch(begun, optimizer):
+    """There layers may begin to learn, for which the optimiser makes its state."""
+    full, calm = (
+        begun(FakeBackend(), **SPLIT, optimizer=optimizer, name=name) for name in ("full", "calm")
+    )
+    steps = full.train_loader.steps_per_epoch
+    break_updates(full, {1 + steps})
+    train(full)
+    assert [event["step"] for event in events(full, "out-of-memory")] == [steps]
+    halve_after(calm, steps)
+    train(calm)
+    assert torch.equal(weights(full), weights(calm))
+
+
 def test_the_loss_scaler_forgets_it_too(begun):
     half = {"precision": "fp16", "clip_norm": 1.0, "optimizer": "adamw"}
     fakes = [FakeBackend(precisions=("fp32", "fp16")) for _ in range(2)]
@@ -143,8 +172,8 @@ def test_a_first_update_of_the_search_is_undone(begun):
 
 def test_a_later_update_that_ran_out_ends_the_run_with_the_way_on(begun):
     session = begun(FakeBackend(), **SPLIT, optimizer="adamw")
-    break_updates(session, {3})
-    with pytest.raises(TrainingError, match=r"at step 2 while .* `lacewing resume .*` goes on"):
+    break_updates(session, {4})  # the second of an epoch
+    with pytest.raises(TrainingError, match=r"at step 3 while .* `lacewing resume .*` goes on"):
         train(session)
     assert not events(session, "out-of-memory")
 
