@@ -22,9 +22,10 @@ def trained(tmp_path, **fields):
     )
 
 
-def test_a_head_on_frozen_features_names_nine_of_ten(tmp_path):
-    run = trained(tmp_path, recipe="features", image_size=256, tta="off")
-    assert run.accuracy >= 0.90
+def test_a_head_on_frozen_features_names_five_of_six(tmp_path):
+    """Half of the photos, and smaller than usual, to be short; benchmarks/features.py has all."""
+    run = trained(tmp_path, recipe="features", image_size=192, tta="off", sample=0.5)
+    assert run.accuracy >= 0.83
     polished = read_json(run.folder / "results.json")["recipe"]["polish"]
     assert polished["loss_after"] <= polished["loss_before"]
 
@@ -35,7 +36,7 @@ def test_a_budget_of_a_minute_makes_a_usable_model(tmp_path):
     assert trained(tmp_path, budget="1m").accuracy >= 0.75
 
 
-def test_three_classic_epochs_name_two_of_three(tmp_path):
+def test_two_classic_epochs_name_six_of_ten(tmp_path):
     """A third of the photos, to be short; benchmarks/ablation.py has the better ones."""
-    run = trained(tmp_path, epochs=3, image_size=112, sample=0.34)
-    assert run.accuracy >= 0.66
+    run = trained(tmp_path, epochs=2, image_size=96, sample=0.34, plan_budget=5.0)
+    assert run.accuracy >= 0.60
