@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from lacewing.config import SECTIONS, Short, TrainConfig, load_config, with_recipe
+from lacewing.config import SECTIONS, Short, TrainConfig, load_config, readers, with_recipe
 from lacewing.errors import ConfigError
 from lacewing.fields import Reader, path
 from lacewing.values import nearest
@@ -102,7 +102,19 @@ def config_from(given: Given) -> TrainConfig:
     typed = dict(given)
     file = typed.pop(CONFIG_FILE.name, None)
     in_file = load_config(Path(str(file)).expanduser()) if file is not None else {}
+    if str(in_file.get("recipe")).lower() == "auto":  # a run's own asked.yaml names every field
+        in_file = unusual(in_file)
     return TrainConfig(**with_recipe({**in_file, **typed}))
+
+
+def unusual(values: dict[str, Any]) -> dict[str, Any]:
+    """Those that differ from their default. Raises ConfigError for a value that can't be."""
+    usual = TrainConfig()
+    return {
+        name: value
+        for name, value in values.items()
+        if readers()[name].check(name, value) != getattr(usual, name)
+    }
 
 
 def options_from(owner: type[T], given: Given) -> T:

@@ -1,6 +1,6 @@
 """What the words of a command line mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lacewing.config import TrainConfig, field_names, readers, shorts
+from lacewing.config import TrainConfig, field_names, readers, save_config, shorts
 from lacewing.errors import ConfigError
 from lacewing.fields import boolean, path, text, whole
 from lacewing.flags import Word, config_flags, config_from, flags_of, options_from, read_words
@@ -215,6 +215,18 @@ def test_flags_win_over_a_file_and_a_file_over_the_defaults(tmp_path):
     assert (config.epochs, config.batch_size, config.scheduler) == (9, 8, "none")
     assert config.learning_rate is None
     assert config.seed == TrainConfig().seed
+
+
+def test_what_a_run_was_asked_for_can_be_fed_back(tmp_path):
+    """`asked.yaml` names every field, classic ones too."""
+    asked = configure("--data", "photos", "--budget", "5m", "--seed", "3")
+    assert asked.recipe == "auto"
+    save_config(asked, tmp_path / "asked.yaml")
+    assert configure("--config", str(tmp_path / "asked.yaml")) == asked
+    again = configure("--config", str(tmp_path / "asked.yaml"), "--seed", "4")
+    assert again == replace(asked, seed=4)
+    with pytest.raises(ConfigError, match="--recipe auto chooses --epochs itself"):
+        configure("--config", str(tmp_path / "asked.yaml"), "-ep", "9")
 
 
 @pytest.mark.parametrize(

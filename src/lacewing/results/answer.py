@@ -19,6 +19,7 @@ SOURCES = {
     "fallback": "a fallback",
 }
 
+CHOSEN_ON = "These are the images the best epoch was chosen on: expect a little less on new ones."
 TILES = {
     "top1": ("Top-1", "the first answer is right", ".1%"),
     "top3": ("Top-3", "right among the first three", ".1%"),
@@ -88,9 +89,7 @@ def context(pieces: Pieces) -> list[str]:
             "expect more of all of them."
         )
     if pieces.split == "val":
-        sentences.append(
-            "These are the images the best epoch was chosen on: expect a little less on new ones."
-        )
+        sentences.append(CHOSEN_ON)
     return sentences
 
 

@@ -216,21 +216,30 @@ def relabelled(index: ImageIndex, bundle: Bundle) -> ImageIndex:
 
 
 def show_answer(run: Run, judged: Judged | None) -> None:
-    """The result, on the screen."""
+    """The result, on the screen; of validation, and how that is meant, where nothing was judged."""
     console.heading("Result")
-    if judged is not None:
-        figures = judged.figures
-        console.pairs(
-            (
-                ("test images", str(figures.images)),
-                ("top-1 accuracy", with_interval(figures.top1, figures.top1_interval, WORDS)),
-                ("top-3, top-5", f"{figures.top3:.1%}, {figures.top5:.1%}"),
-                ("macro F1", with_interval(figures.f1, figures.f1_interval, WORDS)),
-                ("macro precision, recall", f"{figures.precision:.1%}, {figures.recall:.1%}"),
-                ("geometric mean of recalls", f"{figures.geometric_mean:.1%}"),
-            )
-        )
     pieces = read_pieces(run)
+    if judged is not None:
+        console.pairs(figure_rows("test images", judged.figures.as_dict()))
+    elif pieces.figures and pieces.split == "val":
+        console.pairs(figure_rows("validation images", pieces.figures))
+        console.note(answer.CHOSEN_ON)
     rows = [("forecast", answer.forecast(pieces)), ("on all images", answer.on_all_images(pieces))]
     said = [row for row in rows if row[1]]
     console.pairs([*said, ("run folder", str(run.folder)), ("report", str(run.report))])
+
+
+def figure_rows(images: str, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the figures of one split, as results.json has them."""
+
+    def told(name: str, words: str = "") -> str:
+        return with_interval(figures[name], figures[f"{name}_interval"], words)
+
+    return [
+        (images, str(figures["images"])),
+        ("top-1 accuracy", told("top1", WORDS)),
+        ("top-3, top-5", f"{told('top3')}, {told('top5')}"),
+        ("macro F1", told("f1", WORDS)),
+        ("macro precision, recall", f"{told('precision')}, {told('recall')}"),
+        ("geometric mean of recalls", told("geometric_mean")),
+    ]

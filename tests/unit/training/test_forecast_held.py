@@ -48,6 +48,17 @@ def test_a_run_that_is_not_judged_has_its_epochs_compared_only(tried):
     assert "forecast_seconds" in training and "forecast_run_seconds" not in training
 
 
+def test_without_a_test_split_the_screen_has_the_figures_of_validation(tried, capsys):
+    session = tried(test_share=0.0)
+    judged = finish(session, train(session))
+    assert judged is None
+    capsys.readouterr()
+    show_answer(session.run, judged)
+    shown = capsys.readouterr().out
+    assert "validation images" in shown and "macro F1" in shown
+    assert "the best epoch was chosen on" in shown and "test images" not in shown
+
+
 def test_of_an_epoch_that_the_clock_ended_its_part_was_expected(tried, monkeypatch):
     monkeypatch.setattr(loop, "out_of_time", lambda session: session.progress.step >= 4)
     session = tried(epochs=9, evaluate=False)
