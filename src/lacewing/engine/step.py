@@ -1,6 +1,6 @@
 """One optimiser step, and one forward-only pass: the trial and the training loop call these."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ MicroBatch = tuple[Tensor, Tensor]
 """Images float32 [n, 3, S, S] and their labels, on the device: int64 [n], or each class's share
 of mixed images, float32 [n, classes]."""
 Autocast = Callable[[], AbstractContextManager[Any]]
+HAVE_FOREACH = ("cpu", "cuda")
+"""Types of devices on which torch copies lists of tensors since its oldest version."""
 
 
 @dataclass(frozen=True)
@@ -125,32 +127,48 @@ def split_evenly(images: Tensor, labels: Tensor, parts: int) -> list[MicroBatch]
     return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
 
 
-def norm_buffers(model: nn.Module) -> list[Tensor]:
-    """The statistics that a forward pass in training mode changes: BatchNorm's, by their names."""
+def norm_buffers(module: nn.Module) -> list[Tensor]:
+    """A module's own statistics, which a forward pass in training mode changes: by their names."""
     return [
         buffer
-        for name, buffer in model.named_buffers()
-        if name.rpartition(".")[2].startswith(("running_", "num_batches_tracked"))
+        for name, buffer in module.named_buffers(recurse=False)
+        if name.startswith(("running_", "num_batches_tracked"))
     ]
+
+
+def copy_each(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Copy the second tensor of each pair into the first: on a GPU in a few kernels for all."""
+    groups: dict[tuple[torch.device, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
+    for target, source in pairs:
+        groups.setdefault((target.device, target.dtype), []).append((target, source))
+    for (device, _), group in groups.items():
+        if device.type in HAVE_FOREACH:
+            torch._foreach_copy_(*map(list, zip(*group, strict=True)))
+            continue
+        for target, source in group:
+            target.copy_(source)
 
 
 class NormKeeper:
     """Puts normalisation statistics back after a step that failed half-way.
 
-    The copies are made once; `keep` and `put_back` allocate nothing, so the latter works when
-    the memory is exhausted.
+    The copies are made once; `keep` and `put_back` take none of the device's memory, so the latter
+    works when it is exhausted.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._live = norm_buffers(model)
-        self._kept = [buffer.clone() for buffer in self._live]
+        self._owned = [
+            (module, buffer, buffer.clone())
+            for module in model.modules()
+            for buffer in norm_buffers(module)
+        ]
+        self._changing = [(live, kept) for _, live, kept in self._owned]
 
     def keep(self) -> None:
-        """Remember the statistics as they are now."""
-        for kept, live in zip(self._kept, self._live, strict=True):
-            kept.copy_(live)
+        """Remember the statistics as they are now, of modules in training mode: others' stay."""
+        self._changing = [(live, kept) for owner, live, kept in self._owned if owner.training]
+        copy_each((kept, live) for live, kept in self._changing)
 
     def put_back(self) -> None:
-        """Make them again what they were at the last `keep`."""
-        for kept, live in zip(self._kept, self._live, strict=True):
-            live.copy_(kept)
+        """Make them again what they were at the last `keep`, or when they were first copied."""
+        copy_each(self._changing)

@@ -9,6 +9,7 @@ from torch import nn
 from lacewing.engine.losses import make_loss
 from lacewing.engine.step import (
     NormKeeper,
+    copy_each,
     eval_step,
     norm_buffers,
     split_batch,
@@ -161,10 +162,10 @@ def test_a_tensor_cached_in_evaluation_can_be_trained_with():
 
 
 def test_norm_buffers_are_batch_norms(network):
-    model = nn.Sequential(network(), nn.BatchNorm2d(4))
-    model.register_buffer("table", torch.zeros(3))
-    assert len(norm_buffers(model)) == 6
-    assert norm_buffers(network(norm=False)) == []
+    norm = nn.BatchNorm2d(4)
+    norm.register_buffer("table", torch.zeros(3))
+    assert len(norm_buffers(norm)) == 3
+    assert norm_buffers(network()) == []
 
 
 def test_statistics_can_be_put_back(network, batch):
@@ -177,3 +178,45 @@ def test_statistics_can_be_put_back(network, batch):
     assert not torch.equal(model[1].running_mean, kept[0])
     keeper.put_back()
     assert all(map(torch.equal, kept, model.buffers()))
+
+
+def test_statistics_that_a_step_leaves_alone_are_not_copied(network, batch, monkeypatch):
+    """As long as their modules are in evaluation mode, which may change between two steps."""
+    model = nn.Sequential(network(), nn.BatchNorm1d(3))
+    first, last = model[0][1], model[1]
+    keeper, copied = NormKeeper(model), []
+    first.eval()
+    monkeypatch.setattr(
+        "lacewing.engine.step.copy_each",
+        lambda pairs: copied.append([target for target, _ in pairs]),
+    )
+    keeper.keep()
+    keeper.put_back()
+    assert copied[1][0] is last.running_mean
+    assert [len(targets) for targets in copied] == [3, 3]
+    first.train()
+    keeper.keep()
+    assert len(copied[2]) == 6
+
+
+def test_what_was_not_kept_is_not_put_back(network, batch):
+    """Its copy is of another time."""
+    model = network()
+    norm = model[1]
+    keeper = NormKeeper(model)
+    model(batch[0])
+    norm.eval()
+    keeper.keep()
+    seen = norm.running_mean.clone()
+    keeper.put_back()
+    assert torch.equal(norm.running_mean, seen)
+
+
+@pytest.mark.parametrize("kinds", [("cpu",), ()])
+def test_each_is_copied_whatever_its_type(monkeypatch, kinds):
+    monkeypatch.setattr("lacewing.engine.step.HAVE_FOREACH", kinds)
+    sources = [torch.tensor(3), torch.rand(2), torch.rand(3, 2), torch.tensor(5)]
+    targets = [torch.zeros_like(source) for source in sources]
+    copy_each(zip(targets, sources, strict=True))
+    assert all(map(torch.equal, targets, sources))
+    copy_each([])
