@@ -11,10 +11,8 @@ from lacewing.hardware import switches
 from lacewing.hardware.backend import Capabilities, Memory, NotHere
 
 OUT_OF_MEMORY_PHRASES = (
-    "CUDA error: out of memory",
-    "CUDA out of memory",
-    "HIP error: out of memory",
-    "HIP out of memory",
+    # CUDA's and HIP's own, their drivers' and Triton's, each after a prefix of its own
+    "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     # cuDNN says this when no algorithm's workspace fits
     "CUDNN_STATUS_NOT_SUPPORTED",
