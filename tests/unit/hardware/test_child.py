@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lacewing.hardware import probe
-from lacewing.hardware.child import ChildError, run_child
+from lacewing.hardware.child import ChildError, be_ended_first, run_child
 
 
 def test_a_report_is_found_among_a_drivers_chatter():
@@ -33,6 +33,13 @@ def test_a_failure_becomes_a_reason(code, reason):
 def test_a_crash_is_told_by_its_signal():
     with pytest.raises(ChildError, match="SIGSEGV"):
         run_child("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 30)
+
+
+def test_a_child_can_offer_itself_to_the_out_of_memory_killer(lay, tmp_path):
+    root = lay({"proc/self/oom_score_adj": "0"})
+    be_ended_first(root)
+    assert (root / "proc/self/oom_score_adj").read_text() == "1000"
+    be_ended_first(tmp_path / "elsewhere")
 
 
 def test_a_device_is_probed_in_a_child_as_in_this_process():

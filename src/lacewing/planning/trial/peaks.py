@@ -15,7 +15,7 @@ import torch
 from lacewing.engine.losses import make_loss
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.hardware.backends import backend_for
-from lacewing.hardware.child import ChildError, run_child
+from lacewing.hardware.child import ChildError, be_ended_first, run_child
 from lacewing.models.build import build_model
 from lacewing.models.catalog import find_model
 from lacewing.planning.trial.bench import Bench
@@ -88,6 +88,7 @@ def report_peaks(report: Callable[[Any], None], text: str, until: float) -> None
 
     `until` is `time.time()`'s, which parent and child have in common.
     """
+    be_ended_first()
     report(asdict(measure(Task(**json.loads(text)), Deadline(until))))
 
 
@@ -191,6 +192,8 @@ def added_by_forward(bench: Bench, way: Way, weights_format: str) -> float:
 
 def two_steps(bench: Bench, way: Way) -> int | None:
     """Highest memory of two steps, the second with the optimiser's state; None if it is full."""
+    if bench.backend.kind != "cpu":
+        bench.free()  # or blocks that smaller passes left would count
     bench.backend.reset_peak(bench.index)
     try:
         bench.train(way)

@@ -34,7 +34,6 @@ def verified(trial: Trial, findings: Findings, model: MemoryModel) -> MemoryMode
             break
         if not trial.budget.has_room(STEPS * expected_seconds(best, size)):
             break
-        bench.free()
         peak = two_steps(bench, replace(best.way, images=size))
         taken = allowed + 1 if peak is None else peak - trial.base_bytes
         seen = () if peak is None else ((size, taken),)

@@ -1,5 +1,8 @@
 """Peaks of memory in a child process, which may be ended."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from lacewing.hardware.child import ChildError
@@ -13,6 +16,7 @@ from lacewing.planning.trial.peaks import (
     measure,
     peaks_in_child,
     sizes_for,
+    two_steps,
 )
 
 WAY = {"precision": "fp32", "memory_format": "contiguous", "kernel": "plain", "threads": 1}
@@ -57,6 +61,14 @@ def test_a_child_that_never_comes_back_has_measured_nothing(monkeypatch):
 
     monkeypatch.setattr(peaks, "run_child", run_child)
     assert peaks_in_child(TASK, 30) == Peaks({})
+
+
+def test_a_child_offers_itself_to_the_out_of_memory_killer_before_it_takes_memory(monkeypatch):
+    acts = []
+    monkeypatch.setattr(peaks, "be_ended_first", lambda: acts.append("offered"))
+    monkeypatch.setattr(peaks, "measure", lambda *_: acts.append("measured") or Peaks({}))
+    peaks.report_peaks(lambda _: None, json.dumps(asdict(TASK)), 0.0)
+    assert acts == ["offered", "measured"]
 
 
 def test_all_children_together_keep_to_the_time(monkeypatch):
@@ -113,7 +125,8 @@ class Peaked:
 
     index = 0
 
-    def __init__(self, *peaks, most=99):
+    def __init__(self, *peaks, most=99, kind="cuda"):
+        self.kind = kind
         self.backend, self.peaks, self.most, self.log = self, list(peaks), most, []
 
     def free(self):
@@ -128,10 +141,20 @@ class Peaked:
     def is_out_of_memory(self, error):
         return isinstance(error, MemoryError)
 
+    def train(self, way):
+        self.log.append(f"{way.images}")
+
     def forward(self, way, weights_format):
         self.log.append(f"{way.images} {weights_format}")
         if way.images > self.most:
             raise MemoryError
+
+
+@pytest.mark.parametrize(("kind", "before"), [("cuda", ["free", "reset"]), ("cpu", ["reset"])])
+def test_what_smaller_passes_left_on_a_device_is_no_part_of_the_peak(way, kind, before):
+    bench = Peaked(900, kind=kind)
+    assert two_steps(bench, way(images=8)) == 900
+    assert bench.log == [*before, "8", "8"]
 
 
 def test_each_image_of_a_forward_pass_adds_to_what_stays(way):
