@@ -33,7 +33,8 @@ class DevicePixels:
         """Copy rows' pixels, uint8 [height, width, 3], to their places."""
         for row, pixels in images:
             start = int(self._starts[row])
-            self._flat[start : start + pixels.numel()].copy_(pixels.flatten(), non_blocking=True)
+            place = self._flat[start : start + pixels.numel()]
+            place.copy_(pixels.flatten(), non_blocking=place.is_cuda)  # see `sent.moved`
             self._is_here[row] = True
 
     def table(self, rows: np.ndarray) -> Table:

@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lacewing.data.ahead import ahead
 from lacewing.data.batch import Batch, Loading, as_tensor, normalisation, normalised, to_float
 from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import PixelStore, central_square
+from lacewing.data.sent import moved, sent
 from lacewing.hardware.ranks import ALONE, Ranks
 
 
@@ -34,7 +34,7 @@ class EvalLoader:
         self._own = ranks.part(len(index))
         self._store = store
         self._loading = loading
-        self._labels = torch.from_numpy(index.column("label").astype(np.int64))
+        self._labels = index.column("label").astype(np.int64)
         self._scale = normalisation(store.preprocessing, loading.device)
 
     def __len__(self) -> int:
@@ -57,8 +57,8 @@ class EvalLoader:
         parts = [rows[s : s + self.batch_size] for s in range(0, len(rows), self.batch_size)]
         squares = ahead(parts, self._squares, self._loading.workers, self._loading.prefetch)
         for part, pixels in zip(parts, squares, strict=True):
-            images = to_float(pixels.to(self._loading.device, non_blocking=True))
-            labels = self._labels[torch.from_numpy(part)].to(self._loading.device)
+            images = to_float(moved(pixels, self._loading.device))
+            labels = sent(self._labels[part], self._loading.device)
             yield Batch(normalised(images, self._scale), labels, part)
 
     def _squares(self, rows: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Small arrays on their way to a device."""
+"""Arrays and tensors on their way to a device."""
 
 import numpy as np
 import torch
@@ -12,6 +12,13 @@ def sent(array: np.ndarray, to: torch.device | Tensor) -> Tensor:
     """
     device = to.device if isinstance(to, Tensor) else to
     tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    return moved(tensor.pin_memory() if device.type == "cuda" else tensor, device)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; only CUDA is not waited for.
+
+    CUDA keeps what it still has to copy. MPS may read it after it was freed, and copy what else
+    is there by then (github.com/pytorch/pytorch/issues/139550).
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lacewing.data.ahead import ahead
@@ -35,6 +34,7 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore
 from lacewing.data.resample import Table
+from lacewing.data.sent import moved, sent
 from lacewing.hardware.ranks import ALONE, Ranks
 
 Item = TypeVar("Item")
@@ -90,7 +90,7 @@ class TrainLoader:
         self._ranks = ranks
         self._mixes = augment.enabled and bool(augment.mixup or augment.cutmix)
         self._classes = len(index.classes)
-        self._labels = torch.from_numpy(index.column("label").astype(np.int64))
+        self._labels = index.column("label").astype(np.int64)
         self._scale = normalisation(store.preprocessing, loading.augment_device)
         self._resident: DevicePixels | None = None
         """Made with the first epoch: a recipe's feature pass needs no such memory."""
@@ -99,7 +99,7 @@ class TrainLoader:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
         if self._store.keep == "device" and self._resident is None:
             self._resident = DevicePixels(self._store.shapes, self.loading.augment_device)
-        rows = balanced_order(self._seed, epoch, self._labels.numpy(), self._balance)
+        rows = balanced_order(self._seed, epoch, self._labels, self._balance)
         samples = distinct(rows, len(self._labels))
         size = self.batch_size
         steps = (
@@ -183,7 +183,8 @@ class TrainLoader:
     def _varied(self, epoch: int, samples: np.ndarray) -> Batch:
         """A batch as it will be used, made in RAM."""
         batch = self._vary(self._prepare(epoch, samples))
-        return replace(batch, images=pinned(batch.images, self.loading.pin_memory))
+        pin = self.loading.pin_memory
+        return replace(batch, images=pinned(batch.images, pin), labels=pinned(batch.labels, pin))
 
     def _vary(self, batch: Prepared) -> Batch:
         """The batch varied, where that is done."""
@@ -192,24 +193,21 @@ class TrainLoader:
         images = normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)
-        rows, labels = batch.rows, self._labels[torch.from_numpy(batch.rows)]
+        rows, labels = batch.rows, sent(self._labels[batch.rows], there)
         if batch.mixture is not None:
-            images, labels = mix(images, labels.to(there), batch.mixture, self._classes)
+            images, labels = mix(images, labels, batch.mixture, self._classes)
         if self._has_neighbour:
             images, labels, rows = images[1:], labels[1:], rows[1:]
         return Batch(images, labels, rows)
 
     def _on_device(self, batch: Batch) -> Batch:
         device = self.loading.device
-        images, labels = (
-            part.to(device, non_blocking=True) for part in (batch.images, batch.labels)
-        )
-        return Batch(images, labels, batch.rows)
+        return Batch(moved(batch.images, device), moved(batch.labels, device), batch.rows)
 
     def _source(self, batch: Prepared) -> Tensor | Table:
         """The batch's pixels where they are varied."""
         if isinstance(batch.pixels, Tensor):
-            return batch.pixels.to(self.loading.augment_device, non_blocking=True)
+            return moved(batch.pixels, self.loading.augment_device)
         assert self._resident is not None
         self._resident.put(batch.pixels)
         return self._resident.table(batch.rows)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 from lacewing.data import pixels, train_loader
 from lacewing.data.ahead import ahead
@@ -19,6 +20,8 @@ from lacewing.hardware.ranks import ALONE, Ranks
 
 SETTINGS = Preprocessing(image_size=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 CPU = torch.device("cpu")
+ELSEWHERE = torch.device("meta")
+"""A device that is neither the CPU nor CUDA, and holds nothing."""
 
 
 @pytest.fixture
@@ -41,6 +44,8 @@ def loader(
     augment=True,
     ranks=ALONE,
     sides=(),
+    device=CPU,
+    augment_device=CPU,
     **varied,
 ):
     return TrainLoader(
@@ -49,7 +54,9 @@ def loader(
         AugmentConfig(enabled=augment, **varied),
         batch_size=batch_size,
         seed=seed,
-        loading=Loading(device=CPU, augment_device=CPU, workers=workers, prefetch=prefetch),
+        loading=Loading(
+            device=device, augment_device=augment_device, workers=workers, prefetch=prefetch
+        ),
         ranks=ranks,
         sides=sides,
     )
@@ -268,3 +275,34 @@ def test_a_device_that_varies_a_batch_in_parts_gives_the_same(index, monkeypatch
     monkeypatch.setattr(resampling, "DEVICE_PIXELS", 2 * SETTINGS.image_size**2 + 1)
     for one, two in zip(whole, epoch(loader(index, keep="device", **ALL)), strict=True):
         assert torch.equal(one.images, two.images)
+
+
+class Copies(TorchFunctionMode):
+    """Counts copies, and those that nobody waits for."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = self.unwaited = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.Tensor.to, torch.Tensor.copy_):
+            self.made += 1
+            self.unwaited += bool((kwargs or {}).get("non_blocking"))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("keep", ["ram", "device"])
+@pytest.mark.parametrize("augment_device", [CPU, ELSEWHERE])
+def test_copies_to_a_device_other_than_cuda_are_waited_for(index, keep, augment_device):
+    """MPS may read their source after it was freed."""
+    training = loader(index, keep=keep, device=ELSEWHERE, augment_device=augment_device, **ALL)
+    loading = Loading(device=ELSEWHERE, augment_device=ELSEWHERE)
+    judging = EvalLoader(index, PixelStore(index, SETTINGS, keep="ram"), batch_size=4,
+                         loading=loading)  # fmt: skip
+    with Copies() as copies:
+        batches = [*training.epoch(0), *judging]
+    assert {part.device for batch in batches for part in (batch.images, batch.labels)} == {
+        ELSEWHERE
+    }
+    assert copies.made
+    assert not copies.unwaited
