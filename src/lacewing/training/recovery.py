@@ -14,6 +14,8 @@ one the run ends, to go on from its last checkpoint.
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lacewing.data.chance import step_seed
 from lacewing.engine.prepare import to_format
 from lacewing.engine.rounds import PartnerFailedError
@@ -125,6 +127,7 @@ def shrink(session: "Session", in_update: bool) -> None:
     """Halve the micro-batch and give the memory back. Raises TrainingError below one image."""
     progress = session.progress
     session.optimizer.zero_grad(set_to_none=True)
+    let_go_of_graphs(session)
     session.backend.empty_cache()
     old, new = progress.micro_batch, progress.micro_batch // 2
     if new == 0:
@@ -138,6 +141,13 @@ def shrink(session: "Session", in_update: bool) -> None:
         old=old,
         new=new,
     )
+
+
+def let_go_of_graphs(session: "Session") -> None:
+    """Smaller passes are run without CUDA graphs, whose memory goes with them alone."""
+    if session.plan.compile.value == "reduce-overhead":
+        session.forward = session.model
+        torch.compiler.reset()
 
 
 def shortage(session: "Session", in_update: bool) -> str:

@@ -228,6 +228,23 @@ def test_cuda_graphs_serve_steps_of_one_pass_only(begun, monkeypatch, micro_batc
     assert bool(used) == compiled
 
 
+@pytest.mark.parametrize(("mode", "resets"), [("reduce-overhead", 1), ("default", 0)])
+def test_the_memory_of_cuda_graphs_is_given_back_where_passes_are_halved(
+    begun, monkeypatch, mode, resets
+):
+    fake = FakeBackend(out_of_memory_at={2})
+    session = begun(fake, **{**SETTINGS, "epochs": 1})
+    session.plan = replace(session.plan, compile=Choice(mode, "", "user"))
+    session.forward = Spy(session.model, [])
+    monkeypatch.setattr(torch.compiler, "reset", lambda: fake.calls.append("reset"))
+    train(session)
+    assert len(events(session, "out-of-memory")) == 1
+    assert fake.calls.count("reset") == resets
+    assert (session.forward is session.model) == bool(resets)
+    if resets:
+        assert fake.calls[fake.calls.index("reset") + 1] == "empty_cache"
+
+
 class Spy(torch.nn.Module):
     """Stands in for a compiled network."""
 
