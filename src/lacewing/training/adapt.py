@@ -19,6 +19,7 @@ from lacewing.training.monitor import (
     MemoryWatch,
     Window,
 )
+from lacewing.training.recovery import let_go_of_graphs
 
 if TYPE_CHECKING:
     from lacewing.training.session import Session
@@ -36,6 +37,8 @@ class Monitor:
     started: float = 0.0
     waited: float = 0.0
     step: int = 0
+    micro_batch: int = 0
+    """Of the windows so far."""
     at_least: bool = False
     """Whether it was said that passes can't be smaller."""
 
@@ -71,6 +74,10 @@ def adapt(session: "Session", monitor: Monitor) -> None:
     window = window_of(session, monitor)
     if not window.steps:
         return
+    if session.progress.micro_batch != monitor.micro_batch:
+        # other passes take other times, and a step of the window may have been tried twice
+        monitor.micro_batch = session.progress.micro_batch
+        monitor.forget_speeds()
     for watch in (monitor.cliff, monitor.memory):
         reason = None if watch is None else watch.see(window)
         if session.team.any(reason is not None):  # then all do
@@ -155,6 +162,7 @@ def reduce(session: "Session", monitor: Monitor, reason: str) -> None:
         monitor.at_least = True
         return
     progress.micro_batch = new
+    let_go_of_graphs(session)
     session.backend.empty_cache()
     session.events.add(
         "micro-batch",

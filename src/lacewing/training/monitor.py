@@ -13,6 +13,8 @@ WINDOWS = 3
 """In a row that must say the same: one alone may be another program's moment."""
 GAIN = 1.03
 """Times the images per second before: what another thread must bring to stay."""
+HIDING_SHARE = 0.25
+"""Of a window: a device that computes while more than this is waited for hides its steps' time."""
 CLIFF = 3.0
 """Times the fastest window's seconds per step: a driver that has begun to swap, not noise."""
 TIGHT_SHARE = 0.03
@@ -37,6 +39,11 @@ class Window:
     def rate(self) -> float:
         """Images per second, waiting included."""
         return self.images / max(self.seconds, 1e-9)
+
+    @property
+    def waited_share(self) -> float:
+        """Of the seconds, 0..1."""
+        return self.waited / max(self.seconds, 1e-9)
 
     @property
     def step_seconds(self) -> float:
@@ -80,7 +87,7 @@ class LoaderWatch:
         return self.workers, f"one more brought {rate:.0f} images/s after {before:.0f}"
 
     def _one_more(self, windows: list[Window], rate: float) -> tuple[int, str] | None:
-        share = min(one.waited / max(one.seconds, 1e-9) for one in windows)
+        share = min(one.waited_share for one in windows)
         if share < WAITED_SHARE or self.workers >= self.most:
             return None
         self.rate_before = rate
@@ -99,6 +106,8 @@ class CliffWatch:
 
     def see(self, window: Window) -> str | None:
         """Why the memory must be taken as full; None if it need not."""
+        if window.waited_share > HIDING_SHARE:
+            return None
         seconds = window.step_seconds
         is_slow = seconds > CLIFF * self.fastest
         self.slow = self.slow + 1 if is_slow else 0

@@ -10,7 +10,7 @@ from lacewing.hardware.fake import FakeBackend
 from lacewing.store.run import read_lines
 from lacewing.training import adapt, loop, meter
 from lacewing.training.adapt import Monitor, open_monitor
-from lacewing.training.monitor import LoaderWatch, MemoryWatch, Window
+from lacewing.training.monitor import CliffWatch, LoaderWatch, MemoryWatch, Window
 from lacewing.values import Choice
 
 ONCE = {"epochs": 2, "model": "test_convnext", "image_size": 64}
@@ -24,6 +24,9 @@ class Scripted:
 
     def see(self, window):
         return self.answers.pop(0) if self.answers else None
+
+    def forget_speeds(self):
+        """Nothing: the script goes on."""
 
 
 def changes(session):
@@ -93,6 +96,20 @@ def test_frozen_norms_make_no_statistics(begun):
     assert adapt.least_images(session) == 4
     training_mode(session.model, freeze_norms=True)
     assert adapt.least_images(session) == 1
+
+
+def test_passes_of_another_size_are_compared_with_none_before(begun):
+    session = begun()
+    cliff, threads = CliffWatch(fastest=1e-9), LoaderWatch(1, most=4, rate_before=1e9)
+    monitor = Monitor(threads, cliff, None, micro_batch=session.progress.micro_batch)
+    monitor.restart(session)
+    session.progress.step += 1
+    adapt.adapt(session, monitor)
+    assert (cliff.slow, threads.rate_before) == (1, 1e9)
+    session.progress.micro_batch //= 2
+    session.progress.step += 1
+    adapt.adapt(session, monitor)
+    assert (cliff.slow, threads.rate_before) == (0, None)
 
 
 def test_what_is_watched_where(begun):

@@ -85,6 +85,13 @@ def test_waiting_for_images_is_no_cliff():
     assert told(watch, replace(CALM, seconds=9.0, waited=8.0), 6) == [None] * 6
 
 
+def test_a_device_that_computed_while_images_were_waited_for_hides_its_steps_time():
+    """From decoding to kept pixels: what was only the time of asking becomes that of computing."""
+    watch = CliffWatch()
+    told(watch, replace(CALM, waited=0.9))
+    assert told(watch, CALM, 6) == [None] * 6
+
+
 def test_little_free_memory_is_told_a_few_times_only():
     watch = MemoryWatch()
     tight = replace(CALM, free_share=0.01)
