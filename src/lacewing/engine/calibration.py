@@ -43,10 +43,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     logits: float32 [n, C], labels: int64 [n], of images the network was not trained on. The
     loss is convex in 1 / T, so a golden-section search over log T finds it to 0.1 %. Where all
-    answers are right it would fall for ever, to a network that is sure of everything: then 1.
+    answers are right it falls for ever: then the lower of TEMPERATURES.
     """
-    if bool((logits.argmax(1) == labels).all()):
-        return 1.0
     scores = logits.double()
 
     def loss(log_temperature: float) -> float:

@@ -24,7 +24,7 @@ from lacewing.errors import ModelError
 from lacewing.models.build import linear_head
 from lacewing.training.bookkeeping import load_best, save_best
 from lacewing.training.folds import Taken, taken_from_folds
-from lacewing.training.recipe.views import validation_images
+from lacewing.training.recipe.views import FREE, losses_at, lowers, validation_images
 from lacewing.training.session import Session
 
 LEAST_IMAGES = 50
@@ -96,9 +96,21 @@ def fitted(session: Session) -> Polish:
     )
     tau, shift = adjustment(session, logits, labels)
     adjusted = logits + shift
-    temperature = fit_temperature(adjusted, labels) if session.config.calibrate else 1.0
+    temperature = temperature_of(adjusted, labels) if session.config.calibrate else 1.0
     change(session, shift, temperature)
     return judged(logits, adjusted / temperature, labels, tau, temperature)
+
+
+def temperature_of(logits: Tensor, labels: Tensor) -> float:
+    """The one that fits best, where it lowers the loss by more than noise; else 1.
+
+    Where all answers are right it would make the network sure of everything: then 1 too.
+    """
+    if bool((logits.argmax(1) == labels).all()):
+        return 1.0
+    found = fit_temperature(logits, labels)
+    is_better = lowers(losses_at(1.0, logits, labels), losses_at(found, logits, labels), FREE)
+    return found if is_better else 1.0
 
 
 def change(session: Session, shift: Tensor, temperature: float) -> None:

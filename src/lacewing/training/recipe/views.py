@@ -190,8 +190,12 @@ def compared(logits: Mapping[str, Tensor], labels: Tensor) -> Looked:
 
 def calibrated_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of each image, float64 [n], at the temperature that fits best."""
-    scaled = logits.double() / fit_temperature(logits, labels)
-    return cross_entropy(scaled, labels, reduction="none")
+    return losses_at(fit_temperature(logits, labels), logits, labels)
+
+
+def losses_at(temperature: float, logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each image at a temperature, float64 [n]."""
+    return cross_entropy(logits.double() / temperature, labels, reduction="none")
 
 
 def choose_view(losses: Mapping[str, Tensor]) -> str:

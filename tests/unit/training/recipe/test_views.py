@@ -81,6 +81,16 @@ def test_less_confidence_alone_is_no_gain():
     assert [one.accuracy for one in looked.tried] == pytest.approx([accuracy] * 3)
 
 
+def test_a_view_that_is_always_right_is_held_against_others_at_its_best():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(5, (200,), generator=generator)
+    right = 0.5 * torch.eye(5)[labels]
+    logits = right.clone()
+    logits[:2] = -right[:2]
+    looked = compared({"off": logits, "whole": right}, labels)
+    assert looked.chosen == "whole"
+
+
 def test_what_was_tried_is_told_in_figures():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(5, (100,), generator=generator)
