@@ -13,6 +13,7 @@ KINDS = {
     "loader": ("change of the decoding threads", "changes of the decoding threads"),
     "moved": ("plan made anew on another machine", "plans made anew on another machine"),
     "rollback": ("return to an earlier step", "returns to an earlier step"),
+    "gave-up": ("end of a fine-tuning that could not go on", "ends of fine-tuning"),
     "resume": ("resume", "resumes"),
     "interrupted": ("interruption", "interruptions"),
     "image": ("image that could not be read any more", "images that could not be read any more"),

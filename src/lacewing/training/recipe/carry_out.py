@@ -2,10 +2,12 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lacewing.config import TrainConfig, load_config
+from lacewing.errors import TrainingError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.models.bundle import load_model
@@ -39,10 +41,12 @@ from lacewing.training.recipe.polish import Polish, polish
 from lacewing.training.recipe.size import PASS_SHARE
 from lacewing.training.recipe.views import Looked, settle_view
 from lacewing.training.session import Session
+from lacewing.training.together import goes_on
 from lacewing.values import format_seconds
 
 LEAST_SHARE = 0.2
 """Of the budget, for the feature pass at the least: a head that has seen one batch is none."""
+GAVE_UP = Ending("fine-tuning could not go on: the best model before is judged", finished=True)
 
 
 def train(
@@ -58,7 +62,9 @@ def train(
     used = max(session.progress.spent_seconds, session.progress.elapsed_seconds)
     session.began = started - used
     budget = None if seconds is None else Budget(session.began, seconds)
-    if team.first(lambda: is_over(session)):
+    if team.first(lambda: given_up(session)):
+        ending = GAVE_UP
+    elif team.first(lambda: is_over(session)):
         session.deadline = -math.inf  # so the loop ends before its first step
         ending = train_loop(session)
     elif session.config.is_classic:
@@ -73,7 +79,7 @@ def train(
         session, ending = second_stage(session, linear, budget, backends)
     else:
         resume_clock(session, budget)
-        ending = train_loop(session)
+        session, ending = tune(session, lambda: session)
     if ending.finished:
         team.only_first(lambda: settle(session, budget))
     return session, ending
@@ -121,13 +127,17 @@ def is_settled(session: Session) -> bool:
     on_disk = session.config.save_model and session.best_weights is None and run.model.is_file()
     if not (on_disk and run.results.is_file()):
         return False
-    settled = read_json(run.results).get("recipe", {}).get("settled")
-    return bool(settled and settled == session.progress.step)
+    return read_json(run.results).get("recipe", {}).get("settled") == last_step(session)
+
+
+def last_step(session: Session) -> int:
+    """The one that training ended at: a resumed run has gone back to its checkpoint."""
+    return int(given_up(session).get("step", session.progress.step))
 
 
 def mix(session: Session, budget: Budget | None) -> None:
     """Give a fine-tuned model the mean of weights, and note it at once: it is in the model too."""
-    if session.config.is_classic or not session.progress.step:
+    if session.config.is_classic or not session.progress.step or given_up(session):
         return
     free = session.config.wise_ft != "auto" or has_time_to_mix(session, budget)
     mixed = blend(session) if free else None
@@ -164,9 +174,37 @@ def second_stage(
     room = session.team.first(lambda: room_for(session, linear, budget))
     if isinstance(room.length, str):
         return session, Ending(f"a head on frozen features is fitted; {room.length}", finished=True)
-    deadline = budget.end - room.closing - room.validation
-    session = open_finetuning(session, room.length, deadline, backends)
-    return session, train_loop(session)
+    length, deadline = room.length, budget.end - room.closing - room.validation
+    return tune(session, lambda: open_finetuning(session, length, deadline, backends))
+
+
+def tune(session: Session, opened: Callable[[], Session]) -> tuple[Session, Ending]:
+    """Fine-tune in the session that `opened` gives, to the end or to where it can't go on.
+
+    The best model so far is then the run's. Raises TrainingError where several processes train,
+    and where the disk refuses that model.
+    """
+    try:
+        session = opened()
+        return session, train_loop(session)
+    except TrainingError as error:
+        waits_for_disk = session.config.save_model and session.best_weights is not None
+        if waits_for_disk or not session.team.alone:
+            raise
+        give_up(session, str(error).replace(goes_on(session), "begin anew"))
+    return session, GAVE_UP
+
+
+def give_up(session: Session, reason: str) -> None:
+    """Say why fine-tuning ends, and note it: a resumed run does not try it again."""
+    session.events.warn("gave-up", f"fine-tuning ends with the best model so far. {reason}")
+    note(session, given_up={"step": session.progress.step, "reason": reason})
+
+
+def given_up(session: Session) -> dict[str, Any]:
+    """At which step fine-tuning was given up, and why; empty where it was not."""
+    known = read_json(session.run.results) if session.run.results.is_file() else {}
+    return dict(known.get("recipe", {}).get("given_up", {}))
 
 
 @dataclass(frozen=True)
@@ -243,7 +281,7 @@ def note_features(session: Session, linear: Linear) -> None:
 
 def note_stages(session: Session, looked: Looked | None, polished: Polish | Taken | None) -> None:
     """Add what the last stages chose to results.json, to which the figures are added."""
-    found: dict[str, Any] = {"settled": session.progress.step}
+    found: dict[str, Any] = {"settled": last_step(session)}
     if is_polished(session.config):
         found["optimize"] = session.config.optimize
     if looked is not None:

@@ -1,5 +1,6 @@
 """A recipe from its first stage to its last."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -10,13 +11,16 @@ from safetensors.torch import load_file
 from lacewing.config import save_config
 from lacewing.data.preprocess import Preprocessing
 from lacewing.errors import RunError, TrainingError
+from lacewing.hardware.ranks import Ranks
 from lacewing.models.bundle import load_model, save_model
 from lacewing.planning import norms
 from lacewing.results.finish import evaluate_own, finish
 from lacewing.store.run import read_json, read_lines
-from lacewing.training import bookkeeping, loop
+from lacewing.training import bookkeeping, loop, rate_finder
+from lacewing.training import session as training_session
 from lacewing.training.begin import reopen
 from lacewing.training.bookkeeping import checkpoint
+from lacewing.training.distributed import Team
 from lacewing.training.loop import Ending
 from lacewing.training.recipe import carry_out, closing, finetune, polish, views
 from lacewing.training.recipe.budget import Budget, usual_seconds
@@ -158,7 +162,7 @@ def test_the_deadline_ends_classic_training_too(recipe_session):
 
 def test_polish_scales_the_head_and_changes_no_answer(recipe_session, monkeypatch):
     monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
-    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 0.5)
     session = recipe_session(recipe="features", image_size=48)
     fit_linear(session, FOREVER)
     before = load_model(session.run.model).state
@@ -302,7 +306,7 @@ def test_what_was_settled_before_judging_was_cut_off_is_not_settled_again(
     for room in (closing, polish):
         monkeypatch.setattr(room, "LEAST_IMAGES", 5)
     monkeypatch.setattr(views, "choose_view", lambda losses: "both")
-    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 0.5)
     session = recipe_session(recipe="finetune", image_size=48)
     session, _ = train(session, time.perf_counter())
     model, noted = session.run.model.read_bytes(), read_json(session.run.results)
@@ -321,7 +325,7 @@ def test_what_the_clock_ended_is_not_trained_or_settled_again(
     for room in (closing, polish):
         monkeypatch.setattr(room, "LEAST_IMAGES", 5)
     monkeypatch.setattr(views, "choose_view", lambda losses: "both")
-    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 0.5)
     session = recipe_session(recipe="finetune", image_size=48)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "out_of_time", lambda s: s.progress.epoch >= 1)
@@ -377,7 +381,7 @@ def test_finished_weights_that_can_not_be_written_are_made_again_by_a_resume(
     recipe_session, two_epochs, monkeypatch
 ):
     monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
-    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 0.5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 0.5)
     session = recipe_session(recipe="finetune", image_size=48)
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -422,3 +426,69 @@ def test_a_classic_training_that_auto_fell_back_on_keeps_pace_with_its_budget(re
         keep_pace(session)
         assert isinstance(session.schedule, finetune.Hurried) == kept
     assert session.progress.tuning_from is None
+
+
+def not_a_number(logits, labels):
+    return logits.sum() * math.nan
+
+
+@pytest.fixture
+def hopeless(monkeypatch):
+    """Fine-tuning whose loss is never finite."""
+    monkeypatch.setattr(training_session, "loss_of", lambda *_: not_a_number)
+
+
+def test_a_fine_tuning_that_can_not_go_on_ends_with_the_head(
+    recipe_session, two_epochs, hopeless, monkeypatch
+):
+    monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    session = recipe_session(recipe="finetune", image_size=48)
+    session, ending = train(session, time.perf_counter())
+    assert ending == carry_out.GAVE_UP
+    found = read_json(session.run.results)["recipe"]
+    assert found["given_up"]["reason"].startswith("The loss became nan")
+    assert "polish" in found
+    assert "blend" not in found
+    assert "gave-up" in [event["kind"] for event in read_lines(session.run.events)]
+    assert finish(session, ending) is not None
+    assert read_json(session.run.results)["training"]["best_epoch"] == 0
+
+
+def test_a_fine_tuning_that_was_given_up_is_not_tried_again_by_a_resume(
+    recipe_session, two_epochs, hopeless, monkeypatch
+):
+    monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 0.5)
+    session = recipe_session(recipe="finetune", image_size=48)
+    with monkeypatch.context() as patch:
+        patch.setattr(carry_out, "settle", lambda *_: None)
+        train(session, time.perf_counter())
+    monkeypatch.setattr(carry_out, "train_loop", None)  # must not be called
+    settled, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending == carry_out.GAVE_UP
+    model = settled.run.model.read_bytes()
+    again, ending = train(reopen(session.run.folder), time.perf_counter())
+    assert ending == carry_out.GAVE_UP
+    assert again.run.model.read_bytes() == model, "settled once"
+
+
+def test_a_search_that_can_not_go_on_leaves_the_head_too(recipe_session, two_epochs, monkeypatch):
+    def full(*_):
+        raise TrainingError("no memory")
+
+    monkeypatch.setattr(rate_finder, "recoverable_step", full)
+    session = recipe_session(recipe="finetune", image_size=48, learning_rate="auto")
+    same, ending = train(session, time.perf_counter())
+    assert same is session
+    assert ending == carry_out.GAVE_UP
+
+
+def test_of_several_processes_a_fine_tuning_that_can_not_go_on_ends_the_run(recipe_session):
+    def fails():
+        raise TrainingError("no memory")
+
+    session = recipe_session(recipe="finetune", image_size=48)
+    session.team = Team(Ranks(0, 2))
+    with pytest.raises(TrainingError):
+        carry_out.tune(session, fails)
+    assert not carry_out.given_up(session)
