@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lacewing.data.folds import ALL
 from lacewing.results.pieces import Pieces, Table
 from lacewing.results.tables import Row
 
@@ -57,22 +58,27 @@ def sentences(pieces: Pieces, answers: list[Row]) -> list[str]:
             f"Calibration divided the scores by {polish['temperature']:.2f}, the middle one of "
             f"what {polish['folds']} folds were calibrated with."
         )
+    elif polish and polish["temperature"] == 1:
+        found.append(
+            "Calibration left the scores as they are: on the validation images no other "
+            "temperature was better by more than chance may be."
+        )
     elif polish:
         found.append(
             f"Calibration divided the scores by {polish['temperature']:.2f}; on the validation "
             f"images, which it was fitted to, that moved the mean gap from "
             f"{polish['calibration_error_before']:.1%} to {polish['calibration_error_after']:.1%}."
         )
-    return [*found, *_of_doubt(pieces.results.get("none_below"), answers)]
+    by = "95% of the right answers on the validation images reach it"
+    if pieces.config.get("fold") == ALL:
+        by = "the middle one of the bounds that 95% of the right answers in a fold reach"
+    return [*found, *_of_doubt(pieces.results.get("none_below"), by, answers)]
 
 
-def _of_doubt(none_below: float | None, answers: list[Row]) -> list[str]:
+def _of_doubt(none_below: float | None, by: str, answers: list[Row]) -> list[str]:
     if none_below is None:
         return []
-    rule = (
-        f"Below a confidence of {none_below:.0%} an answer is called “none of these”: 95% of the "
-        "right answers on the validation images reach it."
-    )
+    rule = f"Below a confidence of {none_below:.0%} an answer is called “none of these”: {by}."
     low = [row for row in answers if float(row["confidence"]) < none_below]
     if not answers or not low:
         return [rule]

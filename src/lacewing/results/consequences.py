@@ -6,6 +6,7 @@ from lacewing.engine.calibration import none_below
 from lacewing.models.bundle import add_to_model
 from lacewing.results.evaluate import Judged, record
 from lacewing.store.run import Run, read_lines
+from lacewing.training.folds import none_below_of_folds
 from lacewing.training.loggers import open_loggers
 from lacewing.training.session import Session
 
@@ -31,7 +32,16 @@ def log_figures(session: Session, judged: Mapping[str, Judged]) -> None:
 def note_doubt(run: Run, judged: Judged) -> None:
     """Write down when an answer is better called none of the classes: beside the weights too."""
     chances, labels = judged.probabilities, judged.index.column("label")
-    threshold = none_below(chances.max(axis=1), chances.argmax(axis=1) == labels)
+    write_doubt(run, none_below(chances.max(axis=1), chances.argmax(axis=1) == labels))
+
+
+def take_doubt(run: Run) -> None:
+    """The same for the last run of folds, which has no images to tell it by: as the folds did."""
+    write_doubt(run, none_below_of_folds(run.folder.parent))
+
+
+def write_doubt(run: Run, threshold: float | None) -> None:
+    """Write down the confidence below which an answer is none of the classes, if it is known."""
     record(run, {"none_below": threshold})
     if threshold is not None and run.model.is_file():
         add_to_model(run.model, {"none_below": threshold})

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lacewing import console
+from lacewing.data.folds import ALL
 from lacewing.data.index import ImageIndex
 from lacewing.data.subset import times_larger
 from lacewing.engine.execution import Execution
@@ -22,7 +23,7 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
 from lacewing.results import answer
-from lacewing.results.consequences import log_figures, note_doubt
+from lacewing.results.consequences import log_figures, note_doubt, take_doubt
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.evidence import gather_evidence
 from lacewing.results.figures import curves_png
@@ -59,6 +60,8 @@ def finish(session: Session, ending: Ending) -> Judged | None:
         record(run, {"all_images": project(read_lines(run.metrics), seconds, times)})
     if "val" in judged:
         note_doubt(run, judged["val"])
+    elif session.config.fold == ALL:
+        take_doubt(run)
     gather_evidence(run, model, judged)
     log_figures(session, judged)
     session.events.record("finished", ending.reason)

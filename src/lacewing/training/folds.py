@@ -117,9 +117,7 @@ def taken_from_folds(folder: Path) -> Taken | None:
 
     They stand in folds.json, which is written before the last run begins.
     """
-    file = folder / FOUND
-    rows = read_json(file).get("folds", []) if file.is_file() else []
-    calibrated = [row for row in rows if row.get("temperature") is not None]
+    calibrated = [row for row in rows_found(folder) if row.get("temperature") is not None]
     if not calibrated:
         return None
     return Taken(
@@ -127,6 +125,22 @@ def taken_from_folds(folder: Path) -> Taken | None:
         temperature=float(median(row["temperature"] for row in calibrated)),
         folds=len(calibrated),
     )
+
+
+def none_below_of_folds(folder: Path) -> float | None:
+    """The middle one of the confidences below which the folds call an answer none of the classes.
+
+    None where no fold could tell. Raises RunError.
+    """
+    bounds = (row.get("none_below") for row in rows_found(folder))
+    known = [bound for bound in bounds if bound is not None]
+    return float(median(known)) if known else None
+
+
+def rows_found(folder: Path) -> list[dict[str, Any]]:
+    """What the folds around a last run came to; [] where there are none. Raises RunError."""
+    file = folder / FOUND
+    return list(read_json(file).get("folds", [])) if file.is_file() else []
 
 
 def fold_row(folder: Path, fold: int) -> dict[str, Any]:
@@ -144,6 +158,7 @@ def fold_row(folder: Path, fold: int) -> dict[str, Any]:
         "share": stages.get("blend", {}).get("chosen"),
         "tau": stages.get("polish", {}).get("tau"),
         "temperature": stages.get("polish", {}).get("temperature"),
+        "none_below": results.get("none_below"),
         "best_epoch": training.get("best_epoch", 0),
         "epochs": training.get("epochs", 0),
         **{name: judged[name] for name in ("images", "top1", "f1", "loss", "confusion")},

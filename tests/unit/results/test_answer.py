@@ -56,6 +56,18 @@ def test_a_calibration_that_the_folds_gave_is_called_so(pieces):
     assert "divided the scores by 1.25, the middle one of what 5 folds" in said
 
 
+@pytest.mark.parametrize(("fold", "words"), [(0, "the middle one of the bounds"), (1, "reach it")])
+def test_where_the_bound_of_doubt_comes_from_is_said(pieces, fold, words):
+    config = {**pieces.config, "fold": fold}
+    found = replace(pieces, config=config, results={**pieces.results, "none_below": 0.4})
+    assert words in " ".join(sentences(found, []))
+
+
+def test_scores_that_calibration_left_alone_are_said_to_be_so(pieces):
+    found = replace(pieces, results={**pieces.results, "recipe": {"polish": {"temperature": 1.0}}})
+    assert "Calibration left the scores as they are" in " ".join(sentences(found, []))
+
+
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_run_without_images_to_judge_it_by_says_so(make_run, epoch):
     run = make_run(CLASSES, "planned")

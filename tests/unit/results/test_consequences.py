@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lacewing.models.bundle import load_model
-from lacewing.results.consequences import note_doubt
+from lacewing.results.consequences import note_doubt, take_doubt
 from lacewing.results.evaluate import Judged
 from lacewing.results.metrics import figures
-from lacewing.store.run import read_json
+from lacewing.store.run import read_json, write_json
 
 
 @pytest.fixture
@@ -37,3 +37,13 @@ def test_a_run_that_kept_no_model_still_tells_the_bound(copied_run, judged):
     note_doubt(copied_run, judged)
     assert read_json(copied_run.results)["none_below"] > 0.4
     assert not copied_run.model.exists()
+
+
+@pytest.mark.parametrize("bounds", [(0.2, 0.3, 0.7), ()])
+def test_the_last_run_of_folds_takes_their_bound(copied_run, bounds):
+    rows = [{"none_below": bound} for bound in bounds]
+    write_json(copied_run.folder.parent / "folds.json", {"folds": rows})
+    expected = 0.3 if bounds else None
+    take_doubt(copied_run)
+    assert read_json(copied_run.results)["none_below"] == expected
+    assert load_model(copied_run.model).none_below == expected

@@ -16,6 +16,7 @@ from lacewing.training.folds import (
     folds_folder,
     is_done,
     last_config,
+    none_below_of_folds,
     taken_from_folds,
 )
 
@@ -130,15 +131,26 @@ def test_the_last_run_is_calibrated_as_the_middle_fold_was(tmp_path):
     assert taken_from_folds(tmp_path) == Taken(tau=0.4, temperature=1.5, folds=3)
 
 
+def test_the_last_run_calls_none_of_these_what_the_middle_fold_did(tmp_path):
+    assert none_below_of_folds(tmp_path) is None
+    write_json(tmp_path / FOUND, {"folds": [{"none_below": None}, {"run": "old"}]})
+    assert none_below_of_folds(tmp_path) is None
+    rows = [{"none_below": bound} for bound in (0.5, 0.2, None, 0.4)]
+    write_json(tmp_path / FOUND, {"folds": rows})
+    assert none_below_of_folds(tmp_path) == 0.4
+
+
 def test_a_fold_tells_what_it_was_calibrated_with(config, tmp_path):
     folder = tmp_path / "fold-1"
     folder.mkdir()
     save_config(config, folder / "config.yaml")
     judged = {"images": 3, "top1": 1.0, "f1": 1.0, "loss": 0.1, "confusion": [[3]]}
-    results = {"splits": {"val": judged}, "recipe": {"polish": {"tau": 0.3, "temperature": 1.2}}}
+    results = {"splits": {"val": judged}, "recipe": {"polish": {"tau": 0.3, "temperature": 1.2}},
+               "none_below": 0.4}  # fmt: skip
     write_json(folder / "results.json", results)
     row = fold_row(tmp_path, 1)
     assert (row["tau"], row["temperature"], row["share"]) == (0.3, 1.2, None)
+    assert row["none_below"] == 0.4
 
 
 def test_a_fold_that_was_not_judged_is_named(tmp_path):

@@ -11,7 +11,9 @@ from lacewing.engine.heads import read_head
 from lacewing.errors import ModelError
 from lacewing.models.build import linear_head
 from lacewing.models.bundle import load_model
+from lacewing.results.finish import finish
 from lacewing.store.run import read_json, read_lines, write_json
+from lacewing.training.loop import Ending
 from lacewing.training.recipe import carry_out, polish
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.carry_out import train
@@ -38,10 +40,26 @@ def test_a_handful_of_validation_images_polishes_nothing(recipe_session):
 def test_confidence_is_brought_in_line_unless_that_is_refused(recipe_session, monkeypatch, wanted):
     monkeypatch.setattr(polish, "LEAST_IMAGES", 5)
     # the tints are told apart without a mistake, which gives nothing to fit it to
-    monkeypatch.setattr(polish, "fit_temperature", lambda *_: 1.5)
+    monkeypatch.setattr(polish, "temperature_of", lambda *_: 1.5)
     session = recipe_session(recipe="features", image_size=48, calibrate=wanted)
     fit_linear(session, FOREVER)
     assert (polish.polish(session).temperature == 1.0) is not wanted
+
+
+def test_a_temperature_has_to_show_more_than_noise():
+    random = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(1000, 4, generator=random)
+    labels = torch.multinomial(logits.softmax(1), 1, generator=random)[:, 0]
+    assert polish.fit_temperature(logits, labels) != 1.0
+    assert polish.temperature_of(logits, labels) == 1.0
+    assert polish.temperature_of(2 * logits, labels) == pytest.approx(2, rel=0.1)
+
+
+def test_a_network_that_was_never_wrong_is_not_made_sure_of_everything():
+    logits = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    labels = logits.argmax(1)
+    assert polish.temperature_of(logits, labels) == 1.0
+    assert polish.fit_temperature(logits, labels) < 0.1
 
 
 @pytest.mark.parametrize("recipe", ["classic", "features"])
@@ -92,7 +110,7 @@ def test_the_last_run_of_folds_takes_what_they_found(recipe_session, tmp_path):
     )
     assert session.val_loader.images == 0
     found = [(0.2, 1.5), (0.6, 2.5)]
-    rows = [{"tau": tau, "temperature": temperature} for tau, temperature in found]
+    rows = [{"tau": tau, "temperature": heat, "none_below": 0.4} for tau, heat in found]
     write_json(session.run.folder.parent / "folds.json", {"folds": rows})
     fit_linear(session, FOREVER)
     before = read_head(linear_head(session.model))
@@ -105,6 +123,8 @@ def test_the_last_run_of_folds_takes_what_they_found(recipe_session, tmp_path):
     torch.testing.assert_close(after.bias, (before.bias + shift) / 2)
     saved = load_model(session.run.model).state
     assert any(torch.equal(value, after.bias) for value in saved.values())
+    finish(session, Ending("done", finished=True))
+    assert load_model(session.run.model).none_below == 0.4
 
 
 def test_a_last_run_without_folds_around_it_says_that_it_lacks_them(recipe_session):
