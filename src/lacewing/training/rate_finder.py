@@ -6,10 +6,12 @@ the loss falls.
 """
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lacewing import console
+from lacewing.config import TrainConfig
 from lacewing.data.batch import Batch
 from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
@@ -19,9 +21,13 @@ from lacewing.training.recovery import recoverable_step
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop
 from lacewing.training.state import capture, restore
-from lacewing.values import Choice
+from lacewing.values import Choice, counted
 
 STEPS = 60
+LEAST_STEPS = 20
+"""With fewer over the same span, it is chance at which of them the loss falls."""
+SHARE = 0.1
+"""Of the time to the deadline, for the climb."""
 SPAN = 300.0
 """The climb goes from the plan's rate divided by this to its product with it."""
 DIVERGED = 4.0
@@ -45,10 +51,10 @@ def search_if_asked(session: Session) -> None:
     if session.config.learning_rate != "auto":
         return
     climb = search(session)
-    if climb is None:  # no rate helps against that; training goes back or ends, and says why
+    if isinstance(climb, str):
         if session.team.leads:
-            sentence = "the loss is not finite at the lowest rate: the search chooses none"
-            session.events.warn("learning-rate", f"{sentence}, and the plan's stays")
+            sentence = f"{climb}: the search chooses none, and the plan's stays"
+            session.events.warn("learning-rate", sentence)
         return
     evidence = {"steps": len(climb.rates), "lowest": climb.rates[0], "highest": climb.rates[-1]}
     reason = f"where the loss falls steadily, in {len(climb.rates)} steps with rising rates"
@@ -60,11 +66,20 @@ def search_if_asked(session: Session) -> None:
         session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
 
 
-def search(session: Session) -> Climb | None:
+def search_seconds(config: TrainConfig, step_seconds: float, left: float) -> float:
+    """What the search may take, if it is asked for, of so many seconds that are left."""
+    if config.learning_rate != "auto":
+        return 0.0
+    return max(0.0, min(STEPS * step_seconds, SHARE * left))
+
+
+def search(session: Session) -> Climb | str:
     """Train with rising rates until the loss diverges; the session is put back as it was.
 
-    None where the first loss is not finite. Raises what a training step raises, StoppedError apart.
+    Or why there is nothing to choose by, a clause: the first loss is not finite, against which no
+    rate helps, or the time is short. Raises what a training step raises, StoppedError apart.
     """
+    started = time.perf_counter()
     before = capture(
         session.model,
         session.optimizer,
@@ -74,14 +89,19 @@ def search(session: Session) -> Climb | None:
         average=session.average,
     )
     rates = rising(session.plan.learning_rate.value)
+    tried: list[float] = []
     losses: list[float] = []
     training_mode(session.model, bool(session.config.freeze_norms))
     with console.epoch_progress("learning-rate search", STEPS) as show:
-        for rate, batch in zip(rates, endless(session), strict=False):
-            set_learning_rate(session.optimizer, rate, 1.0)
+        for batch in endless(session):
+            place = session.team.first(lambda: place_at(len(losses), started, session.deadline))
+            if place >= STEPS:
+                break
+            tried.append(rates[place])
+            set_learning_rate(session.optimizer, rates[place], 1.0)
             losses.append(float(recoverable_step(session, batch, Stop(), before).loss))
             session.progress.step += 1
-            show(len(losses), f"rate {rate:.1e}  loss {losses[-1]:.3f}")
+            show(place + 1, f"rate {rates[place]:.1e}  loss {losses[-1]:.3f}")
             if diverged(losses):
                 break
     micro_batch = session.progress.micro_batch  # what an exhausted memory has taught stays
@@ -95,9 +115,19 @@ def search(session: Session) -> Climb | None:
     )
     session.progress.micro_batch = micro_batch
     smooth = running_means(losses)
+    hurried = place >= len(losses)
+    if hurried and len(losses) < LEAST_STEPS:
+        return f"the time allows {counted(len(losses), 'step')} with rising rates"
     if not smooth:
-        return None
-    return Climb(tuple(rates[: len(smooth)]), tuple(smooth), rates[valley(smooth)])
+        return "the loss is not finite at the lowest rate"
+    return Climb(tuple(tried[: len(smooth)]), tuple(smooth), tried[valley(smooth)])
+
+
+def place_at(step: int, started: float, deadline: float) -> int:
+    """The place among the rates that the climb has come to: late steps take later ones, so that it
+    goes over all of them in its share of the time."""
+    seconds = max(1e-9, SHARE * (deadline - started))
+    return max(step, int(STEPS * (time.perf_counter() - started) / seconds))
 
 
 def rising(middle: float) -> list[float]:

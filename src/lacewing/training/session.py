@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -44,6 +44,9 @@ from lacewing.training.distributed import Team
 from lacewing.training.events import EventLog
 from lacewing.training.state import Progress
 from lacewing.training.writer import Keeper
+
+if TYPE_CHECKING:
+    from lacewing.training.recipe.closing import Closing
 
 
 @dataclass
@@ -88,6 +91,8 @@ class Session:
     on the clock of `time.perf_counter`."""
     deadline: float = math.inf
     """When training must have ended, on the same clock."""
+    closing: "Closing | None" = None
+    """What comes after the last step, in seconds, once that is measured."""
     waiting_rows: list[dict[str, Any]] = field(default_factory=list)
     """Epochs' rows that the disk has refused so far."""
     keeper: Keeper = field(init=False)

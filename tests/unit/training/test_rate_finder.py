@@ -1,22 +1,28 @@
 """The learning-rate search."""
 
 import math
-from itertools import pairwise
+from itertools import count, pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lacewing.config import TrainConfig
 from lacewing.errors import TrainingError
 from lacewing.planning.document import load_plan
 from lacewing.store.run import read_json
+from lacewing.training import rate_finder
 from lacewing.training.loop import train
 from lacewing.training.rate_finder import (
+    LEAST_STEPS,
+    SHARE,
     SMOOTHING,
     SPAN,
     diverged,
     rising,
     running_means,
     search_if_asked,
+    search_seconds,
     valley,
 )
 
@@ -80,3 +86,42 @@ def test_without_auto_there_is_no_search(begun):
     session = begun()
     search_if_asked(session)
     assert not session.run.rates.exists()
+
+
+@pytest.fixture
+def a_second_a_step(monkeypatch):
+    ticks = count()
+    monkeypatch.setattr(rate_finder, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(rate_finder, "diverged", lambda _: False)
+
+
+def test_a_climb_that_is_late_goes_over_all_rates_in_fewer_steps(begun, a_second_a_step):
+    session = begun(learning_rate="auto")
+    middle = session.plan.learning_rate.value
+    session.deadline = 30 / SHARE
+    search_if_asked(session)
+    rates = read_json(session.run.rates)["rates"]
+    assert LEAST_STEPS < len(rates) < 30
+    assert rates[0] < middle / 100 < middle * 100 < rates[-1]
+    assert session.plan.learning_rate.source == "measured"
+
+
+@pytest.mark.parametrize("seconds", [-1, 10])
+def test_without_time_for_the_climb_the_plans_rate_stays_and_it_is_said(
+    begun, a_second_a_step, capsys, seconds
+):
+    session = begun(learning_rate="auto")
+    planned = session.plan.learning_rate
+    session.deadline = seconds / SHARE
+    search_if_asked(session)
+    assert session.plan.learning_rate == planned
+    assert session.progress.step == 0
+    assert "the search chooses none, and the plan's stays" in capsys.readouterr().err
+
+
+def test_the_search_takes_a_share_of_the_time_at_the_most():
+    auto = TrainConfig(learning_rate="auto")
+    assert search_seconds(auto, 0.5, 1000.0) == 30.0
+    assert search_seconds(auto, 0.5, 100.0) == pytest.approx(SHARE * 100)
+    assert search_seconds(auto, 0.5, -100.0) == 0.0
+    assert search_seconds(TrainConfig(), 0.5, 1000.0) == 0.0

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lacewing.config import TrainConfig, load_config
 from lacewing.store.run import Run
+from lacewing.training.rate_finder import search_seconds
 from lacewing.training.recipe.budget import RESERVE
 from lacewing.training.recipe.closing import REPORT_SECONDS
 from lacewing.training.recipe.finetune import asked_patience, hurry, time_to_judge
@@ -44,6 +45,8 @@ def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
     forecast = measured.forecast
     left = config.budget * (1 - RESERVE) - spent - REPORT_SECONDS - forecast["judge_seconds"]
     first, later = forecast["first_epoch_seconds"], forecast["epoch_seconds"]
+    steps = math.ceil(len(prepared.index.split("train")) / prepared.plan.batch.value)
+    left -= search_seconds(config, later / max(1, steps), left)
     epochs = epochs_in(left, first, later)
     run = min(config.budget, first + (epochs - 1) * later + forecast["judge_seconds"])
     measured = replace(measured, forecast={**forecast, "epochs": float(epochs), "run_seconds": run})

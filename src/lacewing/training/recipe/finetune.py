@@ -20,8 +20,7 @@ from lacewing.store.atomic import replacing
 from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
 from lacewing.training.loop import has_model
-from lacewing.training.rate_finder import STEPS as SEARCH_STEPS
-from lacewing.training.rate_finder import search_if_asked
+from lacewing.training.rate_finder import search_if_asked, search_seconds
 from lacewing.training.recipe.blend import keep_start
 from lacewing.training.recipe.length import (
     ENOUGH_EPOCHS,
@@ -99,14 +98,14 @@ def stretch(session: Session, validation_seconds: float, seconds: float) -> Leng
         session.events.add("memory", lacks)
         return lacks
     speed = replace(own, images_per_second=own.images_per_second * processes)
-    searching = speed.seconds(SEARCH_STEPS * batch, sizes[0])
+    searching = search_seconds(session.config, speed.seconds(batch, sizes[0]), seconds)
     length = choose_length(
         session.info,
         eval_size,
         images,
         speed,
         validation_seconds,
-        seconds - (searching if session.config.learning_rate == "auto" else 0.0),
+        seconds - searching,
         asked_epochs(session.config),
         grows=session.config.progressive_resizing,
     )
@@ -150,7 +149,7 @@ def open_finetuning(
             session.preprocessing,
         )
     )
-    opened.began = session.began
+    opened.began, opened.closing = session.began, session.closing
     opened.best_weights = session.best_weights
     opened.model.load_state_dict(session.model.state_dict())
     share_weights(opened)
@@ -164,6 +163,7 @@ def open_finetuning(
         f"fine-tuning: {counted(length.epochs, 'epoch')} at {sizes_in_words(opened, length)} "
         f"pixels, about {format_seconds(length.seconds)}{whole}",
     )
+    opened.deadline = deadline
     search_if_asked(opened)
     now = time.perf_counter()
     opened.progress.tuning_from = now - opened.began

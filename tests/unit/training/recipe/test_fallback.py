@@ -61,6 +61,12 @@ def test_a_run_that_is_not_judged_has_that_time_for_epochs(prepared):
     assert found.plan.measured.forecast["run_seconds"] == 180.0
 
 
+def test_a_search_for_the_rate_has_its_time_too(prepared):
+    # of 170 s the climb takes a tenth: 17
+    found = with_epochs_fitted(prepared("auto", budget=200.0, learning_rate="auto"), spent=18.0)
+    assert found.config.epochs == 15
+
+
 def test_a_budget_without_time_for_an_epoch_is_called_so(prepared):
     found = with_epochs_fitted(prepared("auto", budget=40.0), spent=18.0)
     assert found.config.epochs == 1

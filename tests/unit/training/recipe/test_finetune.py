@@ -44,6 +44,13 @@ def test_the_configuration_of_fine_tuning_is_in_the_run_folder(recipe_session):
     assert load_plan(session.run.current_plan) == tuned.plan
 
 
+def test_the_search_for_the_rate_knows_when_training_must_end(recipe_session, monkeypatch):
+    known = []
+    monkeypatch.setattr(finetune, "search_if_asked", lambda session: known.append(session.deadline))
+    open_finetuning(recipe_session(recipe="finetune", image_size=48), Length(32, 3, 9.0), 1e9)
+    assert known == [1e9]
+
+
 def test_the_run_s_own_plan_fed_back_is_for_the_same_sizes(recipe_session):
     session = recipe_session(recipe="finetune", image_size=48)
     open_finetuning(session, Length(32, 3, 9.0), FOREVER)
@@ -162,9 +169,9 @@ def test_a_search_for_the_rate_has_time_set_aside(recipe_session, monkeypatch):
     monkeypatch.setattr(finetune, "choose_length", lambda *words, **_: given.append(words[5]))
     for rate in (None, "auto"):
         session = recipe_session(recipe="finetune", image_size=48, learning_rate=rate)
-        stretch(session, 1.0, 500.0)
+        stretch(session, 1.0, 5000.0)
     size, largest = (training_sizes(session.info, 48)[place] for place in (-1, 0))
-    assert given == [500.0, pytest.approx(500 - 60 * (largest / size) ** 2)]
+    assert given == [5000.0, pytest.approx(5000 - 60 * (largest / size) ** 2)]
 
 
 def test_fine_tuning_starts_from_the_fitted_weights(recipe_session):
