@@ -1,6 +1,5 @@
 """What comes after the last step, and how long it takes: views, calibration, judging, report."""
 
-import math
 from dataclasses import dataclass, replace
 
 from lacewing.config import TrainConfig
@@ -19,9 +18,9 @@ SHOWN_IMAGES = 68
 PROBE_BATCH = 8
 """Images of one timed pass on a CPU, whose rate hardly depends on them."""
 VIEW_SHARE = 0.05
-"""Of the budget, what is set aside for comparing means of weights, for comparing frames, and again
-for a mirrored view: where one of them takes more, the time goes to training, and it is tried only
-if some is left over."""
+"""Of the budget, what is set aside for comparing means of weights, and again for comparing frames:
+where one of them takes more, the time goes to training, and it is tried only if some is left over.
+A mirrored view is so in any case: it is rarely taken, and the time to judge by it would be lost."""
 LEEWAY = 1.2
 """Times what they are expected to take: what was set aside should be enough in the end."""
 
@@ -37,18 +36,14 @@ class Closing:
     frames: float = 0.0
     """To compare the whole frame with the usual one."""
     mirror: float = 0.0
-    """To compare mirrored views too, and to judge by one."""
+    """To compare mirrored views too, and to calibrate and judge by one."""
     validation: float = 0.0
     """Of one pass over the validation images as in training; one is in `usual`."""
 
     def reserved(self, seconds: float) -> float:
         """What to set aside of a budget of so many seconds."""
         most = VIEW_SHARE * seconds
-        means = self.means if self.means <= most else 0.0
-        if self.frames > most:
-            return self.usual + LEEWAY * means
-        mirror = self.mirror if self.mirror <= most else 0.0
-        return self.usual + LEEWAY * (means + self.frames + mirror)
+        return self.usual + LEEWAY * sum(one for one in (self.means, self.frames) if one <= most)
 
     def affordable(self, left: float) -> tuple[str, ...]:
         """The views that so many seconds are enough for."""
@@ -79,7 +74,14 @@ def closing_of(
 
 
 def measured_closing(session: Session) -> Closing:
-    """By the speed of this machine."""
+    """By the speed of this machine, which is measured once: later there is no time for that."""
+    if session.closing is None:
+        session.closing = closing_here(session)
+    return session.closing
+
+
+def closing_here(session: Session) -> Closing:
+    """By the speed of this machine, measured now."""
     validation, test = (len(session.index.split(name)) for name in ("val", "test"))
     usual = session.plan.eval_execution
     one = decode_seconds(session.index.split("val"), session.preprocessing)
@@ -141,8 +143,9 @@ def views_to_try(session: Session, budget: Budget | None) -> tuple[str, ...]:
         return (asked,)
     if len(session.index.split("val")) < LEAST_IMAGES:
         return ("off",)
-    left = math.inf if budget is None else budget.left()
-    names = measured_closing(session).affordable(left)
+    names = tuple(VIEWS)
+    if budget is not None:
+        names = measured_closing(session).affordable(budget.left())
     if len(names) == 1:
         session.events.add("views", "no time is left to compare views: the usual one stays")
     if session.preprocessing.crop_fraction >= 1.0:  # the usual view is the whole frame
