@@ -56,7 +56,7 @@ class Standard:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Standardised features, float32 [n, D]."""
-        return (features - self.mean) / self.scale
+        return (features - self.mean).div_(self.scale)  # in place: a copy of all is large
 
     def fold(self, head: Head) -> Head:
         """The head for features that are not standardised."""

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -15,19 +16,25 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.heads import Head, write_head
+from lacewing.hardware.machine import Machine
 from lacewing.models.build import linear_head
 from lacewing.planning.loaders import decoding_of
-from lacewing.store.run import append_line
+from lacewing.planning.rules.memory import pixel_bytes
+from lacewing.store.run import append_line, read_json
 from lacewing.training.bookkeeping import aimed_at, note_best, save_best
 from lacewing.training.recipe.features import Features, feature_pass
 from lacewing.training.recipe.head import Chosen, Limit, choose_head
 from lacewing.training.recipe.size import views_for
 from lacewing.training.session import Session, tell_lost
+from lacewing.values import format_bytes
 
 FIT_SHARE = 0.5
 """Of the time to the deadline, for fitting the head where fine-tuning is to follow."""
 FIT_TO_PASS = 0.25
 """Times the feature pass's seconds that fitting may always take: deadlines are set for that."""
+FLOAT_BYTES = 4
+COPIES = 3
+"""Of the training features, in RAM at once: as they are, standardised, and room to compute."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
     rows = session.index.split(split)
     if split == "train" or deadline < math.inf:
         rows = rows.take(order(session.config.seed, 0, len(rows)))
+    if split == "train":
+        rows = within_memory(session, rows, views)
     with console.progress(f"features of the {split} images") as update:
         found = feature_pass(
             session.model,
@@ -108,6 +117,23 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
             f"the time allowed {len(found.labels)} of {len(rows)} {split} images",
         )
     return found
+
+
+def within_memory(session: Session, rows: ImageIndex, views: int) -> ImageIndex:
+    """The first of the rows, as many as have room for their features; it is said if not all have.
+
+    That is where decoded images will lie, none of which is kept yet.
+    """
+    allowed = pixel_bytes(Machine.from_dict(read_json(session.run.machine)))
+    numbers = views * linear_head(session.model).weight.shape[1]
+    most = max(1, allowed // (COPIES * FLOAT_BYTES * numbers))
+    if most >= len(rows):
+        return rows
+    session.events.add(
+        "features",
+        f"the memory ({format_bytes(allowed)}) allows {most} of {len(rows)} train images",
+    )
+    return rows.take(np.arange(most))
 
 
 def loader_of(

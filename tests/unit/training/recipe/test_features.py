@@ -116,6 +116,16 @@ def test_the_fitted_head_is_in_the_saved_network(session):
     assert row["val_accuracy"] > 0.8
 
 
+def test_features_that_the_memory_has_no_room_for_are_left_out_and_it_is_said(session, monkeypatch):
+    each = 3 * 4 * 2 * linear_head(session.model).weight.shape[1]
+    monkeypatch.setattr(linear, "pixel_bytes", lambda _: 10 * each + 1)
+    found = fit_linear(session, FOREVER)
+    assert (found.views, found.images) == (2, 10)
+    assert found.val_images == len(session.index.split("val"))
+    (said,) = [e["message"] for e in read_lines(session.run.events) if e["kind"] == "features"]
+    assert said.endswith("allows 10 of 21 train images")
+
+
 @pytest.mark.parametrize(
     ("recipe", "deadline", "seconds"),
     [("features", 100.0, 40.0), ("finetune", 100.0, 20.0), ("features", 61.0, 10.0),
