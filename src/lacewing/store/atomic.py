@@ -1,10 +1,14 @@
 """Files that are either the old one or the new one, whatever happens in between."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+CAN_NOT = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""How a file system says that it flushes no folders."""
 
 
 @contextlib.contextmanager
@@ -38,11 +42,17 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries; Windows has no such call and needs none."""
+    """Flush a folder's entries, where that can be done.
+
+    Windows has no such call and needs none; some shared folders and network disks refuse it.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CAN_NOT:
+            raise
     finally:
         os.close(descriptor)
