@@ -28,6 +28,8 @@ class Job:
     optimizer_advice: str | None = None
     cache_bytes: Callable[[int], int] = lambda _: 0
     """What all decoded images would take at an image size."""
+    device_bytes: Callable[[int], int] = lambda _: 0
+    """What those of training would, which alone may lie in a device's memory."""
     disk_bytes: int = 0
     """Room for decoded images on the disk."""
     readers: int = 0

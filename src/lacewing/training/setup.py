@@ -141,6 +141,10 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
     optimizer = find_optimizer(config.optimizer)
     training = index.split("train")
     kept = index.without("test")
+
+    def side(size: int) -> int:
+        return preprocessing_for(info, size, None).resize_size
+
     return Job(
         training_images=len(training),
         classes=len(index.classes),
@@ -156,7 +160,8 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
         optimizer_advice=optimizer_advice(config.optimizer, config.weight_decay),
         disk_bytes=room_on_disk(),
         readers=READERS if len(index) and remote_of(index.path(0)) is not None else 0,
-        cache_bytes=lambda size: kept_bytes(kept, preprocessing_for(info, size, None).resize_size),
+        cache_bytes=lambda size: kept_bytes(kept, side(size)),
+        device_bytes=lambda size: kept_bytes(training, side(size)),
     )
 
 

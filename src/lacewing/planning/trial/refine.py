@@ -193,8 +193,8 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
 
 
 def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
-    """Decoded images in the device's memory, if the run's measured peak leaves room for them."""
-    allowed, need = plan.memory_bytes.value, asked.job.cache_bytes(plan.image_size.value)
+    """Training's decoded images in the device's memory, if the measured peak leaves room there."""
+    allowed, need = plan.memory_bytes.value, asked.job.device_bytes(plan.image_size.value)
     is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value == "device"
     if not is_open or allowed is None or not findings.memory_measured:
         return plan
@@ -238,11 +238,13 @@ def with_workers_within(plan: Plan, asked: Asked) -> Plan:
 def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """torch.compile where it was measured to pay; where not, why, in seconds.
 
-    The clock of a `--budget` ends the run, so more than it holds is no saving.
+    Of several processes each passes over its share of the images. The clock of a `--budget` ends
+    the run, so more than it holds is no saving.
     """
     if not asked.can_compile or findings.best.seconds is None:
         return plan
-    images = total_steps(asked.config, plan.batch.value, asked.job) * plan.batch.value
+    steps = total_steps(asked.config, plan.batch.value, asked.job)
+    images = steps * plan.batch.value // asked.amounts.processes
     seconds = pass_seconds_per_image(plan, findings) * images
     if asked.config.budget is not None and seconds > asked.config.budget:
         images = int(images * asked.config.budget / seconds)

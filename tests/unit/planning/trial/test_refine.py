@@ -21,11 +21,12 @@ AMOUNTS = Amounts(training=1000, validation=100, test=200, epochs=10)
 def refined(plan_on, make_job, found):
     """`refined(findings, batch_size=16)`: the plan of a 2-core CPU after a trial."""
 
-    def make(findings=None, **words):
+    def make(findings=None, processes=1, **words):
         config = TrainConfig(**words)
         plan = plan_on("cpu_2core_24gb", **words)
         tier = TIERS["cpu"]
-        asked = Asked(config=config, job=make_job(), tier=tier, amounts=AMOUNTS, cores=2,
+        amounts = replace(AMOUNTS, processes=processes)
+        asked = Asked(config=config, job=make_job(), tier=tier, amounts=amounts, cores=2,
                       can_compile=config.compile is None)  # fmt: skip
         return refine(plan, findings or found(), asked)
 
@@ -163,7 +164,7 @@ def test_pixels_go_to_the_device_where_the_network_leaves_room(plan_on, make_job
     room = int(0.8 * (plan.memory_bytes.value - taken))
 
     def kept(need, own_memory=True, measured=True):
-        job = replace(make_job(), cache_bytes=lambda size: need)
+        job = make_job(device_bytes=lambda size: need, cache_bytes=lambda size: 2 * need)
         asked = Asked(config=TrainConfig(), job=job, tier=TIERS[plan.tier.value],
                       amounts=AMOUNTS, cores=16, own_memory=own_memory)  # fmt: skip
         return refine(plan, found(memory=model, memory_measured=measured), asked).pixels
@@ -232,6 +233,16 @@ def test_compile_is_taken_where_it_was_measured_to_pay(refined, found, seconds, 
     plan = refined(found(compile_tried=(compiled,)), epochs=10)
     assert plan.compile.value == mode
     assert plan.compile.source == "measured"
+
+
+def test_compile_saves_of_several_processes_what_it_saves_one(refined, found):
+    compiled = CompileTime(cost_seconds=60.0, pass_seconds=0.4)
+    alone, eight = (
+        refined(found(compile_tried=(compiled,)), processes=each, epochs=10) for each in (1, 8)
+    )
+    saved = [plan.compile.evidence["saving_seconds"] for plan in (alone, eight)]
+    assert saved[1] == pytest.approx(saved[0] / 8, rel=0.01)
+    assert (alone.compile.value, eight.compile.value) == ("default", "off")
 
 
 @pytest.mark.parametrize(("budget", "mode", "saved"), [(299, "off", 59.8), (301, "default", 60.2)])
