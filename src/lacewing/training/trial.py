@@ -42,28 +42,29 @@ def is_wanted(config: TrainConfig) -> bool:
 def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     """The refined plan; the rules' with a note where the trial failed."""
     config, index, plan = prepared.config, prepared.index, prepared.plan
+    machine, processes = prepared.machine, prepared.processes
     job = job_of(config, prepared.info, prepared.weights, index)
     tier = load_tiers(config.tiers)[plan.tier.value]
-    device = find_device(prepared.machine, plan.device.value)
+    device = find_device(machine, plan.device.value)
     capabilities = backends[device.kind]().capabilities
     asked = Asked(
         config=config,
         job=job,
         tier=tier,
         amounts=amounts_of(prepared),
-        cores=prepared.machine.cores.value,
+        cores=machine.cores.value,
         can_compile=is_open(plan.compile, tier, capabilities, device, compiled_anew(config)),
         own_memory=capabilities.pinned_memory,
     )
-    key = history.key_of(plan, config, prepared.machine, job, tier, index.name)
+    key = history.key_of(plan, config, machine, job, tier, index.name)
     known = history.recall(key)
-    if known is not None and is_enough(known, plan, config, job, asked.can_compile):
+    if known is not None and is_enough(known, plan, config, job, asked.can_compile, processes):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     remedy = "check it and its driver, or use --device cpu"
     try:
         with device_watched(plan.device.value, remedy, backends):
-            found = measure(plan, config, prepared.machine, job, tier, work, backends)
+            found = measure(plan, config, machine, job, tier, work, backends, processes=processes)
     except TrialError as error:
         note = f"The trial could measure nothing ({error}): the rules' choices stand."
         return replace(plan, notes=(*plan.notes, note))

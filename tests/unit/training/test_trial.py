@@ -9,16 +9,19 @@ import torch
 
 from lacewing.config import TrainConfig
 from lacewing.data.chance import order
+from lacewing.data.pixels import kept_bytes
 from lacewing.errors import ConfigError, DeviceLostError
 from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
+from lacewing.models.build import preprocessing_for
 from lacewing.planning.document import forecast_rows, load_plan, save_plan
 from lacewing.planning.trial import measure as measuring
+from lacewing.planning.trial.context import TrialError
 from lacewing.results.finish import finish
 from lacewing.store.run import read_lines
 from lacewing.training import trial
 from lacewing.training.begin import begin
 from lacewing.training.loop import train
-from lacewing.training.setup import obeyed, prepare
+from lacewing.training.setup import job_of, obeyed, prepare
 from lacewing.training.trial import amounts_of, with_trial
 
 WORDS = {"threads": 1, "trial": True}
@@ -54,6 +57,19 @@ def test_what_a_short_look_found_does_not_stand_for_a_long_one(tried, monkeypatc
         assert tried(FakeBackend(), plan_budget=1.0).plan.measured.remembered
     assert not tried(FakeBackend(), plan_budget=60.0).plan.measured.remembered
     assert tried(FakeBackend(), plan_budget=60.0).plan.measured.remembered
+
+
+def test_the_trial_knows_how_many_processes_share_the_run(small, monkeypatch):
+    told, backends = [], fake_backends(FakeBackend())
+
+    def measure(*_, processes):
+        told.append(processes)
+        raise TrialError("it is only asked")
+
+    monkeypatch.setattr(trial, "measure", measure)
+    prepared = prepare(small(**WORDS), backends)
+    with_trial(replace(prepared, processes=3), backends)
+    assert told == [3]
 
 
 @pytest.mark.parametrize("words", [{"trial": False}, {"recipe": "features"}])
@@ -176,6 +192,14 @@ def test_amounts_are_of_all_images_whoever_shares_them(small):
     assert (amounts.training, amounts.validation, amounts.test) == (21, 15, 3)
     assert amounts.processes == 5
     assert (amounts.judges, amounts.eval_share) == (True, 1.0)
+
+
+def test_images_of_training_alone_count_where_a_device_keeps_them(small):
+    prepared = prepare(small(**WORDS), fake_backends(FakeBackend()))
+    job, index = job_of(prepared.config, prepared.info, None, prepared.index), prepared.index
+    side = preprocessing_for(prepared.info, 32, None).resize_size
+    train, val = (kept_bytes(index.split(name), side) for name in ("train", "val"))
+    assert (job.device_bytes(32), job.cache_bytes(32)) == (train, train + val)
 
 
 def test_amounts_go_by_what_is_judged_and_at_which_size(small):

@@ -62,6 +62,7 @@ def measure(
     work: Work,
     backends: BackendTable = BACKENDS,
     clock: Callable[[], float] = time.perf_counter,
+    processes: int = 1,
 ) -> Findings:
     """What is fastest, and what it takes. Leaves no trace in generators and switches.
 
@@ -70,7 +71,7 @@ def measure(
     backend, number = backend_for(plan.device.value, backends)
     with left_as_it_was(backend, number):
         backend.limit_memory(number, 1.0)  # an earlier run of this process has left its own cap
-        budget = budget_of(plan, config, job, clock)
+        budget = budget_of(plan, config, job, clock, processes)
         base = base_bytes(backend, number)
         bench, sample = within_memory(
             lambda: set_up(plan, config, work, backend, number, clock),
@@ -95,14 +96,21 @@ def measure(
     return findings
 
 
-def budget_of(plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], float]) -> Budget:
-    """What the trial of a plan may take, from now on."""
-    images = total_steps(config, plan.batch.value, job) * plan.batch.value
+def budget_of(
+    plan: Plan, config: TrainConfig, job: Job, clock: Callable[[], float], processes: int
+) -> Budget:
+    """What the trial of a plan may take, from now on: a share of what one of the processes does."""
+    images = total_steps(config, plan.batch.value, job) * plan.batch.value // processes
     return Budget(clock, images, config.plan_budget, config.budget or float("inf"))
 
 
 def is_enough(
-    findings: Findings, plan: Plan, config: TrainConfig, job: Job, can_compile: bool
+    findings: Findings,
+    plan: Plan,
+    config: TrainConfig,
+    job: Job,
+    can_compile: bool,
+    processes: int = 1,
 ) -> bool:
     """Whether they were made in at least half of the time that would be allowed now.
 
@@ -110,7 +118,7 @@ def is_enough(
     """
     if has_more_memory(findings, plan.memory_bytes.value):
         return False
-    budget = budget_of(plan, config, job, time.perf_counter)
+    budget = budget_of(plan, config, job, time.perf_counter, processes)
     budget.saw(findings.fastest_seconds)
     if can_compile and has_time_to_compile(findings, plan, job, budget):
         return False

@@ -15,7 +15,7 @@ from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
 from lacewing.planning.trial.fitting import fit_to_memory
 from lacewing.planning.trial.history import compile_seconds
-from lacewing.planning.trial.measure import is_enough, measure
+from lacewing.planning.trial.measure import budget_of, is_enough, measure
 from lacewing.planning.trial.payback import cheapest
 from lacewing.planning.trial.stage import set_up
 from lacewing.training.setup import job_of
@@ -196,6 +196,27 @@ def test_a_run_is_as_long_as_its_images_however_large_the_raced_passes(scene, ac
     found = made.measure(**(small if accumulate else {}))
     assert found.training[0].way.images == 16
     assert found.allowed_seconds == pytest.approx(allowance(1000 * 0.2))
+
+
+def test_the_trial_of_several_processes_is_as_long_as_the_run_of_one_of_them(plan_on, make_job):
+    """1000 epochs of 24 steps of 40 images at 0.1 s."""
+    plan, config = plan_on("cpu_2core_24gb", epochs=1000), TrainConfig(epochs=1000)
+    size = plan.batch.value
+    job = make_job(training_images=24 * size)
+    limits = []
+    for processes in (1, 8):
+        budget = budget_of(plan, config, job, lambda: 0.0, processes)
+        budget.saw(0.1 / size)
+        limits.append(budget.limit)
+    assert limits == [allowance(2400.0), allowance(300.0)]
+
+
+def test_what_a_short_trial_found_is_enough_for_several_processes(plan_on, make_job, found):
+    """100 epochs of 1,000 images at 0.05 s: 5,000 s, of which 3 % are 150; or 625 s and 19."""
+    plan, config = plan_on("cpu_2core_24gb"), TrainConfig(epochs=100)
+    looked = found(allowed_seconds=20.0, fastest_seconds=0.05)
+    enough = [is_enough(looked, plan, config, make_job(), False, each) for each in (1, 8)]
+    assert enough == [False, True]
 
 
 def test_measured_sizes_are_bounded_by_the_data(scene):
