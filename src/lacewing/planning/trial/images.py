@@ -5,7 +5,7 @@ from dataclasses import replace
 from lacewing.planning.trial import memory, sizes
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.memory import MemoryModel
-from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.passes import FULL, guarded
 from lacewing.planning.trial.ways import Way, kernel_ways, planned, reference, training_ways
 
 COUNTED_SHARE = 0.9
@@ -24,19 +24,21 @@ FORWARD_TO_STEP = 1 / 3
 def images_that_fit(trial: Trial) -> int:
     """Images of a timed pass: the micro-batch, or what the memory is counted on to hold.
 
-    On the CPU 0 where that is none: the system might end this process. Where the bench can't hold
-    all that is raced, it is told to keep one copy of the network at a time.
+    0 where that is none and no pass was run: on the CPU the system might end this process, and
+    elsewhere the memory was full. Where the bench can't hold all that is raced, it is told to keep
+    one copy of the network at a time.
     """
     wanted, allowed = wanted_images(trial), trial.plan.memory_bytes.value
     if allowed is None:
         return wanted
-    counted, room = count_memory(trial, reference(trial.plan)), int(COUNTED_SHARE * allowed)
+    is_cpu, room = trial.bench.backend.kind == "cpu", int(COUNTED_SHARE * allowed)
+    counted, was_run = count_pass(trial, reference(trial.plan), by_shapes=is_cpu)
     weights = round(counted.fixed_bytes / memory.STATES)
     most = counted.largest(room - copies_beside(trial) * weights)
     if most < wanted:
         trial.bench.lean = True
         most = counted.largest(room - weights)  # the network as it was built
-    least = 0 if trial.bench.backend.kind == "cpu" else 1
+    least = 1 if was_run and not is_cpu else 0
     return max(least, min(wanted, most))
 
 
@@ -69,16 +71,27 @@ def count_memory(trial: Trial, way: Way, *, has_run: bool = False) -> MemoryMode
     """The memory that a way is counted on to take. Raises TrialError if it can't run at all.
 
     On the CPU by shapes alone unless passes of the way were run here (`has_run`): one that the
-    memory does not hold would end this process. A network that looks at values has none.
+    memory does not hold would end this process.
     """
-    found: MemoryModel | str = ""
-    if trial.bench.backend.kind == "cpu" and not has_run:
-        found = counted(trial, way, by_shapes=True)
-    if isinstance(found, str):
-        found = counted(trial, way, by_shapes=False)
-    if isinstance(found, str):
-        raise TrialError(found)
-    return found
+    is_cpu = trial.bench.backend.kind == "cpu"
+    return count_pass(trial, way, by_shapes=is_cpu and not has_run)[0]
+
+
+def count_pass(trial: Trial, way: Way, *, by_shapes: bool) -> tuple[MemoryModel, bool]:
+    """What a pass is counted on to take, and whether one was run for it. Raises TrialError.
+
+    A network that looks at values can't be counted by shapes, and a pass that the memory does not
+    hold by nothing else.
+    """
+    found = counted(trial, way, by_shapes=by_shapes)
+    if not isinstance(found, str):
+        return found, not by_shapes
+    if by_shapes or found == FULL:
+        other = counted(trial, way, by_shapes=not by_shapes)
+        if not isinstance(other, str):
+            return other, by_shapes
+        found = other if by_shapes else found
+    raise TrialError(found)
 
 
 def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:

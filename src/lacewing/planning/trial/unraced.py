@@ -1,6 +1,7 @@
-"""Where the memory is counted on to hold no pass: none is timed here, and a child weighs it.
+"""Where the memory is counted on to hold no pass: none is timed, and its memory is weighed.
 
-Linux would end this process without a word, and with it the sentence on what would fit.
+On the CPU a child weighs it: Linux would end this process without a word, and with it the sentence
+on what would fit.
 """
 
 from dataclasses import replace

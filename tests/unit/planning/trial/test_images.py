@@ -7,12 +7,14 @@ import pytest
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
 from lacewing.performance_config import TIERS
 from lacewing.planning.trial import images, memory, weigh
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.findings import Findings
+from lacewing.planning.trial.fitting import fit_to_memory
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.peaks import Peaks
 from lacewing.planning.trial.stage import set_up
@@ -79,7 +81,7 @@ def test_a_race_takes_eleven_times_the_weights_or_five(
     choices = {name: Choice(value, "", "rule") for name, value in values.items()}
     trial = begun(made, replace(made.plan, **choices))
     counted = MemoryModel(fixed_bytes=4000.0, image_bytes=100.0)
-    monkeypatch.setattr(images, "count_memory", lambda trial, way: counted)
+    monkeypatch.setattr(images, "count_pass", lambda *_, by_shapes: (counted, not by_shapes))
     assert images.images_that_fit(trial) == expected
     assert trial.bench.lean is lean
 
@@ -104,6 +106,44 @@ def test_what_is_counted_on_not_to_fit_is_weighed_by_a_child_alone(scene, monkey
         # of four copies of the weights all but the gradients, and BatchNorm's statistics
         assert found.snapshot_bytes == pytest.approx(0.75 * found.memory.fixed_bytes, rel=0.1)
     assert Findings.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
+def full_at_two_images(monkeypatch):
+    """On a GPU that holds no pass of two images."""
+
+    def full(*_):
+        raise FakeOutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "saved_bytes", full)
+    monkeypatch.setattr(weigh, "peaks_here", lambda *_: {})
+
+
+def test_what_a_gpu_does_not_hold_is_counted_by_shapes_and_refused(scene, monkeypatch):
+    full_at_two_images(monkeypatch)
+    made = scene(FakeBackend(), image_size=64)
+    made.plan = replace(made.plan, memory_bytes=Choice(1_000_000, "", "rule"))
+    found = made.measure()
+    assert found.best.seconds is None
+    assert found.memory.image_bytes > 0
+    job = job_of(made.config, made.work.info, None, made.work.index)
+    with pytest.raises(PlanError, match=r"for a pass of a single image, .* more than the"):
+        fit_to_memory(made.plan, found, job)
+
+
+def test_where_shapes_say_that_it_should_fit_the_ways_are_raced(scene, monkeypatch):
+    full_at_two_images(monkeypatch)
+    found = scene(FakeBackend(), image_size=64).measure()
+    assert found.best.seconds is not None
+
+
+def test_a_full_memory_is_the_reason_where_shapes_can_not_be_counted_either(scene, monkeypatch):
+    def looks_at_values(*_):
+        raise RuntimeError("there are none")
+
+    full_at_two_images(monkeypatch)
+    monkeypatch.setattr(memory, "saved_by_shapes", looks_at_values)
+    with pytest.raises(TrialError, match="the memory is full"):
+        scene(FakeBackend()).measure()
 
 
 def test_the_cpu_counts_without_a_pass(scene, monkeypatch, seen):
