@@ -107,8 +107,8 @@ def test_budgets_are_shown_and_no_plan_is_written(run, photos):
     assert not Path("plan.yaml").exists()
     assert "--budgets must be a time like 90s" in run(*words, "1m,soon").error
     assert "leave out the classic training flags" in run(*words, "1m", "-ep", "3").error
-    refused = run(*words, "1m", "--pretrained", "False")
-    assert "--budgets is for a recipe, which builds on pretrained weights" in refused.error
+    fresh = run(*words, "1h", "--pretrained", "False")
+    assert "none: classic training" in fresh.out, fresh.text
 
 
 def test_the_network_is_chosen_among_those_whose_weights_are_here(run, photos):

@@ -22,6 +22,7 @@ from lacewing.training.recipe.outlook import (
     Speeds,
     amounts_of,
     look_ahead,
+    look_at_classic,
     measure_speeds,
     of_recipe,
     outlook_rows,
@@ -73,7 +74,7 @@ def seconds_since(started: float | None) -> float:
 def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook]:
     """What each budget, in seconds, would buy; measured and shown, without training.
 
-    Raises ConfigError where training is classic, whose epochs are named by its flags.
+    Raises ConfigError where classic training was asked for, whose epochs are named by its flags.
     """
     started, config = time.perf_counter(), find_named_runs(config)
     if config.is_classic:
@@ -93,7 +94,8 @@ def run_budgets(config: TrainConfig, budgets: tuple[float, ...]) -> list[Outlook
         if name not in timed:
             timed[name] = measure_speeds(prepared)
         amounts = amounts_of(prepared)
-        outlooks.append(look_ahead(prepared.info, amounts, timed[name], seconds, spent))
+        ahead = look_at_classic if prepared.config.is_classic else look_ahead
+        outlooks.append(ahead(prepared.info, amounts, timed[name], seconds, spent))
     console.heading("Budgets")
     console.table(COLUMNS, outlook_rows(outlooks))
     console.note("How accurate each would be is not foretold: validation images tell.")

@@ -6,17 +6,23 @@ Nothing is said of the accuracy: that is for the validation images to tell.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lacewing.errors import ConfigError, PlanError
+from lacewing.errors import PlanError
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS, backend_for
 from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.planning.trial.fitting import no_room
 from lacewing.training.recipe.budget import RESERVE
-from lacewing.training.recipe.closing import allowance_of, closing_of, in_full_precision
+from lacewing.training.recipe.closing import (
+    REPORT_SECONDS,
+    allowance_of,
+    closing_of,
+    in_full_precision,
+)
+from lacewing.training.recipe.fallback import epochs_in
 from lacewing.training.recipe.finetune import asked_epochs, timed_size
 from lacewing.training.recipe.length import Length, choose_length, training_sizes
-from lacewing.training.recipe.prepare import decided, lack
+from lacewing.training.recipe.prepare import decided
 from lacewing.training.recipe.size import Pass, Speed, choose_pass, views_for
 from lacewing.training.recipe.speed import (
     decode_seconds,
@@ -27,7 +33,7 @@ from lacewing.training.recipe.speed import (
 from lacewing.training.setup import Prepared
 from lacewing.values import counted, format_seconds
 
-COLUMNS = ("budget", "network", "features", "fine-tuning", "time")
+COLUMNS = ("budget", "network", "features", "epochs", "time")
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Amounts:
     tunes: bool = True
     """Whether fine-tuning follows the head."""
     size: int | None = None
-    """Side of the images in the feature pass and in judging, where it was asked for."""
+    """Side of the images in the feature pass and in judging, where it was asked for; of all images
+    in classic training."""
     epochs: int | None = None
     """Of fine-tuning, where they were asked for."""
     judges: bool = True
@@ -74,9 +81,11 @@ class Outlook:
     seconds: float
     """The budget."""
     network: str
-    features: Pass
-    finetuning: Length | None
-    """None where the budget ends with the head on frozen features."""
+    features: Pass | None
+    """None in classic training."""
+    training: Length | None
+    """Fine-tuning, or classic training; None where the budget ends with the head on frozen
+    features."""
     needed: float
     """Seconds that all of it takes."""
 
@@ -115,6 +124,24 @@ def look_ahead(
     return Outlook(seconds, info.name, features, length, needed)
 
 
+def look_at_classic(
+    info: ModelInfo, amounts: Amounts, speeds: Speeds, seconds: float, spent: float
+) -> Outlook:
+    """The same of classic training that `--recipe auto` falls back on: as many epochs as there is
+    time for, none where that is too short for a whole one."""
+    assert amounts.size is not None
+    judged = amounts.val + amounts.test if amounts.judges else 0
+    judging = speeds.decoding * judged + speeds.judging.seconds(judged, amounts.size)
+    beside = spent + REPORT_SECONDS + judging
+    left = max(0.0, seconds * (1 - RESERVE) - beside)
+    validating = speeds.forward.seconds(amounts.val, amounts.size)
+    later = speeds.training.seconds(amounts.train, amounts.size) + validating
+    first = later + speeds.decoding * (amounts.train + amounts.val)
+    epochs = epochs_in(left, first, later) if left >= first else 0
+    taken = min(left, first + max(0, epochs - 1) * later)
+    return Outlook(seconds, info.name, None, Length(amounts.size, epochs, taken), beside + taken)
+
+
 def pass_of(info: ModelInfo, amounts: Amounts, speeds: Speeds, left: float, judged: int) -> Pass:
     """The feature pass: of the size that was asked for, or the largest that the time allows."""
     images, views = amounts.train + amounts.val, views_for(amounts.train, amounts.classes)
@@ -151,28 +178,24 @@ def measure_speeds(prepared: Prepared, backends: BackendTable = BACKENDS) -> Spe
 
 
 def of_recipe(prepared: Prepared) -> Prepared:
-    """The same with its recipe decided. Raises ConfigError where that is the classic one."""
-    config = decided(prepared.config, prepared.info, prepared.weights)
-    if config.is_classic:
-        raise ConfigError(
-            f"--budgets is for a recipe, which {lack(prepared.info, prepared.weights)}: training "
-            "would be classic, for as many epochs as --epochs says."
-        )
-    return replace(prepared, config=config)
+    """The same with its recipe decided. Raises ConfigError for an impossible one."""
+    return replace(prepared, config=decided(prepared.config, prepared.info, prepared.weights))
 
 
 def amounts_of(prepared: Prepared) -> Amounts:
     """Images of each split, classes, and what the configuration, which is decided, asks for."""
     config, plan, index = prepared.config, prepared.plan, prepared.index
     train, val, test = (len(index.split(name)) for name in ("train", "val", "test"))
-    of_plan = None if config.plan is None else plan.image_size.value
+    size = config.eval_size or config.image_size
+    if config.is_classic or (size is None and config.plan is not None):
+        size = plan.image_size.value
     return Amounts(
         train,
         val,
         test,
         len(index.classes),
         tunes=config.recipe == "finetune",
-        size=config.eval_size or config.image_size or of_plan,
+        size=size,
         epochs=asked_epochs(config),
         judges=config.evaluate,
         mixes=config.wise_ft == "auto",
@@ -187,14 +210,27 @@ def outlook_rows(outlooks: Sequence[Outlook]) -> list[tuple[str, str, str, str, 
         (
             format_seconds(one.seconds),
             one.network,
-            f"{one.features.size} pixels, {'two views' if one.features.views == 2 else 'one view'}",
-            "none"
-            if one.finetuning is None
-            else f"{counted(one.finetuning.epochs, 'epoch')} at {one.finetuning.size} pixels",
+            features_in_words(one.features),
+            epochs_in_words(one.training),
             late(one) or f"about {format_seconds(one.needed)}",
         )
         for one in outlooks
     ]
+
+
+def features_in_words(features: Pass | None) -> str:
+    """A cell."""
+    if features is None:
+        return "none: classic training"
+    return f"{features.size} pixels, {'two views' if features.views == 2 else 'one view'}"
+
+
+def epochs_in_words(training: Length | None) -> str:
+    """A cell."""
+    if training is None:
+        return "none"
+    epochs = counted(training.epochs, "epoch") if training.epochs else "a part of an epoch"
+    return f"{epochs} at {training.size} pixels"
 
 
 def late(one: Outlook) -> str:

@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from lacewing.errors import ConfigError
 from lacewing.models.catalog import find_model
 from lacewing.training.recipe import outlook
 from lacewing.training.recipe.closing import LEEWAY, REPORT_SECONDS
-from lacewing.training.recipe.outlook import Amounts, Speeds, look_ahead, outlook_rows
+from lacewing.training.recipe.outlook import (
+    Amounts,
+    Speeds,
+    look_ahead,
+    look_at_classic,
+    outlook_rows,
+)
 from lacewing.training.recipe.size import Speed
 from lacewing.training.setup import prepare
 
@@ -26,10 +31,10 @@ def look(seconds, **speeds):
 def test_more_time_buys_larger_images_then_fine_tuning_then_more_epochs():
     minute, ten, hour = (look(seconds) for seconds in (60.0, 600.0, 3600.0))
     assert (minute.features.size, minute.features.views) == (256, 1)
-    assert minute.finetuning is None
-    assert ten.finetuning.epochs >= 3
-    assert hour.finetuning.size >= ten.finetuning.size
-    assert hour.finetuning.epochs > ten.finetuning.epochs
+    assert minute.training is None
+    assert ten.training.epochs >= 3
+    assert hour.training.size >= ten.training.size
+    assert hour.training.epochs > ten.training.epochs
     assert all(one.needed <= one.seconds for one in (minute, ten, hour))
 
 
@@ -56,17 +61,17 @@ def with_amounts(seconds, **amounts):
 
 def test_features_alone_are_not_followed_by_epochs_however_long_the_budget():
     found = with_amounts(8 * 3600.0, tunes=False)
-    assert found.finetuning is None
+    assert found.training is None
     assert outlook_rows([found])[0][3] == "none"
 
 
 def test_an_asked_image_size_stands_and_asked_epochs_too():
     found = with_amounts(3600.0, size=160, epochs=5)
     assert found.features.size == 160
-    assert found.finetuning.epochs == 5
-    assert found.finetuning.size <= 160
+    assert found.training.epochs == 5
+    assert found.training.size <= 160
     short = with_amounts(60.0, epochs=5)
-    assert short.finetuning.epochs == 5
+    assert short.training.epochs == 5
     assert outlook_rows([short])[0][4].startswith("too short")
 
 
@@ -89,9 +94,23 @@ def test_the_amounts_are_those_of_the_recipe_that_train_would_carry_out(small, w
     assert (asked.tunes, asked.size, asked.epochs, asked.judges) == (False, 48, 7, False)
 
 
-def test_what_train_would_do_classically_has_no_budgets(small):
-    with pytest.raises(ConfigError, match=r"pretrained weights, and there are none: training woul"):
-        outlook.of_recipe(prepare(small(recipe="auto")))
+def test_what_train_would_do_classically_goes_on_for_as_long_as_there_is_time(small):
+    prepared = outlook.of_recipe(prepare(small(recipe="auto", image_size=32, eval_size=48)))
+    assert prepared.config.is_classic
+    assert outlook.amounts_of(prepared).size == 32
+    amounts = replace(AMOUNTS, size=112)
+    epoch = 1200 / 40 + 200 / 400 / 4
+    beside = 10.0 + REPORT_SECONDS + 600 * 0.004 + 600 / 200 / 4
+    seconds = (beside + epoch + 1400 * 0.004 + 4.5 * epoch) / 0.99
+    found = look_at_classic(LITE, amounts, SPEEDS, seconds, spent=10.0)
+    assert (found.features, found.training.size, found.training.epochs) == (None, 112, 6)
+    assert found.needed == pytest.approx(0.99 * seconds), "the clock ends the last epoch"
+    part = look_at_classic(LITE, amounts, SPEEDS, beside + epoch, spent=10.0)
+    late = look_at_classic(LITE, amounts, SPEEDS, beside - 1, spent=10.0)
+    rows = outlook_rows([found, part, late])
+    assert rows[0][2:4] == ("none: classic training", "6 epochs at 112 pixels")
+    assert rows[1][3] == rows[2][3] == "a part of an epoch at 112 pixels"
+    assert [row[4].startswith("too short") for row in rows] == [False, False, True]
 
 
 def test_speeds_are_measured_at_the_networks_own_size(small):
