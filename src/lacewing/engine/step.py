@@ -143,7 +143,8 @@ def copy_each(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         groups.setdefault((target.device, target.dtype), []).append((target, source))
     for (device, _), group in groups.items():
         if device.type in HAVE_FOREACH:
-            torch._foreach_copy_(*map(list, zip(*group, strict=True)))
+            targets, sources = zip(*group, strict=True)
+            torch._foreach_copy_(targets, sources)
             continue
         for target, source in group:
             target.copy_(source)
