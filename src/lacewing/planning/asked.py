@@ -12,7 +12,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules import learning_rate
 from lacewing.planning.rules.batch import BatchChoices
-from lacewing.planning.trial.sizes import sizes_of_shares
+from lacewing.planning.trial.sizes import sizes_of_shares, step_on
 
 AS_ASKED = (
     "image_size", "precision", "memory_format", "compile", "workers", "threads", "memory_share",
@@ -46,7 +46,7 @@ def fitting_values(
     return {
         "device": addresses(config.device),
         **{name: (getattr(config, name),) for name in AS_ASKED},
-        "batch_size": batches(config, job, tier),
+        "batch_size": batches(config, plan, job, tier),
         "learning_rate": rates(config, plan, job, tier),
     }
 
@@ -59,12 +59,17 @@ def addresses(device: str | None) -> tuple[str, ...]:
     return (device, f"{kind}:{index}") if index else (device, kind, f"{kind}:0")
 
 
-def batches(config: TrainConfig, job: Job, tier: Tier) -> tuple[int, ...]:
-    """What may come of a requested batch: all of it or, if not accumulated, the tier's share."""
+def batches(config: TrainConfig, plan: Plan, job: Job, tier: Tier) -> tuple[int, ...]:
+    """What may come of a requested batch: all of it or, if not accumulated, the tier's share.
+
+    As the rules make it, or as the trial rounds it.
+    """
     if not isinstance(config.batch_size, int):
         return ()
     whole = min(config.batch_size, job.training_images)
-    shares = () if config.accumulate else sizes_of_shares(whole, tier)
+    if config.accumulate:
+        return (config.batch_size, whole)
+    shares = (size for step in (1, step_on(plan)) for size in sizes_of_shares(whole, tier, step))
     return (config.batch_size, whole, *shares)
 
 

@@ -72,6 +72,16 @@ def test_a_flag_that_says_the_same_is_not(beside, words):
     beside(**words)
 
 
+def test_a_share_of_the_batch_may_be_rounded_on_a_device_alone(beside, plan_on):
+    """0.3 of 64 are 19, and the trial tries 24."""
+    on_device = with_values(plan_on("gtx1050_2gb"), batch=24, micro_batch=24)
+    assert on_device.tier.value == "low"
+    for size in (19, 24, 32):
+        beside(with_values(on_device, batch=size, micro_batch=size), batch_size=64)
+    with pytest.raises(ConfigError, match="batch 16 and --batch-size says 64"):
+        beside(batch_size=64)
+
+
 def test_the_first_device_needs_no_number(beside, plan_on):
     beside(plan_on("h100_80gb"), device="cuda")
     beside(with_values(plan_on("h100_80gb"), device="cuda:1"), device="cuda:1")

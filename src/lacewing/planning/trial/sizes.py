@@ -24,6 +24,9 @@ PASSES = 3
 """That are timed at each size, after one that warms up."""
 PATIENCE = 2
 """Doublings without a gain, after which no larger size is tried."""
+DEVICE_STEP, STEPS_FROM = 8, 16
+"""Images: a GPU computes in tiles of so many, and a part of the last one may be in vain. Passes
+below the second are too small to be rounded."""
 
 
 def open_sizes(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> tuple[int, ...]:
@@ -41,22 +44,40 @@ def open_sizes(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> tuple[i
         return ()
     requested = min(config.batch_size, job.training_images)
     floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
+    step = step_on(plan)
     if config.accumulate:
         parts = (ceil(requested / passes) for passes in range(1, MOST_PASSES + 1))
         even = {even_passes(requested, size)[0] for size in parts if size >= floor}
+        if step > 1 and requested % step == 0:
+            even = {size for size in even if size < STEPS_FROM or size % step == 0}
         return tuple(sorted(even)) if len(even) > 1 else ()
     # memory already spoke against more than the rules' size
-    sizes = sizes_of_shares(requested, tier)
+    sizes = sizes_of_shares(requested, tier, step)
     allowed = [size for size in sizes if size <= plan.micro_batch.value]
     return tuple(allowed) if len(allowed) > 1 else ()
 
 
-def sizes_of_shares(requested: int, tier: Tier) -> tuple[int, ...]:
-    """The tier's smallest, middle and largest share of a requested batch, the smallest first."""
-    low, high = tier.batch_share
+def step_on(plan: Plan) -> int:
+    """Of what a micro-batch is a multiple, if it can be."""
+    return 1 if plan.device.value == "cpu" else DEVICE_STEP
+
+
+def sizes_of_shares(requested: int, tier: Tier, step: int = 1) -> tuple[int, ...]:
+    """The tier's smallest, middle and largest share of a requested batch, the smallest first.
+
+    Each is the nearest multiple of `step`, where that is not outside of the tier's shares.
+    """
+    low, high = (requested * share for share in tier.batch_share)
     floor = min(LEAST_BATCH_FOR_BATCHNORM, requested)
-    shares = (low, (low + high) / 2, high)
-    return tuple(sorted({max(floor, round(requested * share)) for share in shares}))
+    sizes = (max(floor, round(size)) for size in (low, (low + high) / 2, high))
+    return tuple(sorted({in_steps(size, step, low, high) for size in sizes}))
+
+
+def in_steps(size: int, step: int, least: float, most: float) -> int:
+    """The nearest multiple of `step` within bounds; the size where it is small or there is none."""
+    multiples = (size // step * step, ceil(size / step) * step)
+    within = [one for one in multiples if least <= one <= most and size >= STEPS_FROM]
+    return min(within, key=lambda one: abs(one - size), default=size)
 
 
 def largest(plan: Plan, config: TrainConfig, tier: Tier, job: Job) -> int:

@@ -69,6 +69,29 @@ def test_which_sizes_are_open(plan_on, make_job, tier, requested, planned, expec
     assert open_sizes(plan, config, TIERS[tier], job) == expected
 
 
+@pytest.mark.parametrize(
+    ("requested", "planned", "expected"),
+    [(64, 32, (24, 32)), (32, 16, (10, 13, 16)), (100, 50, (32, 40, 48)), (34, 17, (10, 14, 16))],
+)
+def test_sizes_of_a_device_are_multiples_of_eight_within_the_tiers_shares(
+    plan_on, make_job, requested, planned, expected
+):
+    plan = plan_on("gtx1650_4gb")
+    plan = replace(plan, micro_batch=replace(plan.micro_batch, value=planned))
+    config = TrainConfig(batch_size=requested)
+    assert open_sizes(plan, config, TIERS["low"], make_job()) == expected
+
+
+@pytest.mark.parametrize(
+    ("requested", "expected"), [(64, (16, 32, 64)), (48, (12, 16, 24, 48)), (50, (13, 17, 25, 50))]
+)
+def test_a_batch_of_a_device_is_parted_in_multiples_of_eight_if_it_is_one(
+    plan_on, make_job, requested, expected
+):
+    config = TrainConfig(batch_size=requested, accumulate=True)
+    assert open_sizes(plan_on("gtx1650_4gb"), config, TIERS["low"], make_job()) == expected
+
+
 def test_a_tiny_data_set_is_one_batch(plan_on, make_job):
     config = TrainConfig(batch_size="auto")
     plan = plan_on("cpu_2core_24gb")
