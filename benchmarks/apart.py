@@ -46,13 +46,15 @@ class Apart:
         self._process.stdin.close()
         self._process.wait()
 
-    def call(self) -> None:
-        """Make the call and wait for it. Raises RuntimeError where the process has ended."""
+    def call(self) -> str:
+        """Make the call and wait for what it gives. Raises RuntimeError where the process ended."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        if not self._process.stdout.readline():
+        answer = self._process.stdout.readline()
+        if not answer:
             raise RuntimeError(f"{self._process.args!r} has ended")
+        return answer.strip()
 
     def peak_bytes(self) -> int:
         """The most memory that the process has had, by Linux's count."""
@@ -62,7 +64,6 @@ class Apart:
 
 
 def obey(call: Callable[[], object]) -> None:
-    """In the process: make the call for each line of the input, and answer with one."""
+    """In the process: make the call for each line of the input, and answer with what it gives."""
     for _ in sys.stdin:
-        call()
-        print("done", flush=True)
+        print(call(), flush=True)

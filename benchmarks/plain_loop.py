@@ -1,7 +1,8 @@
 """The loop that most people write, which others are compared with: fp32, contiguous, AdamW.
 
 Makes a training step on ready images for each line of its input (see apart.py), or only a
-forward pass:
+forward pass, and answers with the most of a GPU's memory that it has had so far, in bytes; 0 on
+the CPU:
 
     python benchmarks/plain_loop.py MODEL IMAGE_SIZE BATCH DEVICE [forward]
 """
@@ -26,18 +27,25 @@ def main() -> None:
     images = torch.randn(batch, 3, side, side, device=device)
     labels = torch.arange(batch, device=device) % CLASSES
 
-    def step() -> None:
+    def step() -> int:
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
         float(loss.detach())  # waits for the device
+        return peak_bytes(device)
 
-    def forward() -> None:
+    def forward() -> int:
         with torch.inference_mode():
             float(model(images).sum())
+        return peak_bytes(device)
 
     obey(forward if sys.argv[5:] == ["forward"] else step)
+
+
+def peak_bytes(device: str) -> int:
+    """The most that torch has reserved of a CUDA device's memory."""
+    return torch.cuda.max_memory_reserved(device) if device.startswith("cuda") else 0
 
 
 if __name__ == "__main__":
