@@ -16,9 +16,11 @@ is used.
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import shutil
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -201,16 +203,28 @@ def create(path: Path, head: bytes, size: int) -> None:
 
 def reserve(descriptor: int, size: int, folder: Path) -> None:
     """Let a file have `size` bytes. Raises OSError if the disk has not as many."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-                raise
+    if space_is_kept(descriptor, size):
+        return
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     os.ftruncate(descriptor, size)
+
+
+def space_is_kept(descriptor: int, size: int) -> bool:
+    """Have Linux keep a file's space; False where it can't. Raises OSError if it is too little.
+
+    `os.posix_fallocate` would write to every block of a file system that keeps none, as NFS.
+    """
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    while library.fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        number = ctypes.get_errno()
+        if number in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    return True
 
 
 def content_hash(image: str) -> str | None:

@@ -1,5 +1,6 @@
 """The disk cache of pixels under real faults: damage, kills, full disks, and many processes."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -239,7 +240,7 @@ def test_a_file_that_belongs_to_another_user_is_used(index, cache):
     assert rows_in(kept(index, cache), index) == list(range(12))
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="Linux keeps space for a file")
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux keeps space for a file")
 def test_a_full_disk_is_an_error_at_opening(index, cache):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
@@ -254,7 +255,7 @@ def test_a_full_disk_is_an_error_at_opening(index, cache):
     assert list((cache / "pixels").glob("*.u8*")) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 def test_a_full_small_disk(index, tmp_path, monkeypatch):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -419,21 +420,39 @@ def test_without_hard_links_a_file_is_made_too(cache, monkeypatch):
     assert (cache / "a.u8").read_bytes() == b"header" + b"\0" * 94
 
 
-@pytest.mark.parametrize("way", ["missing", "refusing"])
-def test_space_is_asked_for_where_it_can_not_be_kept(cache, monkeypatch, way):
-    def refuse(*_):
-        raise OSError(95, "Operation not supported")
+class Library:
+    """A C library whose fallocate fails with these errors, one after the other."""
 
-    if way == "missing":
-        monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    else:
-        monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    def __init__(self, *errors):
+        self._errors = list(errors)
+
+    def fallocate(self, *_):
+        if not self._errors:
+            return 0
+        ctypes.set_errno(self._errors.pop(0))
+        return -1
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS])
+def test_space_is_asked_for_where_it_can_not_be_kept(cache, monkeypatch, platform, number):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library(number))
     cache.mkdir()
-    pixel_file.create(cache / "a.u8", b"header", 5000)
-    assert (cache / "a.u8").stat().st_size == 5000
+    pixel_file.create(cache / "a.u8", b"header", 1 << 20)
+    state = (cache / "a.u8").stat()
+    assert state.st_size == 1 << 20
+    if os.name != "nt":
+        assert state.st_blocks * 512 < 1 << 19, "its blocks were written"
     with pytest.raises(OSError, match="No space left"):
         pixel_file.create(cache / "b.u8", b"header", 1 << 60)
     assert not (cache / "b.u8").exists()
+
+
+def test_a_signal_does_not_keep_a_file_from_its_space(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library(errno.EINTR, errno.EINTR))
+    assert pixel_file.space_is_kept(0, 100)
 
 
 def test_an_open_pixel_file_is_in_use(index, cache, monkeypatch):
