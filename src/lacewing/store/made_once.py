@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lacewing.store.atomic import sync_all, sync_folder
+
 STALE_SECONDS = 24 * 3600
 """So long after the last write nobody is still writing: the process was killed."""
 
@@ -25,7 +27,9 @@ def made_once(target: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
+        sync_all(temporary)  # before its name says that it is whole
         put(temporary, target, is_whole)
+        sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

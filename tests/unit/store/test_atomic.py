@@ -1,8 +1,10 @@
 """Files that are replaced as a whole."""
 
+import ctypes
 import errno
 import os
 import stat
+import sys
 
 import pytest
 
@@ -34,3 +36,26 @@ def test_a_broken_disk_is_an_error(tmp_path, monkeypatch):
     refuse_folders(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         atomic.write_text(tmp_path / "file", "new")
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "darwin"])
+def test_a_whole_folder_is_flushed(tmp_path, monkeypatch, platform):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_text("new")
+    flushed = []
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(atomic, "sync_file", flushed.append)
+    atomic.sync_all(tmp_path)
+    assert flushed == ([] if platform == "linux" else [tmp_path / "deep" / "file"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_a_disk_that_can_not_be_flushed_is_an_error(tmp_path, monkeypatch):
+    class Library:
+        def syncfs(self, _):
+            ctypes.set_errno(errno.EIO)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library())
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        atomic.sync_all(tmp_path)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from lacewing.store import made_once as module
 from lacewing.store.made_once import STALE_SECONDS, made_once
 
 
@@ -26,6 +27,20 @@ def test_the_folder_takes_its_place_and_nothing_is_left_beside_it(tmp_path):
     make(tmp_path / "deeper" / "set", "a")
     assert names(tmp_path / "deeper") == ["set"]
     assert names(tmp_path / "deeper" / "set") == ["a", "done"]
+
+
+def test_all_is_flushed_before_it_takes_its_place(tmp_path, monkeypatch):
+    """Else a power cut could leave the folder with empty files, and the mark that it is whole."""
+    flushed = []
+    monkeypatch.setattr(
+        module, "sync_all", lambda folder: flushed.append((names(folder), names(tmp_path)))
+    )
+    monkeypatch.setattr(module, "sync_folder", lambda folder: flushed.append(names(folder)))
+    make(tmp_path / "set", "a")
+    (inside, beside), after = flushed
+    assert inside == ["a", "done"]
+    assert "set" not in beside
+    assert "set" in after
 
 
 def test_who_was_first_stays(tmp_path):
