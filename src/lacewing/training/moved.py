@@ -87,6 +87,8 @@ def impossible(
     total = machine.memory.value if device.kind == "cpu" else device.total_bytes
     if total is not None and (plan.memory_bytes.value or 0) > total:
         names |= set(OF_MEMORY)
+        if plan.pixels.value == "device":  # what lies there is a part of that memory
+            names.add("pixels")
     need = float(plan.pixels.evidence.get("need_bytes", 0))
     if plan.pixels.value == "ram" and need > machine.memory_free_bytes:
         names.add("pixels")

@@ -100,6 +100,15 @@ def test_a_smaller_card_takes_the_batch_in_smaller_passes(stopped):
     assert train(resumed).finished
 
 
+def test_a_smaller_card_keeps_no_images_of_which_the_larger_one_had_room(stopped):
+    session = stopped(FakeBackend(total_bytes=16 * GIB))
+    there = replace(session.plan.pixels, value="device")
+    save_plan(replace(session.plan, pixels=there), session.run.plan)
+    resumed = reopen(session.run.folder, fake_backends(FakeBackend(total_bytes=2 * GIB)))
+    assert resumed.plan.pixels.value == "ram"
+    assert changes(session)["pixels"] == ("device", "ram")
+
+
 def test_fewer_cores_and_less_ram(stopped):
     session = stopped(FakeBackend(), threads=4)
     table = fake_backends(FakeBackend())
