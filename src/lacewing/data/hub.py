@@ -41,6 +41,11 @@ def read_hub(name: str) -> Source:
     with hub_errors(name):
         splits = datasets.load_dataset(name, streaming=True)
     features = next(iter(splits.values())).features
+    if features is None:
+        raise DataError(
+            f"The data set {name} does not say what its columns hold, so it can't be streamed: "
+            "download it, and name its folder."
+        )
     image, label = (column_of(wanted, features) for wanted in (IMAGE_COLUMNS, LABEL_COLUMNS))
     if image is None:
         raise no_column(IMAGE_COLUMNS, features, name)

@@ -22,6 +22,7 @@ from lacewing.data.columns import (
     no_column,
 )
 from lacewing.data.copies import Progress, Row, Source, copy_place, fill
+from lacewing.data.listing import SPLIT_WORDS
 from lacewing.data.shards import split_of
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
@@ -43,8 +44,28 @@ class Part:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The parquet files in a folder and in its `data`, as the hub lays them out."""
-    return sorted((*folder.glob("*.parquet"), *folder.glob("data/*.parquet")))
+    """The parquet files in a folder and in its `data`, as the hub lays them out.
+
+    Where there are none, those of its splits or of a configuration: `train/*.parquet`,
+    `default/train-*.parquet`, `default/train/*.parquet`.
+    """
+    near = sorted((*folder.glob("*.parquet"), *folder.glob("data/*.parquet")))
+    patterns = "[!.]*/*.parquet", *(f"[!.]*/{word}/*.parquet" for word in SPLIT_WORDS)
+    return near or sorted(file for pattern in patterns for file in folder.glob(pattern))
+
+
+def check_configurations(files: list[Path], folder: Path) -> None:
+    """Raise DataError for files in several folders, unless these are splits.
+
+    Configurations of a data set are often the same images in another form.
+    """
+    places = {file.relative_to(folder).parts[0] for file in files if file.parent != folder}
+    others = sorted(place for place in places - {"data"} if place.lower() not in SPLIT_WORDS)
+    if len(others) > 1:
+        raise DataError(
+            f"{folder} has parquet files in the folders {', '.join(others)}: name one of them, or "
+            "move the files of those that belong together into one."
+        )
 
 
 def are_photos(files: list[Path]) -> bool:
@@ -59,6 +80,7 @@ def are_photos(files: list[Path]) -> bool:
 def shards_of_parquet(folder: Path, cache: Path, progress: Progress | None = None) -> Path:
     """The folder of shards made of a folder's parquet files. Raises DataError."""
     files = parquet_files(folder)
+    check_configurations(files, folder)
     states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     source = folder.resolve()
     target = copy_place(cache, source.name, str(source), states)

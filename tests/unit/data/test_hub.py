@@ -60,6 +60,13 @@ def test_a_hub_data_set_is_streamed(library, pictures):
     assert index.counts("train").tolist() == [3, 3] and index.counts("val").tolist() == [1, 1]
 
 
+def test_a_data_set_that_does_not_tell_its_columns_is_said(library, monkeypatch):
+    library({"train": []})
+    monkeypatch.setattr(Streamed, "__init__", lambda self, rows: setattr(self, "features", None))
+    with pytest.raises(DataError, match="someone/pests does not say what its columns hold"):
+        open_images("hub:someone/pests")
+
+
 def test_a_hub_that_can_not_be_reached_is_said(monkeypatch):
     def load_dataset(name, streaming):
         raise ConnectionError("no route to the hub\nmore")

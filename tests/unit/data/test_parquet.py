@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pyarrow as pa
@@ -49,6 +50,27 @@ def parquet(tmp_path, pictures):
         ]
         pq.write_table(pa.table(columns, schema=schema), folder / "data" / f"{name}.parquet")
     return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["default/{}-0.parquet", "{}/0000.parquet", "default/{}/0000.parquet"]
+)
+def test_splits_and_a_configuration_may_have_folders(parquet, name):
+    for file in [*(parquet / "data").iterdir()]:
+        place = parquet / name.format(file.name.split("-")[0])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(place.with_stem(place.stem + file.name[6:11]))
+    (parquet / "data").rmdir()
+    index = open_images(parquet, val_share=0)
+    assert index.counts("train").tolist() == [3, 3] and index.counts("test").tolist() == [1, 1]
+
+
+def test_of_several_configurations_one_has_to_be_named(parquet):
+    (parquet / "data").rename(parquet / "small")
+    shutil.copytree(parquet / "small", parquet / "large")
+    with pytest.raises(DataError, match="in the folders large, small: name one of them"):
+        open_images(parquet)
+    assert len(open_images(parquet / "small", val_share=0)) == 8
 
 
 def test_parquet_becomes_an_index(parquet, pictures):
