@@ -81,6 +81,8 @@ class Machine:
     """Usable RAM in total: the smallest of the host's, the cgroup's and the rlimit."""
     memory_free_bytes: int
     """What of it can be allocated now."""
+    processes: int = 1
+    """That share it; cores and memory are one's part of those of the host."""
     shared_memory_bytes: int | None = None
     """Free space in /dev/shm; None where there is no such thing."""
     open_files: int | None = None

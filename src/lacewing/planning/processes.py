@@ -112,7 +112,7 @@ def share_of(machine: Machine, processes: int) -> Machine:
     cores = Limit(value=max(1, machine.cores.value // processes), source=by)
     memory = Limit(value=machine.memory.value // processes, source=by)
     free = machine.memory_free_bytes // processes
-    return replace(machine, cores=cores, memory=memory, memory_free_bytes=free)
+    return replace(machine, cores=cores, memory=memory, memory_free_bytes=free, processes=processes)
 
 
 def least_of(machines: Sequence[Machine]) -> Machine:

@@ -46,10 +46,15 @@ def pixel_bytes(machine: Machine) -> int:
 def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
     """Keep decoded images in RAM if they fit its share, else on the disk, else nowhere.
 
+    Several processes of a host share what lies on the disk. In RAM each would have its own, and
+    decode most images again, since in each epoch it has other ones.
     `disk` is the room there, in bytes: see `data.pixel_place.pixel_limit`.
     """
     allowed = pixel_bytes(machine)
     evidence = {"need_bytes": need, "allowed_bytes": allowed, "disk_bytes": disk}
+    if machine.processes > 1 and need <= disk:
+        reason = f"decoded once for {machine.processes} processes: {format_bytes(need)} on the disk"
+        return Choice("disk", reason, "rule", evidence)
     if need <= allowed:
         reason = f"decoded once and kept: {format_bytes(need)} of RAM"
         return Choice("ram", reason, "rule", evidence)

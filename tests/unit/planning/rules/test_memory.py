@@ -6,6 +6,7 @@ import pytest
 
 from lacewing.config import TrainConfig
 from lacewing.planning.make import make_plan
+from lacewing.planning.processes import share_of
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.values import GIB
 
@@ -68,6 +69,15 @@ def test_where_nothing_holds_them_both_bounds_are_named(recorded, disk, place):
     assert choice.value == place
     if place == "none":
         assert choice.reason == "3.0 GiB decoded: RAM may give 1.0 GiB, the disk 1 B"
+
+
+@pytest.mark.parametrize(("disk", "place"), [(1, "ram"), (3 * GIB, "disk")])
+def test_processes_of_a_host_share_what_they_decode(recorded, disk, place):
+    machine = share_of(replace(recorded("cpu_2core_24gb"), memory_free_bytes=32 * GIB), 2)
+    choice = choose_pixels(3 * GIB, disk, machine)
+    assert choice.value == place
+    if place == "disk":
+        assert choice.reason == "decoded once for 2 processes: 3.0 GiB on the disk"
 
 
 def test_the_room_is_asked_at_the_chosen_size(plan_on, make_job):
