@@ -27,13 +27,14 @@ def loading_of(plan: Plan, device: torch.device) -> Loading:
     )
 
 
-def decoding_of(plan: Plan, device: torch.device) -> Loading:
-    """The same for passes that decode every image, as judging and features do.
+def decoding_of(plan: Plan, device: torch.device, processes: int = 1) -> Loading:
+    """The same for passes that decode every image, as validation, judging and features do.
 
-    They compute less for each than training, so more threads have something to do.
+    They compute less for each than training, so more threads have something to do. `processes`
+    of the host do so at the same time.
     """
     loading = loading_of(plan, device)
-    workers = decoders(plan.workers, usable_cores().value)
+    workers = decoders(plan.workers, usable_cores().value // processes)
     return replace(loading, workers=workers, prefetch=max(workers, loading.prefetch))
 
 

@@ -36,7 +36,7 @@ from lacewing.models.layers import layer_rates
 from lacewing.models.mirrored import Mirrored
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of
-from lacewing.planning.loaders import keep_for_evaluation, loading_of, train_loader
+from lacewing.planning.loaders import decoding_of, keep_for_evaluation, loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import synchronises
 from lacewing.store.run import Run
@@ -220,7 +220,6 @@ def open_loaders(
     each epoch of the side in `sides` if there are any. They are kept at the largest, where `keep`
     says.
     """
-    loading = loading_of(plan, device)
 
     def store(split: ImageIndex, size: int, keep: str) -> PixelStore:
         return PixelStore(
@@ -238,7 +237,7 @@ def open_loaders(
             training,
             store(training, plan.image_size.value, keep),
             plan.batch.value,
-            loading,
+            loading_of(plan, device),
             ranks,
             sides,
         ),
@@ -246,7 +245,7 @@ def open_loaders(
             validation,
             store(validation, preprocessing.image_size, keep_for_evaluation(plan)),
             batch_size=plan.eval_batch.value,
-            loading=loading,
+            loading=decoding_of(plan, device, ranks.local_world),
             ranks=ranks,
         ),
     )

@@ -19,5 +19,6 @@ def test_passes_that_decode_everything_have_more_threads_than_kept_pixels_need(
     plan = replace(plan, workers=none, prefetch=none)
     assert (loading_of(plan, cpu).workers, loading_of(plan, cpu).prefetch) == (0, 0)
     assert (decoding_of(plan, cpu).workers, decoding_of(plan, cpu).prefetch) == (7, 7)
+    assert decoding_of(plan, cpu, 2).workers == 3, "two processes share the cores"
     asked = replace(plan, workers=Choice(0, "asked for", "user"))
     assert decoding_of(asked, cpu) == loading_of(asked, cpu)

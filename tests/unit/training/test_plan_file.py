@@ -7,6 +7,9 @@ import torch
 
 from lacewing.config import TrainConfig, load_config
 from lacewing.errors import ConfigError, PlanError
+from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.machine import Limit
+from lacewing.planning import loaders
 from lacewing.planning.document import load_plan, save_plan
 from lacewing.planning.loaders import decoding_of
 from lacewing.running.decide import prepared_fully
@@ -80,3 +83,10 @@ def test_a_run_is_repeated_by_its_own_files(small):
     session = begin(prepared_fully(small(device="cpu", batch_size=8, accumulate=False)))
     again = TrainConfig(**{**load_config(session.run.config), "plan": session.run.plan})
     assert prepared_fully(again).plan == obeyed(session.plan)
+
+
+def test_validation_decodes_with_all_cores_but_one(begun, monkeypatch):
+    monkeypatch.setattr(loaders, "usable_cores", lambda: Limit(value=8, source="a test"))
+    session = begun(FakeBackend())
+    assert session.val_loader._loading.workers == 7
+    assert session.train_loader.loading.workers == session.plan.workers.value < 7

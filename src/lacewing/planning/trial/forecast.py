@@ -46,7 +46,8 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     shares = amounts.work_shares or (1.0,)
     validating = validated * amounts.eval_share / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
-    reading = waiting(plan, validated * decoding, validating, cores)
+    decodes = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
+    reading = waiting(decodes, validated * decoding, validating, cores)
     each = pass_seconds_per_image(plan, findings)
 
     def training(share: float, opening: float) -> float:
@@ -60,8 +61,7 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     later = training(fmean(shares[1:] or shares), again[0]) + validating + again[1]
     judged = amounts.validation + amounts.test if amounts.judges else 0
     judging = judged * amounts.eval_share * findings.plain_seconds
-    judges = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
-    judging += waiting(judges, judged * decoding, judging, cores)
+    judging += waiting(decodes, judged * decoding, judging, cores)
     return {
         "first_epoch_seconds": first,
         "epoch_seconds": later,

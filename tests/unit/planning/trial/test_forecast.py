@@ -46,7 +46,8 @@ def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
     fast = forecast(plan, found(decode_seconds=0.1), AMOUNTS, cores=8)
     assert fast["first_epoch_seconds"] == pytest.approx(fast["epoch_seconds"])
     slow = forecast(plan, found(decode_seconds=0.4), AMOUNTS, cores=8)
-    waiting = (1000 * 0.4 / 4 - 1000 * 0.05) + (100 * 0.4 / 4 - 100 / 40)
+    # validation decodes by all cores but one
+    waiting = (1000 * 0.4 / 4 - 1000 * 0.05) + (100 * 0.4 / 7 - 100 / 40)
     assert slow["first_epoch_seconds"] == pytest.approx(slow["epoch_seconds"] + waiting)
 
 
@@ -117,7 +118,9 @@ def test_a_run_that_is_not_judged_is_its_epochs(plan_on, found):
 def test_without_threads_decoding_adds_up(plan_on, found):
     plan = planned(plan_on("cpu_2core_24gb"), batch=10, workers=0, pixels="ram")
     figures = forecast(plan, found(decode_seconds=0.01), AMOUNTS, cores=2)
-    assert figures["first_epoch_seconds"] - figures["epoch_seconds"] == pytest.approx(1100 * 0.01)
+    # validation has a thread even so
+    added = 1000 * 0.01 + 100 * 0.01 / 2
+    assert figures["first_epoch_seconds"] - figures["epoch_seconds"] == pytest.approx(added)
 
 
 def test_some_epochs_of_it():
