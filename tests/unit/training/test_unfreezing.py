@@ -66,10 +66,9 @@ def test_the_run_tells_which_learn(gradual):
     assert told[-1]["message"] == f"the head and all {layers} layers learn"
 
 
-@pytest.mark.parametrize("lost_at", [3, 9])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "sgdp"])
+@pytest.mark.parametrize(("optimizer", "lost_at"), [("sgd", 3), ("adamw", 8)])
 def test_it_is_resumed_to_the_bit(gradual, optimizer, lost_at):
-    fields = {"optimizer": optimizer, "layer_decay": 0.7, "checkpoint_seconds": 0.0}
+    fields = {"optimizer": optimizer, "layer_decay": 0.7, "checkpoint_seconds": 0.0, "epochs": 2}
     whole = gradual(FakeBackend(), **fields, name="whole")
     train(whole)
     broken = gradual(FakeBackend(faults=Faults(lost_at=lost_at)), **fields, name="broken")
