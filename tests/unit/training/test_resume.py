@@ -47,7 +47,7 @@ def test_the_result_is_the_same_to_the_bit(begun, optimizer):
     whole = begun(FakeBackend(), **SETTINGS, optimizer=optimizer, name="whole")
     train(whole)
     expected, best = final(whole), load_model(whole.run.model).state
-    for lost_at in (2, 5, 9, 13):
+    for lost_at in (5, 12):
         broken = cut_off(begun, lost_at, optimizer=optimizer, name=f"broken-{lost_at}")
         resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
         assert resumed.progress.step > 0
@@ -58,12 +58,11 @@ def test_the_result_is_the_same_to_the_bit(begun, optimizer):
         assert all(torch.equal(value, best[name]) for name, value in saved.items())
 
 
-@pytest.mark.parametrize("lost_at", [7, 11])
-def test_growing_images_are_resumed_to_the_bit(begun, lost_at):
+def test_growing_images_are_resumed_to_the_bit(begun):
     fields = {"progressive_resizing": True, "image_size": 96}
     whole = begun(FakeBackend(), **SETTINGS, **fields, name="whole")
     train(whole)
-    broken = cut_off(begun, lost_at, **fields, name="broken")
+    broken = cut_off(begun, 7, **fields, name="broken")
     resumed = reopen(broken.run.folder, fake_backends(FakeBackend()))
     train(resumed)
     expected = final(whole)
