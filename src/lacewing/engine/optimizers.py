@@ -155,7 +155,7 @@ def make_optimizer(
     }[info.name]
     optimizer = kind(groups, **options, **kernel_options(kind, kernel))
     if info.name == "sgd" and kernel == "fused" and momentum:
-        optimizer.register_step_pre_hook(lambda *_: begin_momentum(optimizer))
+        optimizer.register_step_pre_hook(lambda stepped, *_: begin_momentum(stepped))
     return optimizer
 
 

@@ -67,10 +67,10 @@ def check_compiles_once(config: TrainConfig, plan: Plan) -> None:
     """Raise PlanError where the plan compiles what would be compiled again and again."""
     anew_for = compiled_anew(config)
     if anew_for and plan.compile.value != "off":
+        flag = "progressive-resizing" if config.progressive_resizing else "gradual-unfreezing"
         raise PlanError(
             f"The plan file {config.plan} has compile: {plan.compile.value}, but {anew_for} would "
-            "be compiled anew: set it to off there, or leave out --progressive-resizing and "
-            "--gradual-unfreezing."
+            f"be compiled anew: set it to off there, or leave out --{flag}."
         )
 
 

@@ -21,6 +21,7 @@ OF_IMAGES = frozenset(
 )
 """What is done to training images, which a feature pass takes as they are."""
 OF_LAYERS = frozenset(("layer_decay", "gradual_unfreezing"))
+"""What is said of single layers, which all stay as they are but the head."""
 IDLE = {
     "classic": frozenset(("wise_ft",)),
     "features": (CLASSIC - {"freeze_norms", "batch_size", "accumulate"})
