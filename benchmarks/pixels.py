@@ -1,6 +1,7 @@
 """Does the device wait for images? End-to-end training against the same steps on ready tensors.
 
-Every way trains the same network by the same step on the same photos, an epoch each in turn:
+Every way trains the same network by the same step on the same photos, an epoch each in turn, and
+begins anew several times, without what it kept:
 
 * compute: batches that lie on the device already;
 * lacewing: each kind of keeping decoded pixels, with and without a decoding thread;
@@ -88,6 +89,9 @@ class Setting:
     image_size: int
     batch: int
     epochs: int
+    """Of each turn: the first, and later ones."""
+    turns: int
+    """How often every way begins anew: first epochs that are measured."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -213,18 +217,28 @@ def child_bytes() -> int:
     return sum(child.memory_full_info().uss for child in psutil.Process().children(recursive=True))
 
 
-def measure(
-    name: str, index: ImageIndex, setting: Setting, device_name: str
-) -> dict[str, dict[str, Any]]:
-    """Images/s of each way in the first and in later epochs, and their shares of compute."""
-    backend, number = backend_for(device_name)
-    train = trainer(name, len(index.classes), device_name)
-    images = len(index) // setting.batch * setting.batch
+@dataclass(frozen=True)
+class Timed:
+    """What one way took in one turn."""
+
+    seconds: list[float]
+    """Of each epoch."""
+    ram_bytes: int
+    disk_bytes: int
+
+
+def one_turn(
+    turn: int,
+    train: Callable[[Batches], None],
+    ways_in: Callable[[Path], dict[str, Way]],
+    epochs: int,
+) -> dict[str, Timed]:
+    """Every way from its first epoch on, nothing kept from another turn; each begins in turn."""
     children: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as cache:
-        ways = ways_of(index, setting, backend.torch_device(number), Path(cache))
+        ways = ways_in(Path(cache))
         train(ways["compute"].epoch(0))  # warms up the network; no other way has begun yet
-        counted = {way: iter(range(setting.epochs)) for way in ways}
+        counted = {way: iter(range(epochs)) for way in ways}
 
         def call(title: str, way: Way) -> None:
             epoch, before = next(counted[title]), child_bytes() if way.has_processes else 0
@@ -232,28 +246,55 @@ def measure(
             if epoch == 0 and way.has_processes:  # its processes have just come, and stay
                 children[title] = child_bytes() - before
 
+        titles = list(ways)
+        begin = turn % len(titles)
         seconds = interleaved(
-            {title: partial(call, title, way) for title, way in ways.items()},
-            rounds=setting.epochs,
+            {title: partial(call, title, ways[title]) for title in titles[begin:] + titles[:begin]},
+            rounds=epochs,
             warm_up=0,
         )
-        disk = {title: disk_bytes(way.cache) for title, way in ways.items()}
-    base = statistics.median(seconds["compute"])
-    theirs = {title: times for title, times in seconds.items() if title.startswith("ImageFolder")}
-    first = min(times[0] for times in theirs.values())
-    later = min(statistics.median(times[1:]) for times in theirs.values())
+        return {
+            title: Timed(
+                seconds[title],
+                way.ram_bytes + children.get(title, 0),
+                disk_bytes(way.cache),
+            )
+            for title, way in ways.items()
+        }
+
+
+def measure(
+    name: str, index: ImageIndex, setting: Setting, device_name: str
+) -> dict[str, dict[str, Any]]:
+    """Images/s of each way in the first and in later epochs, and their shares of compute."""
+    backend, number = backend_for(device_name)
+    device = backend.torch_device(number)
+    train = trainer(name, len(index.classes), device_name)
+    turns = [
+        one_turn(turn, train, partial(ways_of, index, setting, device), setting.epochs)
+        for turn in range(setting.turns)
+    ]
+    firsts = {title: [turn[title].seconds[0] for turn in turns] for title in turns[0]}
+    laters = {
+        title: [one for turn in turns for one in turn[title].seconds[1:]] for title in turns[0]
+    }
+    base = statistics.median(firsts["compute"] + laters["compute"])
+    theirs = [title for title in firsts if title.startswith("ImageFolder")]
+    first = min(statistics.median(firsts[title]) for title in theirs)
+    later = min(statistics.median(laters[title]) for title in theirs)
+    images = len(index) // setting.batch * setting.batch
     return {
         title: {
-            "first": images / times[0],
-            "first_share": base / times[0],
-            "first_times": first / times[0],
-            "later": summary([images / one for one in times[1:]]),
-            "later_share": base / statistics.median(times[1:]),
-            "later_times": later / statistics.median(times[1:]),
-            "ram_bytes": ways[title].ram_bytes + children.get(title, 0),
-            "disk_bytes": disk[title],
+            "first": summary([images / one for one in firsts[title]]),
+            "first_share": base / statistics.median(firsts[title]),
+            "first_times": first / statistics.median(firsts[title]),
+            "later": summary([images / one for one in laters[title]]),
+            "later_share": base / statistics.median(laters[title]),
+            "later_times": later / statistics.median(laters[title]),
+            "ram_bytes": turns[0][title].ram_bytes,
+            "disk_bytes": turns[0][title].disk_bytes,
         }
-        for title, times in seconds.items()
+        for title in firsts
     }
 
 
@@ -264,7 +305,7 @@ def show(found: dict[str, dict[str, Any]]) -> None:
     rows = [
         (
             title,
-            *(one["first"], one["first_share"], one["first_times"]),
+            *(one["first"]["median"], one["first_share"], one["first_times"]),
             *(one["later"]["median"], one["later_share"], one["later_times"]),
             *(one["ram_bytes"] / 1e6, one["disk_bytes"] / 1e6),
         )
@@ -286,16 +327,24 @@ def enlarged(index: ImageIndex, folder: Path, count: int, size: tuple[int, int])
 
 
 def read_all(index: ImageIndex, setting: Setting) -> dict[str, dict[str, float]]:
-    """Images/s of reading an index twice, without a network: nothing but the path of pixels."""
+    """Images/s of reading an index twice, without a network: nothing but the path of pixels.
+
+    A file of decoded pixels with a thread for each core, and as many processes of a DataLoader.
+    """
     found = {}
+    cores, device = usable_cores().value, torch.device("cpu")
     with tempfile.TemporaryDirectory() as cache:
-        ways = ways_of(index, setting, torch.device("cpu"), Path(cache))
-        ahead = [title for title in ways if title.startswith("lacewing, keep disk")][-1]
-        for title in (ahead, "ImageFolder, 2 workers"):
+        ways = {
+            f"lacewing, keep disk, {cores} threads": lacewing_epochs(
+                index, setting, device, "disk", cores, Path(cache)
+            ),
+            f"ImageFolder, {cores} workers": torch_epochs(index, setting, device, cores),
+        }
+        for title, epochs in ways.items():
             rates = []
             for epoch in range(2):
                 started = time.perf_counter()
-                count = sum(len(labels) for _, labels in ways[title].epoch(epoch))
+                count = sum(len(labels) for _, labels in epochs(epoch))
                 rates.append(count / (time.perf_counter() - started))
             found[title] = {"images": len(index), "first": rates[0], "later": rates[1]}
     return found
@@ -325,14 +374,15 @@ def main() -> None:
     options.add_argument("--images", type=int, default=384)
     options.add_argument("--image-size", type=int, default=128)
     options.add_argument("--batch", type=int, default=16)
-    options.add_argument("--epochs", type=int, default=4)
+    options.add_argument("--epochs", type=int, default=3, help="of each turn")
+    options.add_argument("--turns", type=int, default=3, help="first epochs of each way")
     options.add_argument("--device", default="cpu")
     options.add_argument("--large", action="store_true", help="60 photos of 12 megapixels too")
     options.add_argument("--full", action="store_true", help="read 50,000 sample images too")
     chosen = options.parse_args()
-    setting = Setting(chosen.images, chosen.image_size, chosen.batch, chosen.epochs)
+    setting = Setting(chosen.images, chosen.image_size, chosen.batch, chosen.epochs, chosen.turns)
     if chosen.quick:
-        setting = Setting(images=32, image_size=64, batch=8, epochs=3)
+        setting = Setting(images=32, image_size=64, batch=8, epochs=2, turns=2)
     facts = machine_facts(chosen.device)
     everything = open_images(chosen.data, draw_sample=draw_sample)
     index = some_of(everything, setting.images)

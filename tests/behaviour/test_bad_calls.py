@@ -212,7 +212,8 @@ def check(ended, bad):
 
 
 @pytest.mark.parametrize("bad", FLAGS + WORDS, ids=lambda bad: bad.line)
-def test_a_wrong_call(run, bad):
+def test_a_wrong_call(run, tmp_path, bad):
+    (tmp_path / "photos").mkdir()
     check(run(*bad.line.split(" ")), bad)
 
 
@@ -261,3 +262,33 @@ def test_a_wrong_call_of_the_program(tmp_path, words, says):
     assert ended.stderr.startswith("error: ")
     assert says in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+NOWHERE = [
+    ("train -data nowhere", "There is no data set 'nowhere'"),
+    ("plan -data no/where", "There is no folder or file no/where."),
+    ("resume nowhere", "There is no run folder nowhere."),
+    ("evaluate nowhere", "There is no run folder nowhere."),
+    ("report nowhere", "There is no run folder nowhere."),
+    ("export nowhere", "There is no run folder nowhere."),
+    ("serve nowhere", "There is no run folder or model file nowhere."),
+    ("predict nowhere a.jpg", "There is no run folder or model file nowhere."),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), NOWHERE, ids=[line for line, _ in NOWHERE])
+def test_what_is_not_there_is_told_before_pytorch_is_loaded(tmp_path, photo, line, says):
+    program = (
+        "import sys; sys.modules['torch'] = None\n"  # an import of it would raise
+        "from lacewing.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    photo(tmp_path / "a.jpg")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *line.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith(f"error: {says}")

@@ -9,6 +9,7 @@ from lacewing.commands.command import Command
 from lacewing.config import Short
 from lacewing.fields import boolean, one_of, path, secret, text, whole
 from lacewing.flags import Given, Word, flags_of, options_from
+from lacewing.store.run import open_run
 
 FORMATS = ("onnx", "onnx-int8", "torchscript", "pt2", "web", "hub")
 """The names in deploy/export/formats.py, which imports too much for a quick --help."""
@@ -64,6 +65,7 @@ class PushOptions:
 def export(given: Given) -> int:
     """Export a model."""
     options = options_from(ExportOptions, given)
+    open_run(options.run)
     from lacewing.deploy.export.carry_out import export_run
     from lacewing.deploy.export.compare import comparison_rows
 
@@ -80,6 +82,9 @@ def export(given: Given) -> int:
 def serve(given: Given) -> int:
     """Serve a model."""
     options = options_from(ServeOptions, given)
+    from lacewing.deploy.place import check_place
+
+    check_place(options.run)
     from lacewing.deploy.serve.server import Address
     from lacewing.deploy.serve.server import serve as serve_run
 

@@ -80,11 +80,13 @@ def predict(given: Given) -> int:
     """Name the classes of images."""
     options = options_from(PredictOptions, given)
     from lacewing.deploy.output import check_format, expand, table_rows, write_output
+    from lacewing.deploy.place import check_place
 
     if options.out is not None:
         check_format(options.out)
         check_target(options.out)
     files = expand(options.paths)
+    check_place(options.run)
     from lacewing.deploy.predict import load_predictor  # slow: it imports torch
 
     predictor = load_predictor(options.run, options.device)

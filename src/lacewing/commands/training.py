@@ -1,5 +1,6 @@
 """The commands that train a model or work on a run folder."""
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from lacewing.config import Short, TrainConfig, require_data
 from lacewing.errors import ConfigError
 from lacewing.fields import boolean, duration, number, path, text, whole
 from lacewing.flags import Flag, Given, Word, config_flags, config_from, flags_of, options_from
+from lacewing.hardware.ranks import ranks_here
+from lacewing.store.run import Run, check_folder, open_run
 
 if TYPE_CHECKING:
     from lacewing.running.outcome import TrainedRun
@@ -92,10 +95,24 @@ def train(given: Given) -> int:
     started = time.perf_counter()  # the imports below take seconds, which a budget holds too
     config = config_from(given)
     if config.train and not config.load_checkpoint:
-        require_data(config)
+        check_data(config)
     from lacewing.running.train import run_training
 
     return exit_code(run_training(config, started))
+
+
+def check_data(config: TrainConfig) -> None:
+    """Raise a UserError for a data set that is not there, before PyTorch takes seconds to load.
+
+    A run that may have come to its end needs none, and several processes are told by the first.
+    """
+    require_data(config)
+    if config.resume == "auto" or ranks_here(os.environ).world > 1:
+        return
+    from lacewing.data.locate import check_there
+
+    assert config.data is not None
+    check_there(config.data, config.data_root)
 
 
 def demo(given: Given) -> int:
@@ -110,6 +127,8 @@ def demo(given: Given) -> int:
 def resume(given: Given) -> int:
     """Go on with an interrupted run."""
     options = options_from(ResumeOptions, given)
+    if ranks_here(os.environ).world == 1:  # of several processes the first tells
+        check_folder(options.run)
     from lacewing import api
 
     return exit_code(api.resume(options.run, options.accept_changed_data))
@@ -131,7 +150,7 @@ def plan(given: Given) -> int:
     own = {flag.name for flag in flags_of(PlanOptions)}
     config = config_from({name: value for name, value in given.items() if name not in own})
     check_target(options.out)
-    require_data(config)
+    check_data(config)
     if options.budgets is not None:
         seconds = tuple(map(seconds_of, options.budgets.split(",")))
         from lacewing.running.decide import run_budgets
@@ -154,6 +173,7 @@ def seconds_of(budget: str) -> float:
 def evaluate(given: Given) -> int:
     """Judge a trained model."""
     options = options_from(EvaluateOptions, given)
+    open_run(options.run)
     from lacewing import api
 
     api.evaluate(options.run, options.data)
@@ -163,6 +183,7 @@ def evaluate(given: Given) -> int:
 def report(given: Given) -> int:
     """Write a run's report anew."""
     options = options_from(RunOptions, given)
+    open_run(options.run)
     from lacewing.api import rebuild_report
 
     console.say(f"The report is in {rebuild_report(options.run)}.")
@@ -175,7 +196,6 @@ def watch(given: Given) -> int:
     if options.json and not options.once:
         raise ConfigError("--json is for a single look: add --once.")
     from lacewing.results.watching import ENDED, head_lines, log_lines, look
-    from lacewing.store.run import Run, open_run
 
     if options.once:
         watched = look(open_run(options.run))

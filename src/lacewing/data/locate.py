@@ -71,9 +71,7 @@ def locate(
     if is_address(data):
         folder = stand_ins(data)
         return Place(folder, remote_name(data), (describe_place(folder),), READERS)
-    path = find_path(data, data_root)
-    if path is None:
-        raise DataError(_not_found(data, data_root))
+    path = must_find(data, data_root)
     name = _name_of(data, path)
     if path.is_dir() and holds_parquet(path):
         return _copied(shards_of_parquet(path, cache, progress), name, str(path))
@@ -101,6 +99,20 @@ def _copied(folder: Path, name: str, source: str) -> Place:
     said = (folder / DONE).read_text(encoding="utf-8")
     notes = (f"The images of {source} were copied into {folder}.",)
     return Place(folder, name, (*notes, said) if said else notes)
+
+
+def check_there(data: str, data_root: Path | None) -> None:
+    """Raise DataError where a path or a name leads nowhere; servers and hubs are not asked."""
+    if data.lower() != SAMPLE and not data.startswith(PREFIX) and not is_address(data):
+        must_find(data, data_root)
+
+
+def must_find(data: str, data_root: Path | None) -> Path:
+    """`find_path`; raises DataError where there is none, saying where it was looked for."""
+    path = find_path(data, data_root)
+    if path is None:
+        raise DataError(_not_found(data, data_root))
+    return path
 
 
 def find_path(data: str, data_root: Path | None) -> Path | None:

@@ -12,12 +12,12 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from lacewing.data.cache import cache_folder
+from lacewing.deploy.place import HUB, check_place
 from lacewing.errors import RunError, WeightsError
 from lacewing.models.sources import FetchError, Places, from_hub, hub_file
 from lacewing.store.run import Run
 from lacewing.values import format_bytes
 
-HUB = "hub:"
 WEIGHTS = Run(Path()).model.name
 
 
@@ -31,8 +31,7 @@ def model_file(place: Path) -> Path:
     name = place.as_posix()
     if name.startswith(HUB):
         return from_repository(name.removeprefix(HUB))
-    if not place.exists():
-        raise RunError(f"There is no run folder or model file {place}.")
+    check_place(place)
     if place.is_dir():
         return in_folder(place)
     return from_zip(place) if place.suffix.lower() == ".zip" else place

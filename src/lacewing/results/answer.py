@@ -6,8 +6,7 @@ from typing import Any
 
 from lacewing.config import TrainConfig, field_names
 from lacewing.planning.document import show
-from lacewing.results.course import waiting
-from lacewing.results.figures import best_row
+from lacewing.results.course import best_row, waiting
 from lacewing.results.pieces import Pieces
 from lacewing.values import format_bytes, format_seconds
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lacewing.results.figures import NUMBERS_UP_TO, best_row, order_in_picture, shorten
+from lacewing.results.course import best_row
+from lacewing.results.seriation import NUMBERS_UP_TO, order_in_picture, shorten
 from lacewing.values import format_bytes
 
 WIDTH, HEIGHT = 520, 270

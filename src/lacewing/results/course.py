@@ -1,6 +1,7 @@
 """How a run went beside its plan: forecast and outcome, waiting for images, what happened."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from lacewing.results.pieces import Pieces
@@ -29,6 +30,11 @@ VIEWS = {
     "both": "the whole frame, mirrored too",
 }
 """The words of --tta, spelled out; the central crop is what validation sees during training."""
+
+
+def best_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The epoch whose weights were kept: the last one that was the best so far."""
+    return next((row for row in reversed(list(rows)) if row.get("best")), None)
 
 
 def forecast_rows(pieces: Pieces) -> list[tuple[str, str, str, str]]:

@@ -17,7 +17,6 @@ from lacewing.engine.execution import Execution
 from lacewing.engine.inference import predict_logits
 from lacewing.hardware.backend import Backend
 from lacewing.models.mirrored import Mirrored
-from lacewing.results.figures import confusion_png
 from lacewing.results.metrics import Figures, figures
 from lacewing.results.tables import write_predictions
 from lacewing.store.run import Run, read_json, write_json
@@ -82,6 +81,8 @@ def write_split(run: Run, name: str, judged: Judged) -> None:
     """Add a split's figures to results.json; the test split's rows and picture too."""
     record(run, {"splits": {name: judged.figures.as_dict()}})
     if name == "test":
+        from lacewing.results.figures import confusion_png  # with matplotlib
+
         write_predictions(
             run.predictions,
             judged.index.table.column("path").to_pylist(),

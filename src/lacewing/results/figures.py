@@ -1,4 +1,7 @@
-"""The pictures of a run: confusion matrix and curves, as PNG. No display, no pyplot state."""
+"""The pictures of a run: confusion matrix and curves, as PNG. No display, no pyplot state.
+
+Matplotlib takes a second to load: who draws imports this file then.
+"""
 
 import math
 import warnings
@@ -14,16 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lacewing.results.seriation import order_by_confusion
+from lacewing.results.course import best_row
+from lacewing.results.seriation import NUMBERS_UP_TO, order_in_picture, shorten
 from lacewing.store.atomic import replacing
 
-NUMBERS_UP_TO = 20
-"""Most classes whose matrix has its numbers written in and keeps the order of the classes."""
-ORDERED_UP_TO = 1000
-"""Most classes that are put in order: it takes time by the cube of their number."""
 MOST_INCHES = 40.0
 """Of the matrix's side: a larger picture would take gigabytes."""
-LONGEST_NAME = 34
 GREENS = LinearSegmentedColormap.from_list("lacewing", ["#ffffff", "#a8d5a2", "#2f7d4f", "#0b3d2a"])
 TRAIN, VALIDATION, BEST = "#8a8f98", "#1f7a4d", "#c2571a"
 
@@ -70,14 +69,6 @@ def confusion_png(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> 
     _save(figure, path, dpi=150)
 
 
-def order_in_picture(confusion: np.ndarray) -> np.ndarray:
-    """The classes of a confusion matrix int64 [C, C], int64 [C]: few, or very many, as they are."""
-    count = len(confusion)
-    if count <= NUMBERS_UP_TO or count > ORDERED_UP_TO:
-        return np.arange(count)
-    return order_by_confusion(confusion)
-
-
 def curves_png(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Draw loss and accuracy over the epochs from the rows of metrics.jsonl, the best marked."""
     rows = list(rows)
@@ -87,20 +78,6 @@ def curves_png(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     _draw_curves(right, rows, "accuracy")
     right.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     _save(figure, path, dpi=130)
-
-
-def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """A class's name on one line, cut in the middle where it is too long."""
-    line = " ".join(name.split())
-    if len(line) <= longest:
-        return line
-    half = (longest - 1) // 2
-    return f"{line[:half]}…{line[-half:]}"
-
-
-def best_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """The epoch whose weights were kept: the last one that was the best so far."""
-    return next((row for row in reversed(list(rows)) if row.get("best")), None)
 
 
 def _label_classes(axes: Axes, names: list[str], size: float) -> None:

@@ -26,7 +26,6 @@ from lacewing.results import answer
 from lacewing.results.consequences import log_figures, note_doubt, take_doubt
 from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
 from lacewing.results.evidence import gather_evidence
-from lacewing.results.figures import curves_png
 from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
 from lacewing.results.projection import project
@@ -142,6 +141,8 @@ def report(run: Run) -> Path:
     """Draw the curves and write report.html anew, from the run folder alone."""
     epochs = read_pieces(run).epochs
     if epochs:
+        from lacewing.results.figures import curves_png  # with matplotlib
+
         curves_png(run.curves, epochs)
     return write_report(run)
 

@@ -1,6 +1,30 @@
-"""An order of the classes in which those that are confused stand side by side."""
+"""How a confusion matrix shows its classes: those that are confused side by side, names cut."""
 
 import numpy as np
+
+NUMBERS_UP_TO = 20
+"""Most classes whose matrix has its numbers written in and keeps the order of the classes."""
+ORDERED_UP_TO = 1000
+"""Most classes that are put in order: it takes time by the cube of their number."""
+LONGEST_NAME = 34
+"""Letters of a class's name."""
+
+
+def order_in_picture(confusion: np.ndarray) -> np.ndarray:
+    """The classes of a confusion matrix int64 [C, C], int64 [C]: few, or very many, as they are."""
+    count = len(confusion)
+    if count <= NUMBERS_UP_TO or count > ORDERED_UP_TO:
+        return np.arange(count)
+    return order_by_confusion(confusion)
+
+
+def shorten(name: str, longest: int = LONGEST_NAME) -> str:
+    """A class's name on one line, cut in the middle where it is too long."""
+    line = " ".join(name.split())
+    if len(line) <= longest:
+        return line
+    half = (longest - 1) // 2
+    return f"{line[:half]}…{line[-half:]}"
 
 
 def order_by_confusion(confusion: np.ndarray) -> np.ndarray:

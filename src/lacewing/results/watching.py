@@ -10,7 +10,7 @@ import psutil
 
 from lacewing.errors import RunError
 from lacewing.results.answer import title
-from lacewing.results.figures import best_row
+from lacewing.results.course import best_row
 from lacewing.results.pieces import Pieces, Table, read_pieces
 from lacewing.store.run import Run, read_json, refuse_folds
 from lacewing.values import format_seconds

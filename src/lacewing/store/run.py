@@ -163,12 +163,17 @@ class Run:
 def open_run(folder: Path) -> Run:
     """An existing run folder. Raises RunError if it is none."""
     run = Run(folder)
-    if not folder.is_dir():
-        raise RunError(f"There is no run folder {folder}.")
+    check_folder(folder)
     refuse_folds(folder)
     if not run.config.is_file():
         raise RunError(f"{folder} is not a run folder: it has no {run.config.name}.")
     return run
+
+
+def check_folder(folder: Path) -> None:
+    """Raise RunError where there is no such folder."""
+    if not folder.is_dir():
+        raise RunError(f"There is no run folder {folder}.")
 
 
 def refuse_folds(folder: Path) -> None:

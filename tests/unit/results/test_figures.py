@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lacewing.results.figures import best_row, confusion_png, curves_png, shorten
+from lacewing.results.course import best_row
+from lacewing.results.figures import confusion_png, curves_png
+from lacewing.results.seriation import shorten
 
 
 def size(path):
