@@ -51,19 +51,21 @@ def train_step(
     autocast: Autocast,
     clip_norm: float | None = None,
     together: Together | None = None,
+    ready: Callable[[Tensor], Tensor] = lambda images: images,
 ) -> StepResult:
     """Forward and backward over the micro-batches, then one update of the weights.
 
     Each micro-batch weighs as its share of the images, so the gradient is that of the mean
     loss over all of them, however they are split (BatchNorm's statistics are per micro-batch).
-    `together` makes it one of the steps that several processes do as one.
+    `together` makes it one of the steps that several processes do as one. `ready` is what is done
+    to a micro-batch's images right before their pass: a copy that it makes lives no longer.
     """
     count = together.images if together else sum(len(labels) for _, labels in micro_batches)
     optimizer.zero_grad(set_to_none=True)
     losses, correct = [], []
     for images, labels in micro_batches:
         with autocast():
-            logits = model(images)
+            logits = model(ready(images))
         logits = logits.float()  # half-precision logits would cost the loss its digits
         loss = loss_fn(logits, labels) * (len(labels) / count)
         (scaler.scale(loss) if scaler else loss).backward()
@@ -138,16 +140,32 @@ def norm_buffers(module: nn.Module) -> list[Tensor]:
 
 def copy_each(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Copy the second tensor of each pair into the first: on a GPU in a few kernels for all."""
-    groups: dict[tuple[torch.device, torch.dtype], list[tuple[Tensor, Tensor]]] = {}
-    for target, source in pairs:
-        groups.setdefault((target.device, target.dtype), []).append((target, source))
-    for (device, _), group in groups.items():
-        if device.type in HAVE_FOREACH:
-            targets, sources = zip(*group, strict=True)
+    for targets, sources in alike(pairs):
+        if targets[0].device.type in HAVE_FOREACH:
             torch._foreach_copy_(targets, sources)
             continue
-        for target, source in group:
+        for target, source in zip(targets, sources, strict=True):
             target.copy_(source)
+
+
+def lerp_each(pairs: Iterable[tuple[Tensor, Tensor]], share: float) -> None:
+    """Move the first tensor of each pair by a share of the way to the second, in few kernels too."""
+    for targets, sources in alike(pairs):
+        if targets[0].device.type in HAVE_FOREACH:
+            torch._foreach_lerp_(targets, sources, share)
+            continue
+        for target, source in zip(targets, sources, strict=True):
+            target.lerp_(source, share)
+
+
+def alike(pairs: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """The pairs as lists of firsts and of seconds, for each device and type of numbers."""
+    groups: dict[tuple[torch.device, torch.dtype], tuple[list[Tensor], list[Tensor]]] = {}
+    for target, source in pairs:
+        targets, sources = groups.setdefault((target.device, target.dtype), ([], []))
+        targets.append(target)
+        sources.append(source)
+    return list(groups.values())
 
 
 class NormKeeper:

@@ -12,6 +12,7 @@ one the run ends, to go on from its last checkpoint.
 """
 
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -84,7 +85,6 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     ranks, batch_size = session.team.ranks, session.train_loader.batch_size
     # each process drops other units; the first one as if it were alone
     session.backend.seed(step_seed(config.seed + ranks.rank, progress.step))
-    images = to_format(batch.images, plan.memory_format.value)
     parts = passes(batch_size, ranks.world, progress.micro_batch)
     # a CUDA graph's gradients lie where its next pass writes: it serves steps of one pass
     graphs = plan.compile.value == "reduce-overhead"
@@ -93,10 +93,11 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
         session.optimizer,
         session.scaler,
         session.loss,
-        split_evenly(images, batch.labels, parts),
+        split_evenly(batch.images, batch.labels, parts),
         autocast=autocast,
         clip_norm=config.clip_norm,
         together=together(session),
+        ready=partial(to_format, memory_format=plan.memory_format.value),
     )
 
 

@@ -1,5 +1,6 @@
 """One optimiser step: its gradient, its figures, its pieces."""
 
+import weakref
 from contextlib import nullcontext
 
 import pytest
@@ -93,6 +94,22 @@ def test_the_loss_sees_float32(network, batch):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     train_step(model, optimizer, None, loss, [batch], lambda: torch.autocast("cpu", torch.bfloat16))
     assert seen == [torch.float32]
+
+
+def test_a_micro_batch_is_made_ready_for_its_own_pass_only(network, batch):
+    """Of the whole batch there are never two copies."""
+    made = []
+
+    def copied(part):
+        assert all(one() is None for one in made), "an earlier copy is still there"
+        out = part.contiguous(memory_format=torch.channels_last)
+        made.append(weakref.ref(out))
+        return out
+
+    model, parts = network(), split_batch(*batch, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_step(model, optimizer, None, make_loss(), parts, nullcontext, ready=copied)
+    assert len(made) == len(parts)
 
 
 def test_old_gradients_do_not_count(network, batch):

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from lacewing.engine.prepare import to_format
 from lacewing.errors import TrainingError
 from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
 from lacewing.models.catalog import find_model
 from lacewing.planning.trial.fitting import held_bytes
 from lacewing.store.run import read_lines
+from lacewing.training import recovery
 from lacewing.training.loop import train
 from lacewing.training.rate_finder import search
 from lacewing.values import Choice
@@ -112,6 +114,21 @@ def test_the_event_says_what_changed_and_the_memory_is_given_back(begun):
     assert event["step"] == 1
     emptied = [one.backend.calls.count("empty_cache") for one in (calm, session)]
     assert emptied[1] == emptied[0] + 1
+
+
+def test_only_the_images_of_a_pass_are_copied_into_another_format(begun, monkeypatch):
+    session = begun(FakeBackend(), **{**SPLIT, "epochs": 1, "memory_format": "channels_last"})
+    session.progress.micro_batch = 4
+    copied = []
+
+    def noted(images, memory_format):
+        copied.append(len(images))
+        assert memory_format == "channels_last"
+        return to_format(images, memory_format)
+
+    monkeypatch.setattr(recovery, "to_format", noted)
+    train(session)
+    assert set(copied) == {4}
 
 
 def test_it_may_run_out_when_the_gradients_are_computed(begun):

@@ -88,12 +88,16 @@ def fit_evaluation(plan: Plan, model: MemoryModel, allowed: int, beside: int) ->
 def refusal(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job) -> str:
     """What lacks, and what would fit."""
     need, size = model.bytes_for(1) + beside, plan.image_size.value
+    waiting = images_beside(with_passes_of(plan, 1))
+    is_most = 2 * waiting > need
+    with_them = f" beside {format_bytes(waiting)} of its batch's other images" if is_most else ""
     fitting = fitting_size(model, allowed - beside, size, job)
-    smaller = (f"--image-size {fitting}",) if fitting else ()
+    smaller = ("a smaller --batch-size",) if is_most else ()
+    smaller += (f"--image-size {fitting}",) if fitting else ()
     return (
         f"{job.model} at {size} pixels needs about {format_bytes(need)} for a pass of a single "
-        f"image, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} that this "
-        f"run may take on {plan.device.value}: {remedy_by_flags(plan, *smaller)}."
+        f"image{with_them}, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} "
+        f"that this run may take on {plan.device.value}: {remedy_by_flags(plan, *smaller)}."
     )
 
 
@@ -165,18 +169,23 @@ def fitting_size(model: MemoryModel, allowed: int, size: int, job: Job) -> int |
 def beside_the_step(plan: Plan, findings: Findings) -> int:
     """Bytes of the device that the run holds beyond one pass and what it leaves behind.
 
-    Where several passes make a step, the rest of the batch: as it was made, and again where the
-    network wants another format. On the CPU, the newest snapshot and the batches that threads make
-    ahead.
+    Images, and on the CPU the newest snapshot.
+    """
+    snapshot = findings.snapshot_bytes if plan.device.value == "cpu" else 0
+    return snapshot + images_beside(plan)
+
+
+def images_beside(plan: Plan) -> int:
+    """Bytes of images on the device that are not of the present pass.
+
+    Where several passes make a step, the rest of the batch; on the CPU, the batches that threads
+    make ahead.
     """
     batch, side = plan.batch.value, plan.image_size.value
-    rest = varied_bytes(batch - plan.micro_batch.value, side)
-    copied = rest if plan.memory_format.value == "channels_last" else 0
-    if plan.device.value != "cpu":
-        return rest + copied
-    batches = batches_held(plan.workers.value, plan.prefetch.value)
-    made = batches * varied_bytes(batch, side) if batches else rest
-    return findings.snapshot_bytes + made + copied
+    held = batches_held(plan.workers.value, plan.prefetch.value)
+    if plan.device.value == "cpu" and held:
+        return held * varied_bytes(batch, side)
+    return varied_bytes(batch - plan.micro_batch.value, side)
 
 
 def predicted_bytes(plan: Plan, findings: Findings) -> int:

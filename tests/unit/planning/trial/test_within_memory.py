@@ -66,6 +66,19 @@ def test_a_refusal_counts_what_lies_beside_the_steps_to_the_need(plan_on, make_j
         fit_to_memory(plan, findings, make_job())
 
 
+def test_a_refusal_blames_the_batch_where_most_is_its_images(fitted):
+    """255 images of 512 pixels have 765 MiB; a pass of one would fit by far."""
+    large = {"image_size": 512, "batch": 256}
+    says = (
+        r"about 875\.\d MiB for a pass of a single image beside 765\.0 MiB of its batch's other "
+        r"images, .*: use a smaller --batch-size, a smaller --model"
+    )
+    with pytest.raises(PlanError, match=says):
+        fitted(500, **large)
+    with pytest.raises(PlanError, match="for a pass of a single image, "):
+        fitted(105)
+
+
 def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
     plan = fitted(None)
     for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
@@ -73,18 +86,17 @@ def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
         assert predicted_bytes(plan, found(memory=model)) == expected * MIB
 
 
-@pytest.mark.parametrize(("memory_format", "times"), [("contiguous", 1), ("channels_last", 2)])
-@pytest.mark.parametrize(("machine", "workers", "whole"), [("h100_80gb", 8, 0),
-                         ("cpu_2core_24gb", 0, 0), ("cpu_2core_24gb", 1, 2)])  # fmt: skip
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+@pytest.mark.parametrize(("machine", "workers", "images"), [("h100_80gb", 8, 12),
+                         ("cpu_2core_24gb", 0, 12), ("cpu_2core_24gb", 1, 32)])  # fmt: skip
 def test_the_rest_of_a_batch_lies_beside_its_passes(
-    plan_on, found, machine, workers, whole, memory_format, times
+    plan_on, found, machine, workers, images, memory_format
 ):
-    """12 of 16 images, as they were made and in channels_last; threads hold whole batches."""
+    """12 of 16 images, in one format: each pass has its own copied; threads hold whole batches."""
     values = {"micro_batch": 4, "batch": 16, "eval_batch": 1, "image_size": 32, "pixels": "none",
               "workers": workers, "prefetch": workers, "memory_format": memory_format}  # fmt: skip
     choices = {name: Choice(value, "", "rule") for name, value in values.items()}
     plan = replace(plan_on(machine), **choices)
-    images = 16 * whole + 12 * (times - 1) if whole else 12 * times
     assert predicted_bytes(plan, found(memory=MODEL)) == 140 * MIB + images * IMAGE_BYTES
 
 
