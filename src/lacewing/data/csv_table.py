@@ -1,12 +1,12 @@
 """A CSV of images: path, label and, if it likes, split; with or without a header."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lacewing.data.listing import SPLIT_WORDS, Entry
 from lacewing.data.lists import tidy_path
-from lacewing.data.text import read_text
+from lacewing.data.text import read_lines
 from lacewing.errors import DataError
 
 PATH_WORDS = (
@@ -15,6 +15,11 @@ PATH_WORDS = (
 )  # fmt: skip
 LABEL_WORDS = ("label", "class", "category", "target", "species", "class_name", "class_id", "y")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
+FOLD = "fold"
+"""The one of them that often holds numbers, of parts to validate on in turn: they are no splits."""
+
+Row = tuple[int, list[str]]
+"""The number of the line that a row ends on, and its cells."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,31 @@ def read_csv(file: Path, split: str | None = None) -> list[Entry]:
     rows = _rows(file)
     if not rows:
         raise DataError(f"{file} is empty: it must hold lines like `ants/001.jpg,ants`.")
-    columns = find_columns(rows[0][1])
-    if columns:
-        rows = rows[1:]
-    else:
-        columns = Columns(0, 1, 2 if len(rows[0][1]) > 2 else None)
+    columns, rows = _columns_of(rows)
     return [_entry(file, number, row, columns, split) for number, row in rows]
+
+
+def whole_rows(file: Path) -> list[Entry]:
+    """The entries of the rows that have a path and a class, of a CSV with faults too."""
+    columns, rows = _columns_of(_rows(file, lenient=True))
+    wanted = max(columns.path, columns.label)
+    cells = [(row[columns.path], row[columns.label]) for _, row in rows if len(row) > wanted]
+    entries = [Entry(tidy_path(path), label.strip()) for path, label in cells]
+    return [entry for entry in entries if entry.path and entry.key]
+
+
+def _columns_of(rows: list[Row]) -> tuple[Columns, list[Row]]:
+    """The columns of a table, and its rows without the header."""
+    first = rows[0][1]
+    columns = find_columns(first)
+    if columns is None:
+        return Columns(0, 1, 2 if len(first) > 2 else None), rows
+    place = columns.split
+    if place is not None and first[place].strip().lower() == FOLD:
+        words = {row[place].strip().lower() for _, row in rows[1:] if len(row) > place}
+        if not words & SPLIT_WORDS.keys():
+            columns = replace(columns, split=None)
+    return columns, rows[1:]
 
 
 def find_columns(header: list[str]) -> Columns | None:
@@ -59,20 +83,20 @@ def find_columns(header: list[str]) -> Columns | None:
 def header_columns(file: Path) -> Columns | None:
     """The columns that a CSV's header names; None if it has none or can't be read."""
     try:
-        rows = _rows(file, limit=1)
+        rows = _rows(file, limit=1, lenient=True)
     except DataError:
         return None
     return find_columns(rows[0][1]) if rows else None
 
 
-def _rows(file: Path, limit: int | None = None) -> list[tuple[int, list[str]]]:
-    """Rows that aren't empty, with the number of the line each ends on."""
-    lines = read_text(file).split("\n")
+def _rows(file: Path, *, limit: int | None = None, lenient: bool = False) -> list[Row]:
+    """Rows that aren't empty. Raises DataError for what is no CSV, unless it is lenient."""
+    lines = read_lines(file, lenient=lenient)
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     # strict: a quote that is never closed would take the rest of the file for one label
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
-    rows = []
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=not lenient)
+    rows: list[Row] = []
     try:
         for row in reader:
             if any(cell.strip() for cell in row):

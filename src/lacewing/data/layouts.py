@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from lacewing.data.csv_table import header_columns, read_csv
+from lacewing.data.csv_table import header_columns, read_csv, whole_rows
+from lacewing.data.image_places import is_contradicted, place_of
 from lacewing.data.listing import (
     SPLIT_WORDS,
     Entry,
     Listing,
     find_images,
-    has_images,
     passed_over,
     subfolders,
 )
-from lacewing.data.lists import find_lists, first_paths, image_places, image_root, read_list
+from lacewing.data.lists import find_lists, read_list, whole_lines
 from lacewing.data.names import are_numbers, find_names
 from lacewing.data.remote.server import at_once
 from lacewing.data.remote.stand_in import find_stand_ins
@@ -38,8 +38,8 @@ folder holds, or None if it has another layout."""
 def lists(folder: Path, images: Path | None) -> Listing | None:
     """`train.txt`, `val.txt`, `test.txt` with lines like `00002.jpg 0`; IP102's release."""
     files = find_lists(folder, ".txt")
-    paths = [path for file in files.values() for path in first_paths(file)]
-    root = image_root(paths, image_places(folder, images))
+    named = [entry for file in files.values() for entry in whole_lines(file)]
+    root = place_of(next(iter(files.values())), images, named) if files else None
     if root is None:
         return None
     entries = [entry for split, file in files.items() for entry in read_list(file, split)]
@@ -53,19 +53,22 @@ def lists(folder: Path, images: Path | None) -> Listing | None:
 def table(folder: Path, images: Path | None) -> Listing | None:
     """A CSV whose header names the columns of paths and labels, or one such CSV per split."""
     files, by_split = tables_in(folder)
-    if not by_split and len(files) != 1:
+    if not files:
         return None
-    chosen: dict[str | None, Path] = {None: files[0]}
-    if by_split:
-        chosen = dict(by_split.items())
+    if len(files) > 1 and not by_split:
+        if any(is_contradicted(folder, whole_rows(file)) for file in files):
+            raise DataError(_which_table(folder, files))
+        return None
+    chosen: dict[str | None, Path] = dict(by_split.items()) or {None: files[0]}
+    first = next(iter(chosen.values()))
     try:
         entries = [entry for split, file in chosen.items() for entry in read_csv(file, split)]
     except DataError:
-        if images is None and any(has_images(sub) for sub in subfolders(folder)):
+        whole = [entry for file in chosen.values() for entry in whole_rows(file)]
+        if place_of(first, images, whole) is None:
             return None  # the table is about something else; the folders may say the classes
         raise
-    step = max(1, len(entries) // 16)
-    root = image_root([entry.path for entry in entries[::step]], image_places(folder, images))
+    root = place_of(first, images, entries)
     return _table_listing(list(chosen.values()), entries, root) if root else None
 
 
@@ -79,13 +82,12 @@ def tables_in(folder: Path) -> tuple[list[Path], dict[str, Path]]:
 def csv_file(file: Path, images: Path | None) -> Listing:
     """The CSV that the user names. Raises DataError if its images are nowhere."""
     entries = read_csv(file)
-    step = max(1, len(entries) // 16)
-    probes = [entry.path for entry in entries[::step]]
-    root = image_root(probes, image_places(file.parent, images))
+    root = place_of(file, images, entries)
     if root is None:
+        example = entries[0].path if entries else "(none)"
         raise DataError(
-            f"{file} names images like {probes[0] if probes else '(none)'!r}, but they are not "
-            f"in {images or file.parent}: say where they lie with --images FOLDER."
+            f"{file} names images like {example!r}, but they are not in {images or file.parent}: "
+            "say where they lie with --images FOLDER."
         )
     return _table_listing([file], entries, root)
 
@@ -257,11 +259,7 @@ def _no_layout(place: Path, folders: list[Path], images: Path | None) -> str:
     for folder in folders:
         tables, by_split = tables_in(folder)
         if len(tables) > 1 and not by_split:
-            names = ", ".join(file.name for file in tables[:4]) + (", ..." if tables[4:] else "")
-            return (
-                f"{folder} holds {len(tables)} tables ({names}): name the one that is meant, for "
-                f"example --data {tables[0]}."
-            )
+            return _which_table(folder, tables)
         if tables:
             return (
                 f"{place} holds the table {tables[0].name}, but the images it names are not in "
@@ -275,4 +273,12 @@ def _no_layout(place: Path, folders: list[Path], images: Path | None) -> str:
         f"{place} holds images in no known layout: make a folder for each class (ants/, bees/), "
         "or train/, val/ and test/ with such folders in them, or a CSV with the columns path, "
         "label and split."
+    )
+
+
+def _which_table(folder: Path, tables: list[Path]) -> str:
+    names = ", ".join(file.name for file in tables[:4]) + (", ..." if tables[4:] else "")
+    return (
+        f"{folder} holds {len(tables)} tables ({names}): name the one that is meant, for "
+        f"example --data {tables[0]}."
     )

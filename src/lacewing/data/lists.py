@@ -5,12 +5,10 @@ from pathlib import Path
 
 from lacewing.data.index import SPLITS
 from lacewing.data.listing import SPLIT_WORDS, Entry
-from lacewing.data.member import stat_image
 from lacewing.data.text import read_lines
 from lacewing.errors import DataError
 
 LINE = re.compile(r"^(.*\S)[\s,;]+([0-9]{1,9})$")
-PROBES = 16
 
 
 def find_lists(folder: Path, suffix: str) -> dict[str, Path]:
@@ -53,35 +51,7 @@ def tidy_path(text: str) -> str:
     return path
 
 
-def first_paths(file: Path) -> list[str]:
-    """What would be paths in a list's lines, a few spread over it; [] if it is no list."""
-    try:
-        lines = [line.strip() for line in read_lines(file)]
-    except DataError:
-        return []
-    matches = [match for match in map(LINE.match, lines) if match]
-    step = max(1, len(matches) // PROBES)
-    return [tidy_path(match[1].strip("\"',")) for match in matches[::step]]
-
-
-def image_root(paths: list[str], places: list[Path]) -> Path | None:
-    """The place below which most of the paths exist; None if it is none."""
-    places = [place for place in places if place.is_dir()]  # below any, absolute paths exist
-    hits = [sum(_exists(place / path) for path in paths) for place in places]
-    best = max(range(len(places)), key=lambda position: hits[position], default=0)
-    return places[best] if places and hits[best] else None
-
-
-def image_places(folder: Path, images: Path | None) -> list[Path]:
-    """Where the images of a list in `folder` may lie; only where the user says, if they do."""
-    if images is not None:
-        return [images, images / "images"]
-    return [folder / "images", folder, folder.parent / "images", folder.parent]
-
-
-def _exists(path: Path) -> bool:
-    try:
-        stat_image(path)
-    except (OSError, ValueError):  # also too long, or with characters no path can have
-        return False
-    return True
+def whole_lines(file: Path) -> list[Entry]:
+    """The entries of the lines that can be read, of a list with faults too."""
+    matches = [LINE.match(line.strip()) for line in read_lines(file, lenient=True)]
+    return [Entry(tidy_path(m[1].strip("\"',")), str(int(m[2]))) for m in matches if m]

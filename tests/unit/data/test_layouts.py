@@ -194,6 +194,93 @@ def test_a_csv_about_something_else_does_not_hide_the_folders(tmp_path, class_fo
     assert open_images(str(tmp_path)).layout == "class folders (2)"
 
 
+def rows_of(folders, *, whole=False):
+    """Lines of a table of the images in folders, two classes in each; with the whole paths."""
+    paths = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
+    names = [f"{path.parent.name}/{path.name}" if whole else path.name for path in paths]
+    return [f"{name},{'ants' if number % 2 else 'bees'}" for number, name in enumerate(names)]
+
+
+@pytest.fixture
+def batches(tmp_path, jpeg):
+    """Two folders of images that are no classes."""
+    for number in range(12):
+        jpeg(tmp_path / f"batch{1 + number // 6}" / f"{number}.jpg", number)
+    return [tmp_path / "batch1", tmp_path / "batch2"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("batch1/3.jpg,", r"labels\.csv, line 14: the label is missing"),
+        ("batch1/3.jpg,K\xe4fer", r"labels\.csv, line 14: this is not UTF-8"),
+        ('batch1/3.jpg,"ants', r"labels\.csv, line 1\d: unexpected end of data"),
+    ],
+)
+def test_a_table_with_a_fault_is_not_dropped_for_the_folders(tmp_path, batches, fault, said):
+    text = "\n".join(["path,label", *rows_of(batches, whole=True), fault])
+    (tmp_path / "labels.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=said):
+        open_images(str(tmp_path))
+
+
+def test_a_fault_in_a_table_beside_its_images_is_named(tmp_path, jpeg):
+    for number in range(4):
+        jpeg(tmp_path / "images" / f"{number}.jpg", number)
+    (tmp_path / "labels.csv").write_text("path,label\n0.jpg,ants\n1.jpg,bees\n2.jpg,\n3.jpg,a\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 4: the label is missing"):
+        open_images(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["train.csv", "labels.csv", "train.txt"])
+def test_the_one_folder_that_holds_what_a_list_names_is_found(tmp_path, jpeg, name):
+    for number in range(12):
+        jpeg(tmp_path / "train_images" / f"{number}.jpg", number)
+        jpeg(tmp_path / "test_images" / f"{50 + number}.jpg", 50 + number)
+    lines = [f"{number}.jpg,{number % 3}" for number in range(12)]
+    (tmp_path / name).write_text("\n".join(["image_id,label"] * (name != "train.txt") + lines))
+    index = open_images(str(tmp_path))
+    assert index.classes == ("0", "1", "2") and len(index) == 12
+    assert index.root == (tmp_path / "train_images").resolve()
+    if name != "train.txt":
+        assert len(open_images(str(tmp_path / name))) == 12
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "train.txt"])
+def test_a_list_whose_images_lie_in_several_folders_is_refused(tmp_path, batches, name):
+    lines = [line.replace("ants", "0").replace("bees", "1") for line in rows_of(batches)]
+    (tmp_path / name).write_text("\n".join(["path,label"] * (name != "train.txt") + lines))
+    with pytest.raises(DataError, match=f"{name} names images like '0.jpg', .* lie in .*batch1, "):
+        open_images(str(tmp_path))
+
+
+def test_of_two_tables_of_images_in_folders_one_must_be_named(tmp_path, batches):
+    for name in ("labels", "older"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *rows_of(batches)]))
+    with pytest.raises(DataError, match="2 tables"):
+        open_images(str(tmp_path))
+
+
+def test_a_table_that_says_what_the_folders_say_leaves_it_to_them(tmp_path, jpeg):
+    lines = ["file,species"]
+    for number in range(12):
+        name = "ants" if number < 6 else "bees"
+        jpeg(tmp_path / name / f"{number}.jpg", number)
+        lines.append(f"{number}.jpg,{name}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    assert open_images(str(tmp_path)).layout == "class folders (2)"
+
+
+def test_numbers_of_folds_are_no_splits(tmp_path, batches):
+    lines = [f"{row},{number % 5}" for number, row in enumerate(rows_of(batches, whole=True))]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,fold", *lines]))
+    index = open_images(str(tmp_path))
+    assert index.layout == "table (labels.csv; no splits)" and index.classes == ("ants", "bees")
+    words = [row[:-1] + ("test" if row[-1] == "4" else "train") for row in lines]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,fold", *words]))
+    assert open_images(str(tmp_path)).layout == "table (labels.csv; splits train, test)"
+
+
 def test_csv_with_numbers_as_labels_takes_names_from_classes_txt(tmp_path, jpeg):
     lines = []
     for number in range(22):
