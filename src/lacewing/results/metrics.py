@@ -181,8 +181,8 @@ def check(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str])
     broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
     if broken:
         raise TrainingError(
-            f"The network's output is not finite for {broken} of {len(labels)} images: evaluate "
-            "it with --precision fp32, or train it again with a lower --learning-rate."
+            f"The network's output is not finite for {broken} of {len(labels)} images: train it "
+            "again with --precision fp32 or a lower --learning-rate."
         )
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from lacewing import console
 from lacewing.config import TrainConfig
 from lacewing.engine.calibration import macro_f1
+from lacewing.engine.step import norm_buffers
 from lacewing.errors import TrainingError
 from lacewing.hardware.backends import is_exhausted
 from lacewing.models.bundle import load_model, save_model
@@ -18,7 +19,7 @@ from lacewing.planning.trial.memory import snapshot_bytes
 from lacewing.planning.unfreezing import some_rest
 from lacewing.store.atomic import replacing
 from lacewing.training.history import append_rows
-from lacewing.training.meter import NotFiniteError
+from lacewing.training.meter import NotFiniteError, in_words
 from lacewing.training.session import Session
 from lacewing.training.state import Progress, Snapshot, capture, copied
 from lacewing.training.tensorboard import EpochWriter
@@ -32,11 +33,15 @@ CLEAN_SECONDS = 60.0
 def finish_epoch(session: Session, row: dict[str, Any], writer: EpochWriter | None) -> None:
     """Judge the epoch, write it down, save, clean the memory, show it.
 
-    Without a validation split, the newest weights count as the best.
+    Without a validation split, the newest weights count as the best. Raises NotFiniteError for
+    weights that are not finite, of which nothing is kept.
     """
+    check_finite(session)
     progress = session.progress
     validated = row["val_accuracy"] is not None
-    session.schedule.observe(row["val_loss"] if validated else row["train_loss"])
+    loss = row["val_loss"] if validated else row["train_loss"]
+    if loss is not None:
+        session.schedule.observe(loss)
     improved = not validated or is_better(row, progress)
     progress.epoch += 1
     progress.start_epoch()
@@ -192,8 +197,7 @@ def checkpoint(session: Session) -> None:
     can go on from, TrainingError without memory for the first copy.
     """
     started = time.perf_counter()
-    if not all_finite(session.model):
-        raise NotFiniteError(f"The weights are not finite at step {session.progress.step}")
+    check_finite(session)
     session.progress.spent_seconds = started - session.began
     if not session.team.leads:  # which keeps it for all
         session.keeper.good = Snapshot({}, {}, {"progress": asdict(session.progress)})
@@ -258,12 +262,23 @@ def checkpoint_at_stop(session: Session) -> None:
         session.events.warn("checkpoint", f"{error}: the checkpoint before stays the newest")
 
 
+def check_finite(session: Session) -> None:
+    """Raise NotFiniteError for a network that no run can go on from; in all processes alike."""
+    if not all_finite(session.model):
+        raise NotFiniteError(f"The weights are not finite at step {session.progress.step}")
+
+
 def all_finite(model: torch.nn.Module) -> bool:
-    """Whether no weight is NaN or infinite."""
+    """Whether no weight and no statistic of a norm is NaN or infinite.
+
+    An overflow in fp16's forward pass stays in a BatchNorm's statistics, though a loss scaler skips
+    the update of that step. Other buffers may hold infinities on purpose, as masks do.
+    """
+    statistics = [buffer for module in model.modules() for buffer in norm_buffers(module)]
     with torch.no_grad():
         # the extremes, which a NaN is too: `isfinite` would make copies as large as the weights
-        weights = [weight for weight in model.parameters() if weight.numel()]
-        ends = [end for weight in weights for end in (weight.amin(), weight.amax())]
+        values = (*model.parameters(), *(one for one in statistics if one.is_floating_point()))
+        ends = [end for one in values if one.numel() for end in (one.amin(), one.amax())]
         return bool(torch.stack(ends).isfinite().all())
 
 
@@ -277,8 +292,7 @@ def show_epoch(session: Session, row: dict[str, Any]) -> None:
         else f"val loss {row['val_loss']:.3f}  val accuracy {row['val_accuracy']:6.1%}  "
     )
     console.say(
-        f"epoch {row['epoch']:>3}/{session.config.epochs}  loss {row['train_loss']:.3f}  "
-        f"accuracy {row['train_accuracy']:6.1%}  {validation}"
+        f"epoch {row['epoch']:>3}/{session.config.epochs}  {in_words(row)}  {validation}"
         f"{row['images_per_second']:.0f} images/s{memory}"
         f"  lr {row['learning_rate']:.2g}  {format_seconds(row['seconds'])}"
         + (f", {format_seconds(left)} left" if left > 0 else "")

@@ -136,8 +136,7 @@ def train_epoch(session: Session, stop: Stop, monitor: Monitor) -> dict[str, Any
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "image_size": loader.side(progress.epoch),
-        "train_loss": progress.loss_sum / max(1, progress.images),
-        "train_accuracy": progress.correct / max(1, progress.images),
+        **meter.figures(),
         "learning_rate": learning_rate_of(session.optimizer),
         "images_per_second": progress.step_in_epoch * loader.batch_size / progress.epoch_seconds,
         "train_seconds": progress.epoch_seconds,
@@ -243,7 +242,7 @@ def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult:
     progress.step += 1
     progress.step_in_epoch += 1
     if session.average is not None:
-        session.average.update(session.model, progress.step)
+        session.average.update(progress.step)
     return result
 
 

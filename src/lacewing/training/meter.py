@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.step import StepResult
@@ -41,7 +43,6 @@ class Meter:
         self.pending: list[StepResult] = []
         self.shown = self.started = time.perf_counter()
         self.done = 0
-        self.overflows = 0
 
     def add(self, result: StepResult) -> None:
         """Remember a step's result without waiting for the device."""
@@ -55,28 +56,41 @@ class Meter:
     def settle(self) -> None:
         """Add up what is pending. Raises NotFiniteError for a loss that is not finite.
 
-        A loss scaler makes losses overflow on purpose and skips those steps; only many of them
-        in a row count.
+        Where fp16 overflows in a forward pass, the loss scaler skips the update: only many such
+        steps in a row count, over epochs and sessions. What they leave in the statistics of norms
+        is found before the run's state is kept.
         """
+        progress = self.progress
         for result in self.pending:
             loss = float(result.loss)
             if math.isfinite(loss):
-                self.overflows = 0
-                self.progress.loss_sum += loss * result.count
-                self.progress.correct += int(result.correct)
-                self.progress.images += result.count
+                progress.overflows = 0
+                progress.loss_sum += loss * result.count
+                progress.correct += int(result.correct)
+                progress.images += result.count
                 continue
-            self.overflows += 1
-            if not result.scaled or self.overflows > MAX_OVERFLOWS:
-                raise NotFiniteError(f"The loss became {loss} before step {self.progress.step}")
+            progress.overflows += 1
+            if not result.scaled or progress.overflows > MAX_OVERFLOWS:
+                raise NotFiniteError(f"The loss became {loss} before step {progress.step}")
         self.pending.clear()
         self.shown = time.perf_counter()
 
+    def figures(self) -> dict[str, float | None]:
+        """Mean loss and accuracy so far in the epoch; None where every step overflowed."""
+        progress, images = self.progress, self.progress.images
+        return {
+            "train_loss": progress.loss_sum / images if images else None,
+            "train_accuracy": progress.correct / images if images else None,
+        }
+
     def describe(self) -> str:
         """Loss, accuracy and speed so far in the epoch."""
-        images = max(1, self.progress.images)
         speed = self.done / max(1e-9, time.perf_counter() - self.started)
-        return (
-            f"loss {self.progress.loss_sum / images:.3f}  "
-            f"accuracy {self.progress.correct / images:.1%}  {speed:.0f} images/s"
-        )
+        return f"{in_words(self.figures())}  {speed:.0f} images/s"
+
+
+def in_words(figures: Mapping[str, Any]) -> str:
+    """`"loss 0.532  accuracy  81.0%"`, of an epoch's training."""
+    if figures["train_loss"] is None:
+        return "no finite loss"
+    return f"loss {figures['train_loss']:.3f}  accuracy {figures['train_accuracy']:6.1%}"

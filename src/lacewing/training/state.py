@@ -55,6 +55,8 @@ class Progress:
     on, began; None before."""
     micro_batch: int = 0
     """What recovery from an exhausted memory has left of the plan's; 0 before the first step."""
+    overflows: int = 0
+    """Steps in a row, up to the newest, whose loss was not finite; a loss scaler skipped them."""
     rollbacks: int = 0
     """How often a loss that was not finite sent the run back."""
     rate_factor: float = 1.0

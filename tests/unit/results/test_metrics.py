@@ -144,5 +144,5 @@ def test_refuses_an_empty_split():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_refuses_what_is_not_finite(value):
     scores = np.array([[0.5, 0.5], [value, 0.5]], np.float32)
-    with pytest.raises(TrainingError, match="not finite for 1 of 2 images"):
+    with pytest.raises(TrainingError, match="not finite for 1 of 2 images: train it again"):
         figures(scores, np.array([0, 1]), names(2))

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import BatchNorm2d
 
 from lacewing.engine.step import StepResult
 from lacewing.errors import TrainingError
 from lacewing.store.run import read_lines
-from lacewing.training import loop
+from lacewing.training import bookkeeping, loop, meter
 from lacewing.training.loop import train
 from lacewing.training.meter import MAX_OVERFLOWS, Meter, NotFiniteError
 from lacewing.training.rollback import MAX_ROLLBACKS
@@ -35,6 +36,21 @@ def poisoned(monkeypatch, session, steps):
     monkeypatch.setattr(loop, "recoverable_step", step)
 
 
+def spoilt_after(monkeypatch, session, steps, tensors):
+    """After so many steps one of the network's tensors, which `tensors` finds, becomes infinite."""
+    real, done = loop.recoverable_step, []
+
+    def step(session, *about):
+        result = real(session, *about)
+        done.append(result)
+        if len(done) == steps:
+            with torch.no_grad():
+                next(tensors(session.model)).fill_(float("inf"))
+        return result
+
+    monkeypatch.setattr(loop, "recoverable_step", step)
+
+
 def test_it_goes_back_to_the_last_good_state_at_half_the_rate(begun, monkeypatch):
     calm = begun(epochs=2, name="calm", scheduler="none")
     train(calm)
@@ -54,21 +70,40 @@ def test_it_goes_back_to_the_last_good_state_at_half_the_rate(begun, monkeypatch
 
 def test_weights_that_are_not_finite_are_never_kept(begun, monkeypatch):
     session = begun(epochs=1, checkpoint_seconds=0)
-    real, done = loop.recoverable_step, []
-
-    def step(session, *about):
-        result = real(session, *about)
-        done.append(result)
-        if len(done) == 2:
-            with torch.no_grad():
-                next(session.model.parameters()).fill_(float("inf"))
-        return result
-
-    monkeypatch.setattr(loop, "recoverable_step", step)
+    spoilt_after(monkeypatch, session, 2, lambda model: model.parameters())
     train(session)
     (event,) = events(session, "rollback")
     assert event["back_to"] == 1
     assert "The weights are not finite at step 2" in event["message"]
+
+
+def statistics(model):
+    return (norm.running_mean for norm in model.modules() if isinstance(norm, BatchNorm2d))
+
+
+def test_a_norms_statistics_that_overflowed_are_never_kept(begun, monkeypatch):
+    session = begun(epochs=1)
+    spoilt_after(monkeypatch, session, 2, statistics)
+    train(session)
+    (event,) = events(session, "rollback")
+    assert event["back_to"] == 0
+    assert all(bool(mean.isfinite().all()) for mean in statistics(session.model))
+
+
+def test_an_epochs_broken_weights_do_not_replace_the_best(begun, monkeypatch):
+    session = begun(epochs=2)
+    steps = session.train_loader.steps_per_epoch
+    spoilt_after(monkeypatch, session, 2 * steps, lambda model: model.parameters())
+    monkeypatch.setattr(bookkeeping, "is_better", lambda row, progress: True)
+    saved, real = [], bookkeeping.save_best
+
+    def save_best(session, *state):
+        saved.append(bookkeeping.all_finite(session.model))
+        real(session, *state)
+
+    monkeypatch.setattr(bookkeeping, "save_best", save_best)
+    train(session)
+    assert saved == [True, True]
 
 
 def test_after_a_few_times_it_ends_with_advice(begun):
@@ -90,11 +125,45 @@ def result(loss, scaled):
 
 
 def test_the_overflow_of_a_scaler_is_no_fault_until_it_never_ends():
-    meter = Meter(Progress())
+    progress = Progress()
+    epoch = Meter(progress)
     for loss in [float("inf")] * MAX_OVERFLOWS + [1.0] + [float("inf")] * MAX_OVERFLOWS:
-        meter.add(result(loss, scaled=True))
-    meter.settle()
-    assert meter.progress.images == 2
-    meter.add(result(float("nan"), scaled=True))
+        epoch.add(result(loss, scaled=True))
+    epoch.settle()
+    assert progress.images == 2
+    progress.start_epoch()
+    epoch = Meter(progress)
+    epoch.add(result(float("nan"), scaled=True))
     with pytest.raises(NotFiniteError, match="became nan"):
-        meter.settle()
+        epoch.settle()
+
+
+def overflowing(monkeypatch):
+    """The loss of every step overflows under a scaler."""
+    real = loop.recoverable_step
+
+    def step(*about):
+        found = real(*about)
+        return replace(found, loss=found.loss * float("inf"), scaled=True)
+
+    monkeypatch.setattr(loop, "recoverable_step", step)
+
+
+def test_overflows_are_counted_over_epochs(begun, monkeypatch):
+    session = begun(epochs=3)
+    monkeypatch.setattr(meter, "MAX_OVERFLOWS", session.train_loader.steps_per_epoch)
+    overflowing(monkeypatch)
+    with pytest.raises(TrainingError, match="The loss became inf"):
+        train(session)
+
+
+def test_an_epoch_of_overflows_has_no_loss(begun, tinted, tmp_path, monkeypatch, capsys):
+    for name in ("aphid", "moth"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        tinted(name, 0).save(tmp_path / "photos" / name / "0.png")  # none is left to validate on
+    session = begun(data=str(tmp_path / "photos"), epochs=1, scheduler="plateau")
+    overflowing(monkeypatch)
+    assert train(session).finished
+    (row,) = read_lines(session.run.metrics)
+    assert (row["train_loss"], row["train_accuracy"]) == (None, None)
+    assert "no finite loss" in capsys.readouterr().out
