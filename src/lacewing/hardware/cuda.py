@@ -2,8 +2,8 @@
 
 import sys
 import warnings
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -115,9 +115,17 @@ class CudaBackend:
         """torch's own error, or one of the texts in which the libraries say it."""
         return switches.is_torch_out_of_memory(error, OUT_OF_MEMORY_PHRASES)
 
-    def autocast(self, precision: str) -> AbstractContextManager[Any]:
-        """Autocast for bf16 and fp16."""
-        return switches.autocast("cuda", precision)
+    @contextmanager
+    def autocast(self, precision: str) -> Iterator[None]:
+        """Autocast for bf16 and fp16, and TF32 as for this precision, whatever is configured."""
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = matmul.allow_tf32, cudnn.allow_tf32
+        switch_tf32(precision)
+        try:
+            with switches.autocast("cuda", precision):
+                yield
+        finally:
+            matmul.allow_tf32, cudnn.allow_tf32 = before
 
     def grad_scaler(self, precision: str) -> torch.amp.GradScaler | None:
         """A scaler for fp16."""
@@ -126,10 +134,7 @@ class CudaBackend:
     def configure(self, precision: str, threads: int, deterministic: bool) -> None:
         """TF32 for every precision but fp32; cuDNN picks its fastest algorithm by trying."""
         switches.configure_torch(threads, deterministic)
-        tf32 = precision in ("tf32", "bf16", "fp16")
-        # fp32_precision says the same from torch 2.9 on, but using both raises (pytorch#179445)
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        torch.backends.cudnn.allow_tf32 = tf32
+        switch_tf32(precision)
         torch.backends.cudnn.benchmark = not deterministic
         torch.backends.cudnn.deterministic = deterministic
 
@@ -144,3 +149,11 @@ class CudaBackend:
     def set_rng_state(self, index: int, state: torch.Tensor) -> None:
         """The card's generator."""
         torch.cuda.set_rng_state(state, index)
+
+
+def switch_tf32(precision: str) -> None:
+    """TF32 for what is computed in fp32, in every precision but fp32 itself."""
+    tf32 = precision != "fp32"
+    # fp32_precision says the same from torch 2.9 on, but using both raises (pytorch#179445)
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32

@@ -1,6 +1,7 @@
 """Addresses, and what each backend knows of its device's traps."""
 
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lacewing.errors import DeviceError
-from lacewing.hardware import cpu, mps
+from lacewing.hardware import cpu, mps, switches
 from lacewing.hardware.backend import Memory, NotHere
 from lacewing.hardware.backends import BACKENDS, backend_for, parse_address
 from lacewing.hardware.cpu import CpuBackend
@@ -82,6 +83,24 @@ def test_cuda_switches_follow_precision_and_determinism(monkeypatch):
     finally:
         CpuBackend().configure("fp32", threads, deterministic=False)
         cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = saved
+
+
+@pytest.mark.parametrize("configured", ["fp32", "bf16"])
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True), ("bf16", True)])
+def test_a_cuda_pass_has_its_own_precision(monkeypatch, configured, precision, tf32):
+    """Whatever is configured: the fp32 judging of a bf16 run is without TF32."""
+    monkeypatch.setattr(switches, "autocast", lambda *_: nullcontext())  # warns without a card
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    saved = cuda.allow_tf32, cudnn.allow_tf32
+    try:
+        cuda.allow_tf32 = cudnn.allow_tf32 = configured == "bf16"
+        with pytest.raises(ZeroDivisionError), CudaBackend().autocast(precision):
+            inside = cuda.allow_tf32, cudnn.allow_tf32
+            raise ZeroDivisionError
+        assert inside == (tf32, tf32)
+        assert (cuda.allow_tf32, cudnn.allow_tf32) == (configured == "bf16",) * 2
+    finally:
+        cuda.allow_tf32, cudnn.allow_tf32 = saved
 
 
 @pytest.mark.parametrize(
