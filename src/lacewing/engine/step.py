@@ -29,7 +29,7 @@ class StepResult:
     count: int
     """Images."""
     scaled: bool
-    """Whether a loss scaler is in use, which skips steps that overflow on purpose."""
+    """Whether a loss scaler is in use, which skips the updates of steps that overflow."""
 
 
 @dataclass(frozen=True)
