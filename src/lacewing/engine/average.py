@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from lacewing.engine.step import copy_each, lerp_each
 
 
 class Average:
@@ -21,22 +24,32 @@ class Average:
         self.decay = decay
         self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
         """The averaged tensors, by name, on the network's device."""
+        self._shelves = [shelf for shelf in shelves(model) if shelf[0] in self.state]
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after optimiser step `step`, counted from 1."""
+    def update(self, step: int) -> None:
+        """Take in the network's weights after optimiser step `step`, counted from 1."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, share)
-            else:
-                self.state[name].copy_(value)
+        pairs = [(self.state[name], shelf[key]) for name, shelf, key in self._shelves]
+        lerp_each((pair for pair in pairs if pair[0].is_floating_point()), share)
+        copy_each(pair for pair in pairs if not pair[0].is_floating_point())
 
     @torch.no_grad()
     def put_back(self, state: dict[str, Tensor]) -> None:
         """Make it an average that was saved before."""
-        for name, value in self.state.items():
-            value.copy_(state[name])
+        copy_each((value, state[name]) for name, value in self.state.items())
+
+
+def shelves(model: nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Each tensor's name, the dictionary of its module that holds it, and its key there.
+
+    Collected once, they lead to the tensors in a moment, also where others have taken the places
+    of the first; `state_dict` walks through the network each time.
+    """
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        for shelf in (module._parameters, module._buffers):
+            for key in shelf:
+                yield f"{prefix}.{key}" if prefix else key, shelf, key
 
 
 @contextmanager

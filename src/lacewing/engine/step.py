@@ -149,7 +149,7 @@ def copy_each(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 
 def lerp_each(pairs: Iterable[tuple[Tensor, Tensor]], share: float) -> None:
-    """Move the first tensor of each pair by a share of the way to the second, in few kernels too."""
+    """Move the first tensor of each pair by a share of the way to the second, likewise."""
     for targets, sources in alike(pairs):
         if targets[0].device.type in HAVE_FOREACH:
             torch._foreach_lerp_(targets, sources, share)

@@ -19,16 +19,18 @@ def test_it_is_the_exponential_average_once_warm():
     model = network(0.0)
     average = Average(model, 0.5)
     for step, value in enumerate((4.0, 8.0), start=100):
-        model = network(value)
-        average.update(model, step)
+        model.load_state_dict(network(value).state_dict())
+        average.update(step)
     assert average.state["weight"].tolist() == [0.5 * 0.5 * 4 + 0.5 * 8] * 2
     assert average.state["num_batches_tracked"] == 8, "a counter is copied"
 
 
 @pytest.mark.parametrize("step", [1, 5, 50])
 def test_a_short_run_forgets_its_start_sooner(step):
-    average = Average(network(0.0), 0.999)
-    average.update(network(1.0), step)
+    model = network(0.0)
+    average = Average(model, 0.999)
+    model.load_state_dict(network(1.0).state_dict())
+    average.update(step)
     assert average.state["weight"][0] == pytest.approx(1 - (1 + step) / (10 + step))
 
 
@@ -70,8 +72,51 @@ def test_the_networks_own_weights_are_back_after_an_error_too():
 
 
 def test_what_was_saved_is_put_back():
-    average = Average(network(5.0), 0.9)
+    model = network(5.0)
+    average = Average(model, 0.9)
     saved = {name: value.clone() for name, value in average.state.items()}
-    average.update(network(0.0), 1)
+    model.load_state_dict(network(0.0).state_dict())
+    average.update(1)
+    assert not torch.equal(average.state["weight"], saved["weight"])
     average.put_back(saved)
     assert all(torch.equal(value, saved[name]) for name, value in average.state.items())
+
+
+def test_all_tensors_move_together_and_to_the_same_bits(monkeypatch):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 5)).double()
+    model[0].to(torch.float32, memory_format=torch.channels_last)
+    average = Average(model, 0.9)
+    expected = {name: value.clone() for name, value in average.state.items()}
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight))
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            expected[name].lerp_(value, 1 - 2 / 11)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "lerp_", None)
+        patch.setattr(torch.Tensor, "copy_", None)
+        average.update(1)
+    assert all(torch.equal(value, expected[name]) for name, value in average.state.items())
+
+
+def test_a_tensor_that_takes_the_place_of_another_is_followed():
+    model = network(0.0)
+    average = Average(model, 0.0)
+    model.weight = nn.Parameter(torch.full((2,), 3.0))
+    model.running_mean = torch.full((2,), 4.0)
+    average.update(100)
+    assert average.state["weight"].tolist() == [3, 3]
+    assert average.state["running_mean"].tolist() == [4, 4]
+
+
+def test_weights_that_changed_places_for_validation_are_averaged_on():
+    model = network(2.0)
+    average = Average(model, 0.5)
+    with averaged(model, average):
+        pass
+    with torch.no_grad():
+        model.weight.fill_(4.0)
+    average.update(100)
+    assert average.state["weight"].tolist() == [3, 3]
