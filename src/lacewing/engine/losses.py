@@ -21,7 +21,8 @@ def make_loss(
     """Cross-entropy; label smoothing spreads that share of the target evenly over all classes.
 
     Label smoothing: Szegedy et al., "Rethinking the Inception architecture", 2016. `focal` is
-    the gamma of `focal_loss`; `shift`, float32 [classes], is added to the logits first.
+    the gamma of `focal_loss`; `shift`, float32 [classes] on the device, is added to the logits
+    first.
     """
     plain: Loss = partial(functional.cross_entropy, label_smoothing=label_smoothing)
     loss = partial(focal_loss, gamma=focal, label_smoothing=label_smoothing) if focal else plain
@@ -50,4 +51,4 @@ def shifted_loss(logits: Tensor, labels: Tensor, *, loss: Loss, shift: Tensor) -
     With tau log(share of the class) it is the logit-adjusted loss (Menon et al. 2021,
     arXiv:2007.07314, section 4.2): the network itself then answers as if classes were balanced.
     """
-    return loss(logits + shift.to(logits.device), labels)
+    return loss(logits + shift, labels)

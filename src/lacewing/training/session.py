@@ -164,7 +164,7 @@ def open_session(
             model, execution.compile_mode, lambda text: events.add("compile", text)
         ),
         preprocessing=preprocessing,
-        loss=loss_of(config, index),
+        loss=loss_of(config, index, device),
         optimizer=make_optimizer(
             find_optimizer(config.optimizer),
             model,
@@ -196,10 +196,11 @@ def open_session(
     )
 
 
-def loss_of(config: TrainConfig, index: ImageIndex) -> Loss:
-    """The training loss that the configuration describes."""
+def loss_of(config: TrainConfig, index: ImageIndex, device: torch.device) -> Loss:
+    """The training loss that the configuration describes, for logits on the device."""
     tau = config.logit_adjustment
-    shift = prior_shift(index.counts("train"), -tau) if tau else None
+    # sent once: each copy from ordinary memory waits for the device
+    shift = prior_shift(index.counts("train"), -tau).to(device) if tau else None
     return make_loss(config.label_smoothing, config.focal, shift)
 
 

@@ -50,3 +50,9 @@ def test_the_focal_loss_has_a_slope_where_the_network_is_sure(gamma):
     logits = torch.tensor([[40.0, 0.0, 0.0], [-40.0, 0.0, 40.0]], requires_grad=True)
     make_loss(0.1, focal=gamma)(logits, LABELS).backward()
     assert logits.grad.isfinite().all()
+
+
+def test_the_shift_is_not_sent_to_the_device_in_each_pass(monkeypatch):
+    loss = make_loss(shift=torch.tensor([0.9, 0.05, 0.05]).log())
+    monkeypatch.setattr(torch.Tensor, "to", None)
+    assert loss(LOGITS, LABELS).isfinite()
