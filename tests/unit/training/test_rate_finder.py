@@ -12,6 +12,8 @@ from lacewing.errors import TrainingError
 from lacewing.planning.document import load_plan
 from lacewing.store.run import read_json
 from lacewing.training import rate_finder
+from lacewing.training.begin import reopen
+from lacewing.training.bookkeeping import checkpoint
 from lacewing.training.loop import train
 from lacewing.training.rate_finder import (
     LEAST_STEPS,
@@ -25,6 +27,8 @@ from lacewing.training.rate_finder import (
     search_seconds,
     valley,
 )
+from lacewing.training.recipe import carry_out
+from lacewing.training.recipe.carry_out import train_classic
 
 
 def test_rates_rise_in_equal_ratios_around_the_middle():
@@ -86,6 +90,19 @@ def test_without_auto_there_is_no_search(begun):
     session = begun()
     search_if_asked(session)
     assert not session.run.rates.exists()
+
+
+def test_a_run_resumed_at_its_first_step_has_its_rate_already(begun, monkeypatch):
+    session = begun(learning_rate="auto", epochs=1)
+    searched = []
+    monkeypatch.setattr(carry_out, "search_if_asked", searched.append)
+    monkeypatch.setattr(carry_out, "train_loop", checkpoint)
+    with session.keeper:
+        train_classic(session, None)
+    resumed = reopen(session.run.folder)
+    assert resumed.progress.step == 0
+    train_classic(resumed, None)
+    assert searched == [session]
 
 
 @pytest.fixture

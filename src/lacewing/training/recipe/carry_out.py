@@ -89,7 +89,7 @@ def train_classic(session: Session, budget: Budget | None) -> Ending:
     """The loop that the flags describe."""
     if budget:
         session.deadline = classic_deadline(session, budget)
-    if session.progress.step == 0:
+    if session.keeper.good is None:  # a resumed run's plan has the rate that was found
         search_if_asked(session)
     if budget:
         keep_pace(session)
