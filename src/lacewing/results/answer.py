@@ -6,7 +6,7 @@ from typing import Any
 
 from lacewing.config import TrainConfig, field_names
 from lacewing.planning.document import show
-from lacewing.results.course import best_row, waiting
+from lacewing.results.course import best_row, epochs_done, waiting
 from lacewing.results.pieces import Pieces
 from lacewing.values import format_bytes, format_seconds
 
@@ -178,7 +178,7 @@ def _training(pieces: Pieces) -> str:
         return ""
     if not training.get("epochs") and [row["epoch"] for row in epochs] == [0]:
         return f"{format_seconds(seconds)} for a head on frozen features"
-    done = training.get("epochs") or len(epochs)
+    done = training.get("epochs") or epochs_done(epochs)
     asked = pieces.config.get("epochs")
     parts = [f"{format_seconds(seconds)} for {done}{f' of {asked}' if asked else ''} epochs"]
     best = training.get("best_epoch") or (best_row(epochs) or {}).get("epoch")
@@ -252,6 +252,6 @@ def state(pieces: Pieces) -> str:
         return ""
     asked = pieces.config.get("epochs")
     return (
-        f"This run is not finished: {len(pieces.epochs)}"
+        f"This run is not finished: {epochs_done(pieces.epochs)}"
         f"{f' of {asked}' if asked else ''} epochs are done."
     )

@@ -37,6 +37,11 @@ def best_row(rows: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return next((row for row in reversed(list(rows)) if row.get("best")), None)
 
 
+def epochs_done(rows: Iterable[dict[str, Any]]) -> int:
+    """Of training: a recipe's first row is of its head on frozen features."""
+    return sum(row["epoch"] > 0 for row in rows)
+
+
 def forecast_rows(pieces: Pieces) -> list[tuple[str, str, str, str]]:
     """What, expected, taken, and their ratio: time and memory of the epochs and of the run."""
     training = pieces.results.get("training", {})

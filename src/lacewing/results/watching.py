@@ -10,7 +10,7 @@ import psutil
 
 from lacewing.errors import RunError
 from lacewing.results.answer import title
-from lacewing.results.course import best_row
+from lacewing.results.course import best_row, epochs_done
 from lacewing.results.pieces import Pieces, Table, read_pieces
 from lacewing.store.run import Run, read_json, refuse_folds
 from lacewing.values import format_seconds
@@ -114,7 +114,7 @@ def head_lines(watched: Watched) -> list[str]:
 
 
 def _count(watched: Watched) -> str:
-    done = len([row for row in watched.epochs if row["epoch"]])
+    done = epochs_done(watched.epochs)
     return f", {done} of {watched.asked} epochs done" if watched.asked and done else ""
 
 

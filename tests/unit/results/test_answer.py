@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lacewing.results.answer import TILES, tiles, verdict
+from lacewing.results.answer import TILES, facts, state, tiles, verdict
 from lacewing.results.calibration import sentences
 from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
@@ -66,6 +66,13 @@ def test_where_the_bound_of_doubt_comes_from_is_said(pieces, fold, words):
 def test_scores_that_calibration_left_alone_are_said_to_be_so(pieces):
     found = replace(pieces, results={**pieces.results, "recipe": {"polish": {"temperature": 1.0}}})
     assert "Calibration left the scores as they are" in " ".join(sentences(found, []))
+
+
+def test_the_head_on_frozen_features_is_no_epoch(pieces):
+    rows = [{**row, "epoch": epoch} for epoch, row in enumerate(pieces.epochs[:3])]
+    found = replace(pieces, epochs=rows, results={})
+    assert state(found) == "This run is not finished: 2 of 20 epochs are done."
+    assert "for 2 of 20 epochs" in dict(facts(found))["Training"]
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
