@@ -89,7 +89,9 @@ def summary(session: Session, ending: Ending) -> dict[str, Any]:
     """What results.json says of the training itself."""
     rows = list(read_lines(session.run.metrics))
     peaks = [row["peak_bytes"] for row in rows if row.get("peak_bytes")]
-    speeds = sorted(row["images_per_second"] for row in rows)
+    # of training, which is slower than a recipe's pass to features; of that where it was all
+    trained = [row for row in rows if row["epoch"]] or rows
+    speeds = sorted(row["images_per_second"] for row in trained)
     return {
         "ending": ending.reason,
         "epochs": session.progress.epoch,

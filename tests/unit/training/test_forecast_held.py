@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from lacewing.hardware.fake import FakeBackend, fake_backends
-from lacewing.results.finish import finish, held_with_judging, show_answer
-from lacewing.store.run import read_json
+from lacewing.results.finish import finish, held_with_judging, show_answer, summary
+from lacewing.store.run import append_line, read_json
 from lacewing.training import loop
 from lacewing.training.begin import begin
-from lacewing.training.loop import train
+from lacewing.training.loop import Ending, train
 from lacewing.training.setup import prepare
 from lacewing.training.trial import with_trial
 
@@ -68,6 +68,14 @@ def test_of_an_epoch_that_the_clock_ended_its_part_was_expected(tried, monkeypat
     training = read_json(session.run.results)["training"]
     assert session.train_loader.steps_per_epoch == 3
     assert training["forecast_seconds"] == pytest.approx(expected)
+
+
+def test_the_speed_is_of_training_not_of_the_pass_to_features(begun):
+    session, ending = begun(), Ending("3 of 3 epochs done", finished=True)
+    append_line(session.run.metrics, {"epoch": 0, "images_per_second": 900.0})
+    assert summary(session, ending)["images_per_second"] == 900.0
+    append_line(session.run.metrics, {"epoch": 1, "images_per_second": 100.0})
+    assert summary(session, ending)["images_per_second"] == 100.0
 
 
 def test_without_a_trial_there_is_nothing_to_compare(tried):
