@@ -13,7 +13,8 @@ from lacewing.hardware.backend import Capabilities, Memory, NotHere
 OUT_OF_MEMORY_PHRASES = (
     # CUDA's and HIP's own, their drivers' and Triton's, each after a prefix of its own
     "out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
+    # cuBLAS's and hipBLAS's, when no handle can be made
+    "BLAS_STATUS_ALLOC_FAILED",
     # cuDNN says this when no algorithm's workspace fits
     "CUDNN_STATUS_NOT_SUPPORTED",
     "CUDNN_STATUS_INTERNAL_ERROR",

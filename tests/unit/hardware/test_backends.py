@@ -108,6 +108,10 @@ def test_a_cuda_pass_has_its_own_precision(monkeypatch, configured, precision, t
     [
         (CudaBackend(), "CUDA error: out of memory"),
         (CudaBackend(), "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        (
+            CudaBackend(),
+            "CUDA error: HIPBLAS_STATUS_ALLOC_FAILED when calling `hipblasCreate(handle)`",
+        ),
         (CudaBackend(), "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
         (CudaBackend(), "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
         (CudaBackend(), "Unable to find an engine to execute this computation"),
