@@ -20,6 +20,7 @@ import torch
 
 from lacewing.hardware.limits import usable_cores
 from lacewing.hardware.processor import cpu_name
+from lacewing.store.atomic import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PHOTOS = RESULTS.parents[2] / "shared" / "data" / "agri_pests12"
@@ -106,10 +107,13 @@ def result_path(what: str, facts: Mapping[str, Any], folder: Path = RESULTS) -> 
 def write_result(
     what: str, facts: Mapping[str, Any], content: Mapping[str, Any], folder: Path = RESULTS
 ) -> Path:
-    """Write a result file and return its path; `content` is the benchmark's own."""
+    """Write a result file and return its path; `content` is the benchmark's own.
+
+    One that is written anew as figures come is whole whenever a time limit ends the program.
+    """
     path = result_path(what, facts, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"facts": dict(facts), **content}, indent=2) + "\n")
+    write_text(path, json.dumps({"facts": dict(facts), **content}, indent=2) + "\n")
     return path
 
 
