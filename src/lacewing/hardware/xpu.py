@@ -45,10 +45,15 @@ class XpuBackend:
         return {name.replace("_", " "): str(value) for name, value in told.items() if value}
 
     def memory(self, index: int) -> Memory:
-        """As the driver counts it; RAM on integrated GPUs, which share it and can't be asked."""
+        """As the driver counts it; RAM on integrated GPUs, which share it and can't be asked.
+
+        Before torch 2.6, which can't tell what is free, what the device has in total.
+        """
+        if not hasattr(torch.xpu, "mem_get_info"):
+            return Memory(torch.xpu.get_device_properties(index).total_memory, None)
         try:
             free, total = torch.xpu.mem_get_info(index)
-        except (RuntimeError, AttributeError):
+        except RuntimeError:
             return Memory(usable_memory().value, free_memory(), is_ram=True)
         return Memory(total, free)
 

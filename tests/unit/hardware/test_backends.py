@@ -208,12 +208,13 @@ def test_an_integrated_intel_gpu_has_the_rams_memory(monkeypatch):
 
 
 def test_xpu_functions_that_an_old_torch_lacks_are_done_without(monkeypatch):
-    monkeypatch.setattr(torch, "xpu", SimpleNamespace())
+    card = SimpleNamespace(total_memory=16 * 2**30)
+    monkeypatch.setattr(torch, "xpu", SimpleNamespace(get_device_properties=lambda index: card))
     backend = XpuBackend()
     backend.reset_peak(0)
     assert backend.peak_bytes(0) is None
     assert backend.limit_memory(0, 0.5) is False
-    assert backend.memory(0).total_bytes is not None
+    assert backend.memory(0) == Memory(16 * 2**30, None), "the card's, not the RAM"
 
 
 def test_an_old_drivers_warning_is_the_reason(monkeypatch):
