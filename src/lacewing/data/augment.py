@@ -6,6 +6,7 @@ asked for lies in trivial.py, erasing.py and mixing.py.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from lacewing.data.resample import Table, passes, resample, some_of
 from lacewing.data.sent import sent
 from lacewing.data.trivial import COLUMNS as TRIVIAL_COLUMNS
 from lacewing.data.trivial import Trivial, draw_trivial, jitters, retouch, warps
+
+if TYPE_CHECKING:
+    from lacewing.data.kernel import Packed
 
 FLIP, ROTATION, BRIGHTNESS, CONTRAST, SATURATION, ACROSS, DOWN = range(7)
 """Columns of a sample's uniform numbers; the crop's tries follow: TRIES areas, TRIES aspects."""
@@ -196,6 +200,14 @@ def apply(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:
     for rows in parts:
         out[sent(rows, device)] = vary(some_of(source, rows), parameters.of(rows), size)
     return out
+
+
+def apply_packed(flat: Tensor, packed: "Packed", parameters: Parameters, size: int) -> Tensor:
+    """The same by data/kernel.py, of the bytes of all images, uint8 [bytes], on their device."""
+    from lacewing.data import kernel  # with Triton, which only GPUs have a use for
+
+    images = kernel.vary(flat, packed, size)
+    return images if parameters.trivial is None else retouch(images, parameters.trivial)
 
 
 def vary(source: Tensor | Table, parameters: Parameters, size: int) -> Tensor:

@@ -27,6 +27,8 @@ class Loading:
     device: torch.device
     augment_device: torch.device
     """Where training images are varied and normalised: the device, or the CPU."""
+    by_kernel: bool = False
+    """Whether data/kernel.py varies them there; else tensor operations do."""
     workers: int = 0
     """Decoding threads; 0 decodes in the caller's."""
     prefetch: int = 2

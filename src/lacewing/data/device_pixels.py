@@ -38,5 +38,5 @@ class DevicePixels:
             self._is_here[row] = True
 
     def table(self, rows: np.ndarray) -> Table:
-        """Where rows' pixels lie, for `resample`. All of them must be here."""
+        """Where rows' pixels lie, for `resample`; once they are put here, all of them are there."""
         return Table(self._flat, self._starts[rows], self.shapes[rows, 1])

@@ -11,13 +11,13 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from lacewing.data.ahead import ahead
-from lacewing.data.augment import AugmentConfig, Parameters, apply, draw
+from lacewing.data.augment import AugmentConfig, Parameters, apply, apply_packed, draw
 from lacewing.data.balance import balanced_order, distinct
 from lacewing.data.batch import (
     Batch,
@@ -33,9 +33,12 @@ from lacewing.data.erasing import erase
 from lacewing.data.index import ImageIndex
 from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore
-from lacewing.data.resample import Table
+from lacewing.data.resample import Table, lie_on
 from lacewing.data.sent import moved, sent
 from lacewing.hardware.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from lacewing.data.kernel import Packed
 
 Item = TypeVar("Item")
 
@@ -49,6 +52,8 @@ class Prepared:
     """A canvas uint8 [N, H, W, 3], as `apply` takes it; or, where pixels are kept on the device,
     those of the rows that are not yet there."""
     parameters: Parameters
+    packed: "Packed | None"
+    """The parameters as data/kernel.py takes them, if it varies the images."""
     mixture: Mixture | None
     size: int
     """Side of the varied images, in pixels."""
@@ -162,7 +167,26 @@ class TrainLoader:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=samples, size=size
             )
-        return Prepared(rows, pixels, parameters, mixture, size)
+        packed = self._packed(rows, pixels, parameters, size) if self.loading.by_kernel else None
+        return Prepared(rows, pixels, parameters, packed, mixture, size)
+
+    def _packed(
+        self,
+        rows: np.ndarray,
+        pixels: Tensor | list[tuple[int, Tensor]],
+        parameters: Parameters,
+        size: int,
+    ) -> "Packed":
+        from lacewing.data import kernel  # with Triton, which only GPUs have a use for
+
+        if isinstance(pixels, Tensor):
+            starts, lines = lie_on(pixels)
+        else:
+            assert self._resident is not None
+            table = self._resident.table(rows)
+            starts, lines = table.starts, table.widths
+        packed = kernel.pack(parameters, starts, lines, size)
+        return replace(packed, buffer=pinned(packed.buffer, self.loading.pin_memory))
 
     def _pixels(
         self, rows: np.ndarray
@@ -189,7 +213,13 @@ class TrainLoader:
     def _vary(self, batch: Prepared) -> Batch:
         """The batch varied, where that is done."""
         there = self.loading.augment_device
-        images = apply(self._source(batch), batch.parameters, batch.size)
+        source = self._source(batch)
+        if batch.packed is None:
+            images = apply(source, batch.parameters, batch.size)
+        else:
+            flat = source.flat if isinstance(source, Table) else source.flatten()
+            packed = replace(batch.packed, buffer=moved(batch.packed.buffer, there))
+            images = apply_packed(flat, packed, batch.parameters, batch.size)
         images = normalised(images, self._scale)
         if batch.parameters.erased is not None:
             images = erase(images, batch.parameters.erased)

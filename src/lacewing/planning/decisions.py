@@ -74,7 +74,9 @@ DECISIONS: dict[str, Decision] = {
         "--image-size",
     ),
     "augment_on": Decision(
-        "where training images are varied: device or cpu", one_of("device", "cpu"), "-dv"
+        "where training images are varied: device, kernel (there, by Triton) or cpu",
+        one_of("device", "kernel", "cpu"),
+        "-dv",
     ),
     "workers": Decision("decoding threads; 0 decodes in the training thread", whole(), "--workers"),
     "prefetch": Decision("batches prepared ahead", whole(), "--workers"),

@@ -20,7 +20,8 @@ def loading_of(plan: Plan, device: torch.device) -> Loading:
     """The plan's decisions on how batches are prepared."""
     return Loading(
         device=device,
-        augment_device=device if plan.augment_on.value == "device" else torch.device("cpu"),
+        augment_device=torch.device("cpu") if plan.augment_on.value == "cpu" else device,
+        by_kernel=plan.augment_on.value == "kernel",
         workers=plan.workers.value,
         prefetch=plan.prefetch.value,
         pin_memory=plan.pin_memory.value,

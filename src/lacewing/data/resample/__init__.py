@@ -7,10 +7,11 @@ whatever instructions they are computed. Nothing is read beyond an image's own b
 shift, a flip or a quarter turn copies.
 
 Two ways lead to these pixels: `grid`, quicker on a CPU, and `table`, for other devices and for
-images that do not lie on one canvas.
+images that do not lie on one canvas. `data/kernel.py` is a third, where Triton compiles for the
+device.
 """
 
 from lacewing.data.resample.batch import passes, resample, some_of
-from lacewing.data.resample.table import Table, spare_bytes
+from lacewing.data.resample.table import Table, lie_on, spare_bytes
 
-__all__ = ["Table", "passes", "resample", "some_of", "spare_bytes"]
+__all__ = ["Table", "lie_on", "passes", "resample", "some_of", "spare_bytes"]

@@ -49,13 +49,30 @@ def samples(
 
     affine: float64 [M, 2, 3]; extent: the images' widths and heights in pixels, int64 [M, 2].
     """
-    last = (STEP * (extent - 1)).astype(np.int32)
+    last = last_places(extent)
+    alongs, starts = parts(affine, size, down, across)
+    for start in starts:
+        for along in alongs:
+            yield Places(along, start, last)
+
+
+def last_places(extent: np.ndarray) -> np.ndarray:
+    """The last pixels of images of widths and heights int64 [M, 2], int32 [M, 2]."""
+    return (STEP * (extent - 1)).astype(np.int32)
+
+
+def parts(
+    affine: np.ndarray, size: int, down: int, across: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What columns add in each of `across` samples, and rows in each of `down`; see `Places`."""
+    alongs, starts = [], []
+    for j in range(across):
+        column = np.arange(size) + ((j + 0.5) / across - 0.5)
+        alongs.append(steps(affine[:, :, 0, None] * column))
     for i in range(down):
-        for j in range(across):
-            column = np.arange(size) + ((j + 0.5) / across - 0.5)
-            row = np.arange(size) + ((i + 0.5) / down - 0.5)
-            along = steps(affine[:, :, 0, None] * column)
-            yield Places(along, steps(affine[:, :, 1, None] * row + affine[:, :, 2:]), last)
+        row = np.arange(size) + ((i + 0.5) / down - 0.5)
+        starts.append(steps(affine[:, :, 1, None] * row + affine[:, :, 2:]))
+    return alongs, starts
 
 
 def steps(pixels: np.ndarray) -> np.ndarray:

@@ -46,11 +46,17 @@ class Positions:
 
 def tabulate(canvas: Tensor) -> Table:
     """A canvas uint8 [N, H, W, 3] as a table."""
-    count, height, width, _ = canvas.shape
     size = canvas.numel()
-    flat = torch.zeros(size + spare_bytes(width), dtype=torch.uint8, device=canvas.device)
+    spare = spare_bytes(canvas.shape[2])
+    flat = torch.zeros(size + spare, dtype=torch.uint8, device=canvas.device)
     flat[:size] = canvas.flatten()
-    return Table(flat, 3 * height * width * np.arange(count), np.full(count, width))
+    return Table(flat, *lie_on(canvas))
+
+
+def lie_on(canvas: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Where the images of a canvas [N, H, W, 3] begin, and pixels from row to row: int64 [N]."""
+    count, height, width, _ = canvas.shape
+    return 3 * height * width * np.arange(count), np.full(count, width)
 
 
 def spare_bytes(width: int) -> int:
