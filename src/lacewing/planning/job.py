@@ -17,6 +17,8 @@ class Job:
     """Smallest side that it accepts."""
     fixed_size: bool
     """Whether it accepts its native size only."""
+    built_for_size: bool = False
+    """Whether it is made anew for each size, and then accepts that one only."""
     size_multiple: int = 1
     """The side must be a multiple of this."""
     pretrained: bool
@@ -34,6 +36,13 @@ class Job:
     """Room for decoded images on the disk."""
     readers: int = 0
     """Threads that reading the images takes at least: a server lets each of them wait."""
+
+    def kept_bytes(self, size: int, eval_size: int) -> int:
+        """What decoded images take that are trained on at one size and validated at another."""
+        if size == eval_size:
+            return self.cache_bytes(size)
+        validation = self.cache_bytes(eval_size) - self.device_bytes(eval_size)
+        return self.device_bytes(size) + validation
 
 
 REFERENCE_BATCH = 32

@@ -40,7 +40,7 @@ def make_plan(
     # auto starts at the tier's size; the trial goes on from there
     asked = config.batch_size if isinstance(config.batch_size, int) else None
     batches = batch.choose(asked, config.accumulate, tier, this, machine, job.training_images)
-    size = image_size.choose(config.image_size, tier, job)
+    size = image_size.choose(config.image_size, config.eval_size, tier, job)
     training_precision = precision.choose(config.precision, this, tier)
     training_format = precision.choose_memory_format(
         config.memory_format, this, capabilities, training_precision.value
@@ -83,7 +83,9 @@ def make_plan(
         ),
         memory_share=share,
         memory_bytes=memory_bytes,
-        pixels=memory.choose_pixels(job.cache_bytes(size.value), job.disk_bytes, machine),
+        pixels=memory.choose_pixels(
+            job.kept_bytes(size.value, config.eval_size or size.value), job.disk_bytes, machine
+        ),
         augment_on=loader.augment_on,
         workers=loader.workers,
         prefetch=loader.prefetch,

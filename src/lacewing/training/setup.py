@@ -32,6 +32,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import of_one
+from lacewing.planning.rules.image_size import check_judged
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
         native_size=info.native_size,
         min_size=info.min_size,
         fixed_size=info.fixed_size,
+        built_for_size=info.built_for_size,
         size_multiple=info.size_multiple,
         pretrained=weights is not None,
         optimizer=optimizer.name,
@@ -191,6 +193,7 @@ def decide(
     check_asked(config, plan, job, tiers[plan.tier.value])
     check_compiles_once(config, plan)
     check_work(plan, job)
+    check_judged(config.eval_size, plan.image_size.value, job)
     for note in check_plan(plan, machine, backends):
         console.note(note)
     return plan

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lacewing.config import TrainConfig, load_config
-from lacewing.errors import ConfigError, PlanError
+from lacewing.errors import ConfigError, ModelError, PlanError
 from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.machine import Limit
 from lacewing.planning import loaders
@@ -49,6 +49,11 @@ def test_the_notes_of_the_run_that_it_was_made_for_do_not_come_along(filed, tmp_
 def test_with_other_words_it_is_refused(filed, words, said):
     with pytest.raises(ConfigError, match=said):
         filed(**words)
+
+
+def test_a_size_of_judging_that_the_network_refuses_is_refused_beside_a_plan_too(filed):
+    with pytest.raises(ModelError, match="--eval-size is 16"):
+        filed(eval_size=16)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from lacewing.config import TrainConfig
 from lacewing.data.chance import order
 from lacewing.data.pixels import kept_bytes
-from lacewing.errors import ConfigError, DeviceLostError
+from lacewing.errors import ConfigError, DeviceLostError, ModelError
 from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
 from lacewing.models.build import preprocessing_for
 from lacewing.planning.document import forecast_rows, load_plan, save_plan
@@ -200,6 +200,13 @@ def test_images_of_training_alone_count_where_a_device_keeps_them(small):
     side = preprocessing_for(prepared.info, 32, None).resize_size
     train, val = (kept_bytes(index.split(name), side) for name in ("train", "val"))
     assert (job.device_bytes(32), job.cache_bytes(32)) == (train, train + val)
+
+
+def test_a_network_built_for_one_size_is_trained_at_that_of_judging(small):
+    plan = prepare(small(model="test_vit", image_size=None, eval_size=64)).plan
+    assert plan.image_size.value == 64
+    with pytest.raises(ModelError, match="test_vit is built for images of one size"):
+        prepare(small(model="test_vit", image_size=32, eval_size=64))
 
 
 def test_amounts_go_by_what_is_judged_and_at_which_size(small):

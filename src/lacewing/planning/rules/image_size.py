@@ -6,11 +6,21 @@ from lacewing.planning.job import Job
 from lacewing.values import Choice
 
 
-def choose(asked: int | None, tier: Tier, job: Job) -> Choice[int]:
-    """The tier's size, unless the network demands another. Raises ModelError."""
+def choose(asked: int | None, judged: int | None, tier: Tier, job: Job) -> Choice[int]:
+    """The tier's size, unless the network demands another; `judged` is that of validation, if
+    asked for. Raises ModelError."""
+    size = choose_for_training(asked, judged, tier, job)
+    check_judged(judged, size.value, job)
+    return size
+
+
+def choose_for_training(asked: int | None, judged: int | None, tier: Tier, job: Job) -> Choice[int]:
+    """The size of training images."""
     if asked is not None:
-        check_asked(asked, job)
+        check_asked(asked, job, "--image-size")
         return Choice(asked, "asked for", "user")
+    if job.built_for_size and judged is not None:
+        return Choice(judged, f"asked for judging: {job.model} is built for one size", "user")
     if job.fixed_size:
         return Choice(job.native_size, f"{job.model} accepts this size only", "rule")
     evidence = {"native_size": job.native_size}
@@ -24,22 +34,34 @@ def choose(asked: int | None, tier: Tier, job: Job) -> Choice[int]:
     return Choice(size, reason, "rule", evidence)
 
 
-def check_asked(asked: int, job: Job) -> None:
-    """Raise ModelError for a size that the network can't take."""
+def check_judged(asked: int | None, size: int, job: Job) -> None:
+    """Raise ModelError for an --eval-size that the network can't take beside training's size."""
+    if asked is None:
+        return
+    check_asked(asked, job, "--eval-size")
+    if job.built_for_size and asked != size:
+        raise ModelError(
+            f"{job.model} is built for images of one size, but it is to be trained at {size} "
+            f"pixels and --eval-size is {asked}: leave it out."
+        )
+
+
+def check_asked(asked: int, job: Job, flag: str) -> None:
+    """Raise ModelError for a size that the network can't take; the flag asked for it."""
     if job.fixed_size and asked != job.native_size:
         raise ModelError(
-            f"{job.model} accepts {job.native_size}-pixel images only, but --image-size is "
-            f"{asked}: leave it out."
+            f"{job.model} accepts {job.native_size}-pixel images only, but {flag} is {asked}: "
+            "leave it out."
         )
     if asked < job.min_size:
         raise ModelError(
             f"{job.model} needs images of at least {nearest_size(job.min_size, job)} pixels, "
-            f"but --image-size is {asked}."
+            f"but {flag} is {asked}."
         )
     if asked % job.size_multiple:
         raise ModelError(
-            f"{job.model} needs a multiple of {job.size_multiple} pixels, but --image-size is "
-            f"{asked}: use {nearest_size(asked, job)}."
+            f"{job.model} needs a multiple of {job.size_multiple} pixels, but {flag} is {asked}: "
+            f"use {nearest_size(asked, job)}."
         )
 
 

@@ -249,12 +249,14 @@ def replanned(session: Session, config: TrainConfig, length: Length) -> Plan:
 
 
 def place_of_pixels(session: Session, size: int) -> Choice[str]:
-    """Where decoded images are kept at training's size.
+    """Where decoded images are kept, at training's size and at that of validation.
 
     Smaller ones fit wherever those of the plan do; where it keeps none, they may fit RAM.
     """
     if session.config.plan is not None or session.plan.pixels.value == "device":
         return session.plan.pixels
     machine = Machine.from_dict(read_json(session.run.machine))
-    side = replace(session.preprocessing, image_size=size).resize_size
-    return choose_pixels(kept_bytes(session.index.without("test"), side), room_on_disk(), machine)
+    rule, index = session.preprocessing, session.index
+    training = kept_bytes(index.split("train"), replace(rule, image_size=size).resize_size)
+    validation = kept_bytes(index.split("val"), rule.resize_size)
+    return choose_pixels(training + validation, room_on_disk(), machine)

@@ -44,5 +44,16 @@ def test_an_asked_size_wins(plan_on, make_job):
     ],
 )
 def test_a_size_that_the_network_refuses(plan_on, make_job, changes, asked, words):
-    with pytest.raises(ModelError, match=words):
-        plan_on("cpu_2core_24gb", make_job(**changes), image_size=asked)
+    for flag in ("image_size", "eval_size"):
+        with pytest.raises(ModelError, match=words) as refused:
+            plan_on("cpu_2core_24gb", make_job(**changes), **{flag: asked})
+        assert f"--{flag.replace('_', '-')} is {asked}" in str(refused.value)
+
+
+def test_a_network_built_for_one_size_is_trained_and_judged_at_it(plan_on, make_job):
+    plan = plan_on("cpu_2core_24gb", make_job(built_for_size=True), eval_size=256)
+    assert (plan.image_size.value, plan.image_size.source) == (256, "user")
+    with pytest.raises(ModelError, match="trained at 224 pixels and --eval-size is 256"):
+        plan_on("cpu_2core_24gb", make_job(built_for_size=True), image_size=224, eval_size=256)
+    other = plan_on("cpu_2core_24gb", make_job(), image_size=224, eval_size=256)
+    assert other.image_size.value == 224

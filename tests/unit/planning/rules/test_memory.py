@@ -84,3 +84,12 @@ def test_the_room_is_asked_at_the_chosen_size(plan_on, make_job):
     asked = []
     plan_on("h100_80gb", make_job(cache_bytes=lambda size: asked.append(size) or 0))
     assert asked == [224]
+
+
+def test_images_are_kept_at_the_size_that_they_are_used_at(plan_on, make_job):
+    job = make_job(
+        cache_bytes=lambda size: 10 * size**2,
+        device_bytes=lambda size: 8 * size**2,
+    )
+    plan = plan_on("h100_80gb", job, image_size=100, eval_size=200)
+    assert plan.pixels.evidence["need_bytes"] == 8 * 100**2 + 2 * 200**2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lacewing.config import TrainConfig, load_config
-from lacewing.data.pixels import pixel_key
+from lacewing.data.pixels import kept_bytes, pixel_key
 from lacewing.engine.schedules import make_schedule
 from lacewing.models.build import check_size
 from lacewing.models.catalog import find_model
@@ -117,6 +117,16 @@ def test_a_file_of_training_images_is_reserved_for_fine_tuning_only(
     assert kept() == {name("val", 48)}
     open_finetuning(session, Length(32, 3, 9.0), FOREVER)
     assert kept() == {name("val", 48), name("train", 32)}
+
+
+def test_validation_images_are_kept_at_their_own_size_in_fine_tuning(recipe_session):
+    session = recipe_session(recipe="finetune", image_size=48)
+    session.plan = replace(session.plan, pixels=Choice("none", "", "rule"))
+    rule = session.preprocessing
+    training = kept_bytes(session.index.split("train"), replace(rule, image_size=32).resize_size)
+    validation = kept_bytes(session.index.split("val"), rule.resize_size)
+    found = place_of_pixels(session, 32)
+    assert found.evidence["need_bytes"] == training + validation
 
 
 def test_pixels_on_the_device_stay_there_in_fine_tuning(recipe_session):
