@@ -16,8 +16,9 @@ def build_model(
 ) -> nn.Module:
     """A network on the CPU: images float32 [N, 3, image_size, image_size] to logits [N, classes].
 
-    The head is new unless the weights' head has just these classes. `dropout` is the share of
-    features zeroed before the head. `describe_fit` says which weights are loaded.
+    The head is new unless the weights' head has as many classes, and just these where they are
+    known (see `for_classes`). `dropout` is the share of features zeroed before the head.
+    `describe_fit` says which weights are loaded.
     Raises ModelError for a size that the network refuses, WeightsError for foreign weights.
     """
     model = new_model(info, classes, dropout, image_size)

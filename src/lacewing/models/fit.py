@@ -29,7 +29,7 @@ class Fit:
     """Of the network: not loaded."""
 
 
-def fit_state(model: nn.Module, state: dict[str, Tensor]) -> Fit:
+def fit_state(model: nn.Module, state: dict[str, Tensor], *, with_head: bool = True) -> Fit:
     """Match tensors by name and shape. A head is loaded whole or not at all."""
     expected = model.state_dict()
     head = parameter_names(model, heads_of(model))
@@ -37,7 +37,7 @@ def fit_state(model: nn.Module, state: dict[str, Tensor]) -> Fit:
     def fits(name: str) -> bool:
         return name in state and name in expected and state[name].shape == expected[name].shape
 
-    whole = all(fits(name) for name in head)
+    whole = with_head and all(fits(name) for name in head)
     loaded = {name: state[name] for name in expected if fits(name) and (whole or name not in head)}
     return Fit(
         loaded,
@@ -51,7 +51,9 @@ def fit_weights(model: nn.Module, info: ModelInfo, weights: Weights) -> Fit:
 
     Raises WeightsError if less than half of the backbone's tensors fit.
     """
-    fit = fit_state(model, weights.state)
+    with_head = weights.rows != ()
+    state = weights.state | ordered_head(model, weights)
+    fit = fit_state(model, state, with_head=with_head)
     head = parameter_names(model, heads_of(model))
     found = sum(name not in head for name in fit.loaded)
     wanted = sum(name not in head for name in model.state_dict())
@@ -61,8 +63,18 @@ def fit_weights(model: nn.Module, info: ModelInfo, weights: Weights) -> Fit:
             f"{wanted} tensors fit. Give the network's own with --weights, or another --model."
         )
     if info.built_for_size and any(name in weights.state for name in fit.missing):
-        return fit_state(model, resampled(model, weights.state))
+        return fit_state(model, resampled(model, state), with_head=with_head)
     return fit
+
+
+def ordered_head(model: nn.Module, weights: Weights) -> dict[str, Tensor]:
+    """The head's tensors whose rows are for one class each, in the order of `weights.rows`."""
+    if not weights.rows:
+        return {}
+    layers = [layer for head in heads_of(model) for layer in answering(head)]
+    names = parameter_names(model, layers) & weights.state.keys()
+    fitting = {name for name in names if len(weights.state[name]) == len(weights.rows)}
+    return {name: weights.state[name][list(weights.rows)] for name in fitting}
 
 
 def resampled(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,22 +108,27 @@ def silence(head: nn.Module) -> None:
 
     Those before them, norms among them, stay: behind zeros nothing would ever learn.
     """
+    for layer in answering(head):
+        layer.weight.zero_()
+        if layer.bias is not None:
+            layer.bias.zero_()
+
+
+def answering(head: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """The layers of a head that have a row for each class; two in some distilled networks."""
     layers = [one for one in head.modules() if isinstance(one, nn.Linear | nn.Conv2d)]
-    answers = layers[-1].weight.shape[0] if layers else 0
-    for layer in layers:
-        if layer.weight.shape[0] == answers:
-            layer.weight.zero_()
-            if layer.bias is not None:
-                layer.bias.zero_()
+    return [layer for layer in layers if len(layer.weight) == len(layers[-1].weight)]
 
 
 def fit_sentence(model: nn.Module, fit: Fit, weights: Weights) -> str:
     """`"205 of 207 tensors loaded from FILE; the head for 1000 classes was left out"`."""
-    head = parameter_names(model, heads_of(model))
-    parts = [f"{len(fit.loaded)} of {len(model.state_dict())} tensors loaded from {weights.source}"]
-    old = [weights.state[name] for name in fit.dropped if name in head]
+    head, expected = parameter_names(model, heads_of(model)), model.state_dict()
+    parts = [f"{len(fit.loaded)} of {len(expected)} tensors loaded from {weights.source}"]
+    old = [name for name in fit.dropped if name in head]
     if old:
-        parts.append(f"the head for {old[0].shape[0]} classes was left out")
+        rows = len(weights.state[old[0]])
+        other = "other " if rows == len(expected[old[0]]) else ""
+        parts.append(f"the head for {rows} {other}classes was left out")
     elif head & set(fit.missing):
         parts.append("the head starts new")
     fresh = [name for name in fit.missing if name not in head]

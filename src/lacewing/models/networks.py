@@ -1,6 +1,6 @@
 """Networks from the three libraries, made alike: classes, dropout before the head, one head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ def heads_of(model: nn.Module) -> list[nn.Module]:
     return list(heads) if isinstance(heads, tuple | list) else [heads]
 
 
-def parameter_names(model: nn.Module, parts: list[nn.Module]) -> frozenset[str]:
+def parameter_names(model: nn.Module, parts: Sequence[nn.Module]) -> frozenset[str]:
     """Names, within a network, of the parameters of some of its layers."""
     inside = {id(parameter) for part in parts for parameter in part.parameters()}
     return frozenset(name for name, value in model.named_parameters() if id(value) in inside)

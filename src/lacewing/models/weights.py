@@ -1,7 +1,7 @@
 """Weights that a network can start from: fetched by its name, or read from a file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import timm
@@ -33,6 +33,23 @@ class Weights:
     mean: Triple | None = None
     """What they were trained with, where it differs from the network's usual."""
     std: Triple | None = None
+    classes: tuple[str, ...] | None = None
+    """What the head answers with; () where it is no user's classes, None where it is not known."""
+    rows: tuple[int, ...] | None = None
+    """Those of the head for the classes to be trained, in their order; () where it is for others,
+    None where it is loaded if it has as many."""
+
+
+def for_classes(weights: Weights, classes: Sequence[str]) -> Weights:
+    """The weights, of whose head just the rows for these classes are loaded, in this order.
+
+    A head that knows others is left out: as many rows would stand under the wrong names.
+    """
+    known = weights.classes
+    if known is None:
+        return weights
+    same = len(known) == len(classes) and set(known) == set(classes)
+    return replace(weights, rows=tuple(map(known.index, classes)) if same else ())
 
 
 def fetch_weights(info: ModelInfo) -> Weights:
@@ -57,8 +74,10 @@ def fetch_weights(info: ModelInfo) -> Weights:
     state = read_tensors(file)
     if places.package is not None and places.package in file.parts:
         named = by_position(info, state, file)
-        return Weights(state=named, source=f"the package {places.package}", mean=HALF, std=HALF)
-    return Weights(state=named_by_timm(info, state, file), source=f"ImageNet weights in {file}")
+        source = f"the package {places.package}"
+        return Weights(state=named, source=source, mean=HALF, std=HALF, classes=())
+    named = named_by_timm(info, state, file)
+    return Weights(state=named, source=f"ImageNet weights in {file}", classes=())
 
 
 def joined_weights(members: Sequence[str]) -> Weights:
@@ -148,6 +167,7 @@ def read_weights_file(path: Path, info: ModelInfo) -> Weights:
         source=str(file),
         mean=bundle.preprocessing.mean,
         std=bundle.preprocessing.std,
+        classes=bundle.classes,
     )
 
 

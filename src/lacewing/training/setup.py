@@ -22,7 +22,7 @@ from lacewing.hardware.inspect import inspect
 from lacewing.hardware.machine import Machine
 from lacewing.models.build import preprocessing_for
 from lacewing.models.catalog import ModelInfo, find_model
-from lacewing.models.weights import Weights, fetch_weights, read_weights_file
+from lacewing.models.weights import Weights, fetch_weights, for_classes, read_weights_file
 from lacewing.performance_config import Tier, load_tiers
 from lacewing.planning.asked import check_asked
 from lacewing.planning.check import check_compiles_once, check_plan, check_work
@@ -75,6 +75,8 @@ def prepare(
     check_network(config, info)
     weights = starting_weights(config, info)
     seen = seen or look(config, tiers, backends)
+    if weights is not None:
+        weights = for_classes(weights, seen.index.classes)
     job = job_of(config, info, weights, seen.index)
     plan = decide(config, seen.machine, job, seen.tiers, backends)
     return Prepared(config, config, info, weights, seen.machine, seen.index, plan)

@@ -9,7 +9,7 @@ from lacewing.models.build import build_model, describe_fit, new_model
 from lacewing.models.catalog import find_model
 from lacewing.models.fit import fit_state, load_into
 from lacewing.models.networks import heads_of, parameter_names
-from lacewing.models.weights import Weights
+from lacewing.models.weights import Weights, for_classes
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,44 @@ def test_a_head_of_other_classes_is_left_out_said_and_zero(tiny, network, state)
     assert not model.fc.weight.any()
     assert not model.fc.bias.any()
     assert torch.equal(model.conv1[0].weight, state["conv1.0.weight"])
+
+
+def named(state, *classes):
+    return Weights(state=state, source="F", classes=classes)
+
+
+def test_a_head_for_the_same_classes_in_another_order_is_put_in_order(tiny, network, state):
+    known, wanted = tuple("abcdefg"), tuple("gfabcde")
+    model = network(7)
+    assert "head" not in load_into(model, tiny, for_classes(named(state, *known), wanted))
+    for row, name in enumerate(wanted):
+        assert torch.equal(model.fc.weight[row], state["fc.weight"][known.index(name)])
+        assert torch.equal(model.fc.bias[row], state["fc.bias"][known.index(name)])
+
+
+def test_both_heads_of_a_distilled_network_are_put_in_order():
+    info = find_model("levit_128s")
+    state = new_model(info, 3, 0.0, 224).state_dict()
+    model = new_model(info, 3, 0.0, 224)
+    load_into(model, info, for_classes(named(state, "a", "b", "c"), ["c", "a", "b"]))
+    for head in ("head", "head_dist"):
+        rows = state[f"{head}.linear.weight"][[2, 0, 1]]
+        assert torch.equal(model.get_submodule(head).linear.weight, rows)
+        assert torch.equal(model.get_submodule(head).bn.weight, state[f"{head}.bn.weight"])
+
+
+@pytest.mark.parametrize("classes", [tuple("abcdefz"), ()])
+def test_a_head_for_as_many_other_classes_is_left_out(tiny, network, state, classes):
+    model = network(7)
+    sentence = load_into(model, tiny, for_classes(named(state, *classes), tuple("abcdefg")))
+    assert sentence.endswith("; the head for 7 other classes was left out")
+    assert not model.fc.weight.any()
+
+
+def test_a_head_whose_classes_are_not_known_is_loaded_by_their_number(tiny, network, state):
+    model = network(7)
+    load_into(model, tiny, for_classes(Weights(state=state, source="F"), tuple("abcdefg")))
+    assert torch.equal(model.fc.weight, state["fc.weight"])
 
 
 def test_half_a_head_is_none(network, state):

@@ -143,6 +143,7 @@ def test_a_trained_model_brings_its_normalisation(tiny, tmp_path, bundle_fields,
     save_model(path, state, bundle_fields())
     weights = read_weights_file(tmp_path if as_folder else path, tiny)
     assert weights.source == str(path)
+    assert weights.classes == tuple(bundle_fields()["classes"])
     assert preprocessing_for(tiny, 64, weights).mean == (0.1, 0.1, 0.1)
     assert all(torch.equal(weights.state[name], value) for name, value in state.items())
 
