@@ -66,9 +66,12 @@ def machine_facts(device: str = "cpu") -> dict[str, Any]:
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = 1,
+    tell: Callable[[str, Sequence[float]], None] = lambda *_: None,
 ) -> dict[str, list[float]]:
-    """Seconds of each call in each round.
+    """Seconds of each call in each round; `tell` gets a call's name and seconds once it is done.
 
     Every round calls all of them, and each round begins with the next one, so that a drift of
     the machine's speed and a neighbour's after-effects meet all alike. A call on a GPU must
@@ -83,6 +86,8 @@ def interleaved(
             calls[name]()
             if number >= 0:
                 seconds[name].append(time.perf_counter() - start)
+                if len(seconds[name]) == rounds:
+                    tell(name, seconds[name])
     return seconds
 
 

@@ -157,7 +157,7 @@ def main() -> None:
     everything = open_images(given.data, val_share=0.05, test_share=0.05, draw_sample=draw_sample)
     index = some_of(everything, given.images)
     if given.plain:
-        setting = Setting(len(index), given.image_size, given.batch, given.epochs)
+        setting = Setting(len(index), given.image_size, given.batch, given.epochs, turns=1)
         serve_plain_epochs(given.plain, index, setting)
         return
     rows = []

@@ -7,6 +7,12 @@ begins anew several times, without what it kept:
 * lacewing: each kind of keeping decoded pixels, with and without a decoding thread;
 * torch: what torchvision's ImageFolder and DataLoader do, with 0, 1 and 2 worker processes.
 
+A GPU has five ways and begins once: compute, lacewing with decoding threads that keeps nothing or
+keeps pixels in RAM or on the device, and ImageFolder with a worker for each core. It is quick, so
+the images come again and again until there are 5,120: a short epoch would tell how its first batch
+is waited for. What is kept goes by rows, so each of them is decoded and kept as if it were another
+image; only its file is read from the system's cache.
+
 The figure is the share of the compute rate, in the first epoch and in later ones, and how many
 times as fast as the quickest of torchvision's ways. RAM counts decoded pixels and what worker
 processes hold alone; disk counts files of decoded pixels. `--large` does the same with 60 photos
@@ -14,7 +20,9 @@ of 12 megapixels, made by enlarging photos of the data set, and `--full` reads 5
 by each loader without a network (the first run draws them, which takes long).
 
     python benchmarks/pixels.py [--data FOLDER] [--model NAME ...] [--images 384] [--quick]
-                                [--large] [--full]
+                                [--device cpu] [--large] [--full]
+
+The result is written anew after each network.
 """
 
 # ruff: noqa: E402 - the policy must stand before torch is loaded
@@ -23,12 +31,13 @@ from lacewing.hardware.process import ready_process
 
 ready_process()  # as `lacewing train` does
 
+import argparse
 import functools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,12 +66,13 @@ from lacewing.engine.execution import Execution
 from lacewing.engine.losses import make_loss
 from lacewing.engine.prepare import prepare_model, to_format
 from lacewing.engine.step import train_step
+from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.limits import usable_cores
 
 MODELS = ("mobilenetv2_100", "resnet18")
 PRECISIONS = {"resnet18": "bf16"}
-"""What a plan would choose where the device is quick in it; else fp32. All are channels_last."""
+"""What a plan would choose on a CPU that is quick in it; else fp32. All are channels_last."""
 AUGMENT = AugmentConfig()
 Batches = Iterator[tuple[Tensor, Tensor]]
 Epoch = Callable[[int], Batches]
@@ -98,6 +108,12 @@ class Setting:
         """ImageNet's."""
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         return Preprocessing(image_size=self.image_size, mean=mean, std=std)
+
+
+CPU = Setting(images=384, image_size=128, batch=16, epochs=3, turns=3)
+GPU = Setting(images=5120, image_size=224, batch=256, epochs=3, turns=1)
+QUICK = Setting(images=32, image_size=64, batch=8, epochs=2, turns=2)
+"""To see that it runs."""
 
 
 class Folder(Dataset[tuple[Tensor, int]]):
@@ -162,12 +178,16 @@ def ready_epochs(source: Epoch) -> Epoch:
     return lambda _: iter(ready())
 
 
+def precision_of(name: str, backend: Backend, number: int) -> str:
+    """On a GPU bf16, where it has that; else fp32."""
+    wanted = PRECISIONS.get(name, "fp32") if backend.kind == "cpu" else "bf16"
+    return wanted if wanted in backend.candidate_precisions(number) else "fp32"
+
+
 def trainer(name: str, classes: int, device_name: str) -> Callable[[Batches], None]:
     """A function that makes a step on each batch and waits for the last."""
     backend, number = backend_for(device_name)
-    precision = PRECISIONS.get(name, "fp32")
-    if precision not in backend.candidate_precisions(number):
-        precision = "fp32"
+    precision = precision_of(name, backend, number)
     execution = Execution(device=device_name, precision=precision, memory_format="channels_last")
     backend.configure(precision, usable_cores().value, False)
     network = timm.create_model(name, num_classes=classes)
@@ -190,16 +210,19 @@ def ways_of(
     index: ImageIndex, setting: Setting, device: torch.device, cache: Path
 ) -> dict[str, Way]:
     """Every way to get the batches."""
-    ways = {"compute": Way(ready_epochs(lacewing_epochs(index, setting, device, "none", 0, cache)))}
-    kinds = ("none", "disk", "ram") + (("device",) if device.type != "cpu" else ())
+    is_cpu, cores = device.type == "cpu", usable_cores().value
+    threads = max(1, cores - 1)
+    kinds = ("none", "disk", "ram") if is_cpu else ("none", "ram", "device")
+    ready = lacewing_epochs(index, setting, device, "none", 0 if is_cpu else threads, cache)
+    ways = {"compute": Way(ready_epochs(ready))}
     kept = kept_bytes(index, setting.preprocessing.resize_size)
     for keep in kinds:
-        for workers in (0, max(1, usable_cores().value - 1)):
+        for workers in (0, threads) if is_cpu else (threads,):
             place = cache / f"{keep}{workers}"
             epoch = lacewing_epochs(index, setting, device, keep, workers, place)
-            ram = kept if keep in ("ram", "device") else 0
+            ram = kept if keep == "ram" else 0
             ways[f"lacewing, keep {keep}, {workers} threads"] = Way(epoch, ram, place)
-    for workers in (0, 1, 2):
+    for workers in (0, 1, 2) if is_cpu else (cores,):
         epoch = torch_epochs(index, setting, device, workers)
         ways[f"ImageFolder, {workers} workers"] = Way(epoch, has_processes=workers > 0)
     return ways
@@ -232,6 +255,7 @@ def one_turn(
     train: Callable[[Batches], None],
     ways_in: Callable[[Path], dict[str, Way]],
     epochs: int,
+    tell: Callable[[str, Sequence[float]], None],
 ) -> dict[str, Timed]:
     """Every way from its first epoch on, nothing kept from another turn; each begins in turn."""
     children: dict[str, int] = {}
@@ -252,6 +276,7 @@ def one_turn(
             {title: partial(call, title, ways[title]) for title in titles[begin:] + titles[:begin]},
             rounds=epochs,
             warm_up=0,
+            tell=tell,
         )
         return {
             title: Timed(
@@ -270,8 +295,14 @@ def measure(
     backend, number = backend_for(device_name)
     device = backend.torch_device(number)
     train = trainer(name, len(index.classes), device_name)
+    images = len(index) // setting.batch * setting.batch
+
+    def tell(title: str, seconds: Sequence[float]) -> None:
+        rates = ", ".join(f"{images / one:.0f}" for one in seconds)
+        print(f"{name}, {title}: {rates} images/s by epoch", flush=True)
+
     turns = [
-        one_turn(turn, train, partial(ways_of, index, setting, device), setting.epochs)
+        one_turn(turn, train, partial(ways_of, index, setting, device), setting.epochs, tell)
         for turn in range(setting.turns)
     ]
     firsts = {title: [turn[title].seconds[0] for turn in turns] for title in turns[0]}
@@ -282,7 +313,6 @@ def measure(
     theirs = [title for title in firsts if title.startswith("ImageFolder")]
     first = min(statistics.median(firsts[title]) for title in theirs)
     later = min(statistics.median(laters[title]) for title in theirs)
-    images = len(index) // setting.batch * setting.batch
     return {
         title: {
             "first": summary([images / one for one in firsts[title]]),
@@ -366,26 +396,40 @@ def some_of(index: ImageIndex, count: int) -> ImageIndex:
     return train.take(np.unique(rows))
 
 
+def repeated(index: ImageIndex, count: int) -> ImageIndex:
+    """Its rows again and again, so many in all."""
+    return index.take(np.resize(np.arange(len(index)), count))
+
+
+def setting_of(chosen: argparse.Namespace) -> Setting:
+    """The device's, but for what was asked for."""
+    if chosen.quick:
+        return QUICK
+    asked = {field: value for field, value in vars(chosen).items()
+             if field in vars(CPU) and value is not None}  # fmt: skip
+    return replace(CPU if chosen.device == "cpu" else GPU, **asked)
+
+
 def main() -> None:
     """Measure, print the tables, write the result."""
     options = parser(__doc__)
     options.add_argument("--data", default="sample", help="a data set as `lacewing train` takes it")
     options.add_argument("--model", nargs="+", default=MODELS)
-    options.add_argument("--images", type=int, default=384)
-    options.add_argument("--image-size", type=int, default=128)
-    options.add_argument("--batch", type=int, default=16)
-    options.add_argument("--epochs", type=int, default=3, help="of each turn")
-    options.add_argument("--turns", type=int, default=3, help="first epochs of each way")
+    options.add_argument("--images", type=int)
+    options.add_argument("--image-size", type=int)
+    options.add_argument("--batch", type=int)
+    options.add_argument("--epochs", type=int, help="of each turn")
+    options.add_argument("--turns", type=int, help="first epochs of each way")
     options.add_argument("--device", default="cpu")
     options.add_argument("--large", action="store_true", help="60 photos of 12 megapixels too")
     options.add_argument("--full", action="store_true", help="read 50,000 sample images too")
     chosen = options.parse_args()
-    setting = Setting(chosen.images, chosen.image_size, chosen.batch, chosen.epochs, chosen.turns)
-    if chosen.quick:
-        setting = Setting(images=32, image_size=64, batch=8, epochs=2, turns=2)
+    setting = setting_of(chosen)
     facts = machine_facts(chosen.device)
     everything = open_images(chosen.data, draw_sample=draw_sample)
     index = some_of(everything, setting.images)
+    if chosen.device != "cpu":
+        index = repeated(index, setting.images)
     models = ["test_resnet"] if chosen.quick else chosen.model
     content: dict[str, Any] = {
         "setting": vars(setting) | {"data": Path(chosen.data).name, "images": len(index)},
@@ -394,6 +438,7 @@ def main() -> None:
     }
     for name in models:
         content["models"][name] = measure(name, index, setting, chosen.device)
+        write_result("pixels", facts, content, chosen.results)
         print(f"\n{name}")
         show(content["models"][name])
     if chosen.large:
