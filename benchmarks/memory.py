@@ -5,7 +5,7 @@ network, batch and image size from random weights. The plain loop is torchvision
 DataLoader with two worker processes, fp32, AdamW, and nothing else. Ours is the whole command with
 its trial, validation, judging and report. What is counted is the proportional set size of the
 program and all its processes, looked at twenty times a second: memory that two of them share counts
-once. Linux only.
+once. Linux only. The result is written anew after each row.
 
     python benchmarks/memory.py [--quick] [--models NAME ...] [--batches 16 64]
 """
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import product
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -102,13 +103,18 @@ def compare(folder: Path, name: str, batch: int, size: int) -> dict[str, Any]:
     }
 
 
-def measured(folder: Path, flags: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each network and batch."""
-    return [
-        compare(folder, name, batch, flags.image_size)
-        for name in flags.models
-        for batch in flags.batches
-    ]
+def measured(folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
+    """A row for each network and batch, and the mean of their ratios; written with each."""
+    facts, rows = machine_facts(), []
+    content: dict[str, Any] = {"image_size": flags.image_size}
+    for name, batch in product(flags.models, flags.batches):
+        rows.append(compare(folder, name, batch, flags.image_size))
+        mean = exp(sum(log(row["ratio"]) for row in rows) / len(rows))
+        content |= {"geometric_mean": mean, "rows": rows}
+        path = write_result("memory", facts, content, flags.results)
+        print(rows[-1], flush=True)
+    print(f"written to {path}")
+    return content
 
 
 def main() -> None:
@@ -120,19 +126,16 @@ def main() -> None:
     if given.quick:
         given.models, given.batches, given.image_size = ["test_resnet"], [8], 32
     with tempfile.TemporaryDirectory() as place:
-        rows = measured(sample_folder(Path(place)), given)
+        found = measured(sample_folder(Path(place)), given)
     print_table(
         ["model", "batch", "plain MiB", "lacewing MiB", "ratio"],
         [
             [row["model"], row["batch"], row["plain_bytes"] / MIB, row["lacewing_bytes"] / MIB,
              row["ratio"]]
-            for row in rows
+            for row in found["rows"]
         ],
     )  # fmt: skip
-    mean = exp(sum(log(row["ratio"]) for row in rows) / len(rows))
-    print(f"geometric mean of the ratios {mean:.2f}")
-    content = {"geometric_mean": mean, "image_size": given.image_size, "rows": rows}
-    print(f"written to {write_result('memory', machine_facts(), content, given.results)}")
+    print(f"geometric mean of the ratios {found['geometric_mean']:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Random jobs under a cap on memory: none may crash, and each keeps its effective batch.
 
 On the CPU each job is the command itself under a limit on its address space (RLIMIT_AS), on a GPU
-(--device cuda) under a share of the card's memory. It must finish, or end with one sentence that
-says what lacks and what would fit: "refused". Those that only say that the memory ran out, as any
-error does that nobody foresaw, are counted apart: "unexplained".
+(--device cuda) under a share of the card's memory, the same GiB on every card. It must finish, or
+end with one sentence that says what lacks and what would fit: "refused". Those that only say that
+the memory ran out, as any error does that nobody foresaw, are counted apart: "unexplained". The
+result is written anew after each job.
 
     python benchmarks/oom_sweep.py [--quick] [--jobs 40] [--seed 0] [--device cpu]
 """
@@ -21,13 +22,16 @@ from typing import Any
 
 from common import machine_facts, parser, print_table, write_result
 from lacewing.cli import RAN_OUT
+from lacewing.hardware.backends import backend_for
 from lacewing.store.run import Run, read_lines
 
 MODELS = ("resnet18", "mobilenetv2_100", "regnety_002", "squeezenet", "convnext_atto", "vgg")
 SIZES = (64, 96, 128, 224)
 BATCHES = (1, 4, 16, 32, 64, 256)
-CAPS_GIB = {"cpu": (5, 5.5, 6, 7, 8, 10), "gpu": (0.02, 0.03, 0.05, 0.1, 0.2)}
-"""Address space of a CPU job, of which libraries reserve the most; on a GPU, shares."""
+CAPS_GIB = {"cpu": (5, 5.5, 6, 7, 8, 10), "gpu": (0.5, 1, 2, 4, 8)}
+"""Address space of a CPU job, of which libraries reserve the most; of a GPU's memory."""
+MOST_SHARE = 0.9
+"""Of a device's memory, for a job."""
 EXPECTED = (0, 1, 2)
 """Exit codes of the command: done, or an error that says what to do."""
 
@@ -45,13 +49,13 @@ def draw(random_: random.Random, kind: str) -> dict[str, Any]:
 def one_job(job: dict[str, Any], flags: argparse.Namespace) -> dict[str, Any]:
     """What became of a job: its outcome, and whether the batch stayed what was asked."""
     is_cpu = flags.device == "cpu"
-    share = ["--memory-share", "0.9" if is_cpu else str(job["cap"])]
+    share = MOST_SHARE if is_cpu else share_of(job["cap"], free_bytes(flags.device))
     with tempfile.TemporaryDirectory() as folder:
         line = [sys.executable, "-m", "lacewing", "train", "--data", flags.data, "--model",
                 job["model"], "--pretrained", "no", "--image-size", str(job["size"]), "-bz",
                 str(job["batch"]), "--accumulate", "--epochs", "1", "--output", folder, "--name",
                 "run", "--tensorboard", "no", "--evaluate", "no", "--device", flags.device,
-                "--plan-budget", "3s", *share]  # fmt: skip
+                "--plan-budget", "3s", "--memory-share", f"{share:.4f}"]  # fmt: skip
         done = subprocess.run(
             line,
             capture_output=True,
@@ -78,6 +82,20 @@ def outcome_of(code: int, said: list[str]) -> str:
     if code not in EXPECTED or not said or any("fault of lacewing" in line for line in said):
         return "crashed"
     return "unexplained" if any(RAN_OUT in line for line in said) else "refused"
+
+
+def share_of(gib: float, free: int) -> float:
+    """Of so many free bytes, for a cap."""
+    return min(MOST_SHARE, gib * 2**30 / free)
+
+
+def free_bytes(address: str) -> int:
+    """Of a GPU's memory, what is free; ends where its driver can't tell."""
+    backend, number = backend_for(address)
+    free = backend.memory(number).free_bytes
+    if free is None:
+        sys.exit(f"{address} can't tell its memory, so no job can be capped.")
+    return free
 
 
 def limit(gib: float) -> None:
@@ -109,19 +127,21 @@ def main() -> None:
     jobs = given.jobs or (2 if given.quick else {"cpu": 40, "gpu": 200}[kind])
     random_ = random.Random(given.seed)
     facts = machine_facts(given.device)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    counts, changed = Counter[str](), 0
     for number in range(jobs):
         rows.append(one_job(draw(random_, kind), given))
+        counts[rows[-1]["outcome"]] += 1
+        changed += rows[-1]["kept"] is False
+        content = {"counts": counts, "changed_batches": changed, "seed": given.seed, "rows": rows}
+        path = write_result("oom_sweep", facts, content, given.results)
         print(f"{number + 1}/{jobs}", json.dumps(rows[-1]), flush=True)
-    counts = Counter(row["outcome"] for row in rows)
-    changed = sum(row["kept"] is False for row in rows)
     print_table(["outcome", "jobs"], sorted(counts.items()))
     print(
         f"{counts['crashed']} crashes, {counts['unexplained']} unexplained, {changed} changed "
         f"batches in {jobs} jobs"
     )
-    content = {"counts": dict(counts), "changed_batches": changed, "seed": given.seed, "rows": rows}
-    print(f"written to {write_result('oom_sweep', facts, content, given.results)}")
+    print(f"written to {path}")
     sys.exit(1 if counts["crashed"] or changed else 0)
 
 
