@@ -29,11 +29,11 @@ from lacewing.planning.trial.images import (
 )
 from lacewing.planning.trial.memory import base_bytes
 from lacewing.planning.trial.passes import FULL, forward_pass, training_pass
-from lacewing.planning.trial.race import WORTH, WORTH_OF_DETAILS, Lane, race, winner
+from lacewing.planning.trial.race import ROUNDS, WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.unraced import only_weighed
 from lacewing.planning.trial.verify import verified
-from lacewing.planning.trial.ways import Way
+from lacewing.planning.trial.ways import Way, planned
 from lacewing.planning.trial.weigh import (
     likely_payback,
     snapshot_of,
@@ -202,14 +202,31 @@ def race_training(trial: Trial, fitting: int, image_seconds: float) -> list[Lane
     images = images_in_time(trial, fitting, len(found), image_seconds, TRAINING_SHARE)
     keys = [replace(way, images=images) for way in found]
     until = trial.budget.until(TRAINING_SHARE)
-    # a GPU's first pass is mostly the search for algorithms
-    is_cpu = trial.bench.backend.kind == "cpu"
-    return race(keys, training_pass(trial), until, gives_up=is_cpu)
+    return race_ways(trial, keys, training_pass(trial), until, planned(trial.plan), ROUNDS)
+
+
+def race_ways(
+    trial: Trial,
+    keys: list[Way],
+    run: Callable[[Way], float | str],
+    has_time: Callable[[], bool],
+    likely: Way,
+    rounds: int,
+) -> list[Lane[Way]]:
+    """A race of precisions and formats, of which `likely` is the one that the rules would take.
+
+    A GPU's first pass is mostly the search for algorithms, which may take a second: it tells
+    nothing of the way, and with little time only the likely ways are begun.
+    """
+    if trial.bench.backend.kind == "cpu":
+        return race(keys, run, has_time, rounds)
+    order = ways.nearest_first(keys, likely)
+    return race(keys, run, has_time, rounds, warm_ups=order)
 
 
 def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
     """The optimiser's kernel and the threads, for the way that has won so far."""
-    kernels = ways.kernel_ways(way, trial.job, trial.bench.backend.capabilities)
+    kernels = ways.kernel_ways(way, trial.job, trial.device, trial.bench.backend.capabilities)
     threads = ways.thread_ways(way, trial.config, trial.device, trial.machine)
     others = [*kernels[1:], *threads[1:]]
     if not others or not trial.budget.until(0.5)():
@@ -229,9 +246,8 @@ def race_forward(trial: Trial, trained: Way, fitting: int, image_seconds: float)
     each = FORWARD_TO_STEP * image_seconds
     images = images_in_time(trial, usual, len(found), each, FORWARD_SHARE)
     keys = [replace(way, threads=trained.threads, images=images) for way in found]
-    is_cpu = trial.bench.backend.kind == "cpu"
     until = trial.budget.until(0.7)
-    return race(keys, forward_pass(trial, trained), until, FEW_ROUNDS, gives_up=is_cpu)
+    return race_ways(trial, keys, forward_pass(trial, trained), until, trained, FEW_ROUNDS)
 
 
 def best_of(lanes: list[Lane[Way]], worth: float = WORTH) -> Lane[Way]:

@@ -4,12 +4,12 @@ Each round runs every way once, so that a machine that is busy for a moment slow
 alike. What is clearly slower is dropped early (successive halving: Jamieson and Talwalkar 2016).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Generic, TypeVar
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 ROUNDS = 5
 LEAST_ROUNDS = 3
@@ -20,6 +20,9 @@ DROP_ABOVE = 1.3
 HOPELESS, LONG_SECONDS = 6.0, 0.5
 """A warm-up of so many times the fastest's, and so many seconds: the way is not timed at all.
 Warm-ups hold costs that come once only, and short ones the noise of a busy machine."""
+NO_TIME = "there was no time left to begin with it"
+LEAST_BEGUN = 2
+"""However little time there is, so that there is something to compare."""
 WORTH = 0.97
 """A later way must take at most this share of an earlier one's time to be preferred to it."""
 WORTH_OF_DETAILS = 0.93
@@ -47,17 +50,23 @@ def race(
     has_time: Callable[[], bool] = lambda: True,
     rounds: int = ROUNDS,
     *,
-    gives_up: bool = True,
+    warm_ups: Sequence[Key] = (),
 ) -> list[Lane[Key]]:
     """Time every key and return the lanes in the order of the keys.
 
     `run` gives the seconds of one run, or the reason for which a key is out. Every key that
-    is not out gets one timed run, however little time there is; with `gives_up`, none whose
-    warm-up was hopeless.
+    is not out gets one timed run, however little time there is; none whose warm-up was hopeless.
+    Where warm-ups take long whatever the key, `warm_ups` are the keys in the order in which to
+    begin them: at the least until two work, and further while there is time.
     """
     lanes = [Lane(key) for key in keys]
-    for lane in lanes:
-        _warm_up(lane, lanes, run, gives_up)
+    by_key = {lane.key: lane for lane in lanes}
+    for lane in [by_key[key] for key in warm_ups] or lanes:
+        begun = [one for one in lanes if one.warmup is not None and not one.out]
+        if warm_ups and len(begun) >= LEAST_BEGUN and not has_time():
+            lane.out = NO_TIME
+        else:
+            _warm_up(lane, lanes, run, gives_up=not warm_ups)
     for number in range(rounds):
         racing = [lane for lane in lanes if not lane.out]
         if number >= LEAST_ROUNDS and len(racing) == 1:
@@ -73,7 +82,7 @@ def race(
 
 
 def _warm_up(
-    lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float | str], gives_up: bool
+    lane: Lane[Key], lanes: list[Lane[Key]], run: Callable[[Key], float | str], *, gives_up: bool
 ) -> None:
     result = run(lane.key)
     if isinstance(result, str):

@@ -1,6 +1,6 @@
 """Ways to run one pass, and which of them a device, a network and a user leave open."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lacewing.config import TrainConfig
@@ -8,10 +8,12 @@ from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device, Machine
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.kernel import right_kernels
 from lacewing.planning.rules.precision import right_formats
 
 ORDER = ("fp32", "tf32", "bf16", "fp16")
 """Of two ways that are equally fast, the one that stands first is taken."""
+PLAIN = "fp32 contiguous"
 MANY_CORES = 2
 """Up to so many, all of them compute; above, half of them may do as well."""
 
@@ -45,7 +47,8 @@ def planned(plan: Plan) -> Way:
 
 def reference(plan: Plan) -> Way:
     """Full precision in the plain format: what every other way is compared with."""
-    return replace(planned(plan), precision="fp32", memory_format="contiguous")
+    precision, memory_format = PLAIN.split()
+    return replace(planned(plan), precision=precision, memory_format=memory_format)
 
 
 def training_ways(
@@ -69,6 +72,20 @@ def forward_ways(
     ]
 
 
+def nearest_first(ways: Sequence[Way], to: Way) -> list[Way]:
+    """The ways in the order in which they are likely to be worth their first passes.
+
+    A way itself; full precision in the plain format, of which a pass is run for its loss anyhow;
+    the precision in another format, and other precisions, in the way's format first.
+    """
+
+    def distance(way: Way) -> tuple[bool, ...]:
+        is_far = way.precision != to.precision, way.memory_format != to.memory_format
+        return any(is_far), way.describe() != PLAIN, *is_far
+
+    return sorted(ways, key=distance)
+
+
 def _precisions(config: TrainConfig, device: Device, capabilities: Capabilities) -> list[str]:
     if config.precision is not None:
         return [config.precision]
@@ -83,9 +100,9 @@ def _formats(
     return right if config.memory_format is None else (config.memory_format,)
 
 
-def kernel_ways(way: Way, job: Job, capabilities: Capabilities) -> list[Way]:
-    """The way with each kernel that both the optimiser and the device have."""
-    kernels = [k for k in job.optimizer_kernels if k in capabilities.optimizer_kernels]
+def kernel_ways(way: Way, job: Job, device: Device, capabilities: Capabilities) -> list[Way]:
+    """The way with each kernel that the optimiser has and the device gets right."""
+    kernels = [k for k in job.optimizer_kernels if k in right_kernels(device, capabilities)]
     others = [kernel for kernel in kernels if kernel != way.kernel]
     return [way, *(replace(way, kernel=kernel) for kernel in others)]
 

@@ -1,6 +1,6 @@
 """The race: fair turns, medians, and no time for what is clearly slower."""
 
-from lacewing.planning.trial.race import WORTH_OF_DETAILS, Lane, race, winner
+from lacewing.planning.trial.race import NO_TIME, WORTH_OF_DETAILS, Lane, race, winner
 
 
 class Track:
@@ -90,3 +90,24 @@ def test_what_changes_little_must_be_clearly_faster():
     lanes = [Lane("usual", seconds=[1.0]), Lane("other", seconds=[0.95])]
     assert winner(lanes).key == "other"
     assert winner(lanes, WORTH_OF_DETAILS).key == "usual"
+
+
+def test_long_warm_ups_are_begun_in_their_order_while_there_is_time():
+    track = Track(a=1.0, b=1.0, c=0.5)
+    lanes = race(
+        ["a", "b", "c"], track, lambda: len(track.ran) < 1, rounds=1, warm_ups=["c", "b", "a"]
+    )
+    assert track.ran == ["c", "b", "b", "c"]
+    assert [lane.out for lane in lanes] == [NO_TIME, "", ""]
+    assert winner(lanes).key == "c"
+
+
+def test_two_long_warm_ups_that_work_are_begun_however_little_time_there_is():
+    track = Track(a="gone", b=1.0, c=1.0, d=1.0)
+    race(["a", "b", "c", "d"], track, lambda: False, rounds=1, warm_ups=["a", "b", "c", "d"])
+    assert track.ran == ["a", "b", "c", "b", "c"]
+
+
+def test_long_warm_ups_tell_nothing_of_a_way():
+    lanes = race(["a", "b"], Track(a=[0.1, 1.0], b=[9.0, 0.5]), warm_ups=["a", "b"])
+    assert winner(lanes).key == "b"

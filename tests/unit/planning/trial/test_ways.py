@@ -7,7 +7,13 @@ import pytest
 from lacewing.config import TrainConfig
 from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device
-from lacewing.planning.trial.ways import kernel_ways, planned, thread_ways, training_ways
+from lacewing.planning.trial.ways import (
+    kernel_ways,
+    nearest_first,
+    planned,
+    thread_ways,
+    training_ways,
+)
 
 CAPABILITIES = Capabilities()
 GPU = Device(name="GPU", kind="cuda", precisions=("fp32", "tf32", "bf16", "fp16"))
@@ -21,6 +27,15 @@ def test_full_precision_stands_first(plan_on):
     ways = training_ways(plan_on("t4_16gb"), TrainConfig(), GPU, CAPABILITIES)
     assert described(ways)[:3] == ["fp32 contiguous", "fp32 channels_last", "tf32 contiguous"]
     assert len(ways) == 8
+
+
+def test_those_near_the_planned_one_are_begun_first(plan_on):
+    plan = plan_on("t4_16gb")
+    ways = training_ways(plan, TrainConfig(), GPU, CAPABILITIES)
+    likely = replace(planned(plan), precision="bf16", memory_format="channels_last")
+    assert described(nearest_first(ways, likely))[:4] == [
+        "bf16 channels_last", "fp32 contiguous", "bf16 contiguous", "fp32 channels_last",
+    ]  # fmt: skip
 
 
 def test_only_pairs_that_passed(plan_on):
@@ -50,10 +65,13 @@ def test_without_autocast_no_reduced_precision(plan_on):
 
 def test_kernels_of_optimiser_and_device(plan_on, make_job):
     way = planned(plan_on("t4_16gb"))
-    both = kernel_ways(way, make_job(), CAPABILITIES)
+    both = kernel_ways(way, make_job(), GPU, CAPABILITIES)
     assert [one.kernel for one in both] == ["fused", "foreach"]
-    none = kernel_ways(replace(way, kernel="plain"), make_job(optimizer_kernels=()), CAPABILITIES)
-    assert [one.kernel for one in none] == ["plain"]
+    plain, slow = replace(way, kernel="plain"), make_job(optimizer_kernels=())
+    assert [one.kernel for one in kernel_ways(plain, slow, GPU, CAPABILITIES)] == ["plain"]
+    faulty = replace(GPU, failed_kernels={"fused": "SGD's update is wrong"})
+    left = kernel_ways(replace(way, kernel="foreach"), make_job(), faulty, CAPABILITIES)
+    assert [one.kernel for one in left] == ["foreach"]
 
 
 def test_half_the_cores_where_there_are_many(plan_on, recorded):
