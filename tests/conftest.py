@@ -1,5 +1,6 @@
 """A finished run of three tints, small enough to be made anew by each test process."""
 
+import gc
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,12 @@ from lacewing.store.run import Run, write_json
 # a deadline would make a busy machine fail a test: timings belong to the benchmarks
 hypothesis_settings.register_profile("lacewing", deadline=None)
 hypothesis_settings.load_profile("lacewing")
+
+
+def pytest_collection_finish() -> None:
+    """A run collects garbage each epoch: not also in all that torch and the tests have made."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

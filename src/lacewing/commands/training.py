@@ -1,5 +1,6 @@
 """The commands that train a model or work on a run folder."""
 
+import gc
 import os
 import time
 from dataclasses import dataclass
@@ -98,7 +99,13 @@ def train(given: Given) -> int:
         check_data(config)
     from lacewing.running.train import run_training
 
+    leave_libraries()
     return exit_code(run_training(config, started))
+
+
+def leave_libraries() -> None:
+    """Keep what the imports made out of garbage collection: each epoch's takes 0.4 s with it."""
+    gc.freeze()
 
 
 def check_data(config: TrainConfig) -> None:
@@ -121,6 +128,7 @@ def demo(given: Given) -> int:
     config = TrainConfig(**{**DEMO, **vars(options)})
     from lacewing.running.train import run_training
 
+    leave_libraries()
     return exit_code(run_training(config))
 
 
@@ -131,6 +139,7 @@ def resume(given: Given) -> int:
         check_folder(options.run)
     from lacewing import api
 
+    leave_libraries()
     return exit_code(api.resume(options.run, options.accept_changed_data))
 
 
