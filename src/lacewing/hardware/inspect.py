@@ -125,12 +125,17 @@ def _judge(backend: Backend, names: list[str], findings: list[Findings]) -> _Fou
                 is_ram=found.is_ram,
                 precisions=found.smoke.passed,
                 pairs=found.smoke.pairs,
+                failed_kernels=found.failed_kernels,
                 details=found.details,
             )
         )
         rejected += [
             Rejected(kind=backend.kind, name=f"{name} in {precision}", reason=why)
             for precision, why in failed.items()
+        ]
+        rejected += [
+            Rejected(kind=backend.kind, name=f"{name} in {kernel} optimiser kernels", reason=why)
+            for kernel, why in found.failed_kernels.items()
         ]
     return _Found(tuple(devices), tuple(rejected))
 

@@ -9,6 +9,7 @@ from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.child import ChildError, run_child
 from lacewing.hardware.smoke import SmokeResult, smoke_test
+from lacewing.hardware.smoke_kernels import failed_kernels
 
 CHILD_SECONDS = 180
 """A first CUDA context takes seconds, compiling kernels for an unknown card a minute or two."""
@@ -22,6 +23,7 @@ class Findings:
     total_bytes: int | None = None
     free_bytes: int | None = None
     is_ram: bool = False
+    failed_kernels: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,5 +65,6 @@ def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
         total_bytes=memory.total_bytes,
         free_bytes=memory.free_bytes,
         is_ram=memory.is_ram,
+        failed_kernels=failed_kernels(backend, index, smoke.passed),
         details=backend.details(index),
     )

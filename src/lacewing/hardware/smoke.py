@@ -57,7 +57,7 @@ def smoke_test(
     try:
         candidates = backend.candidate_precisions(index)
     except Exception as error:
-        return SmokeResult(failed={"fp32": _clause(error)})
+        return SmokeResult(failed={"fp32": clause(error)})
     expected = reference()
     for precision in candidates:
         problem = _prepared(backend, precision, prepare)
@@ -91,7 +91,7 @@ def _prepared(
     try:
         prepare(precision)
     except Exception as error:  # drivers raise anything at all
-        return FULL if backend.is_out_of_memory(error) else _clause(error)
+        return FULL if backend.is_out_of_memory(error) else clause(error)
     return None
 
 
@@ -102,7 +102,7 @@ def _problem(
     try:
         measured = on_device(backend, index, precision, memory_format)
     except Exception as error:  # drivers raise anything at all
-        return FULL if backend.is_out_of_memory(error) else _clause(error)
+        return FULL if backend.is_out_of_memory(error) else clause(error)
     for name, right in expected.items():
         got = measured[name].double()
         if not torch.isfinite(got).all():
@@ -145,7 +145,7 @@ def _scaled_descend(
     scaler.update()
 
 
-def _clause(error: Exception) -> str:
+def clause(error: Exception) -> str:
     """The first line of an error, fit for a table."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -10,9 +10,10 @@ from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Device, Machine
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import compiled_anew, is_possible
+from lacewing.planning.rules.compile import compiled_anew, possible_modes
 from lacewing.planning.rules.device import choose_tier, find_device
 from lacewing.planning.rules.image_size import nearest_size
+from lacewing.planning.rules.kernel import right_kernels
 from lacewing.planning.rules.memory import free_bytes
 from lacewing.values import format_bytes
 
@@ -97,12 +98,11 @@ def check_possible(plan: Plan, device: Device, capabilities: Capabilities) -> No
 
 def possible_values(device: Device, capabilities: Capabilities) -> dict[str, tuple[Any, ...]]:
     """The values that the device can carry out, of each decision where not all are."""
-    modes = ("off", "default", "reduce-overhead")
     return {
         "precision": device.precisions,
         "memory_format": capabilities.memory_formats,
-        "compile": modes if is_possible(capabilities, device) else ("off",),
-        "optimizer_kernel": ("plain", *capabilities.optimizer_kernels),
+        "compile": possible_modes(capabilities, device),
+        "optimizer_kernel": ("plain", *right_kernels(device, capabilities)),
         "eval_precision": device.precisions,
         "eval_memory_format": capabilities.memory_formats,
         "pixels": ("ram", "disk", "none") + (() if device.kind == "cpu" else ("device",)),

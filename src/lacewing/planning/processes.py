@@ -138,7 +138,7 @@ def least_of(machines: Sequence[Machine]) -> Machine:
 
 
 def least_device(device: Device, machines: Sequence[Machine]) -> Device:
-    """A device with the least memory and the precisions of all of its kind."""
+    """A device with the least memory, and the precisions and kernels of all of its kind."""
     like = [other for one in machines for other in one.devices if other.kind == device.kind]
     precisions = [p for p in device.precisions if all(p in one.precisions for one in like)]
     totals = [one.total_bytes for one in like if one.total_bytes is not None]
@@ -147,6 +147,7 @@ def least_device(device: Device, machines: Sequence[Machine]) -> Device:
         device,
         precisions=tuple(precisions),
         pairs=tuple(pair for pair in device.pairs if all(pair in one.pairs for one in like)),
+        failed_kernels={k: why for one in like for k, why in one.failed_kernels.items()},
         total_bytes=min(totals, default=None),
         free_bytes=min(free, default=None),
     )

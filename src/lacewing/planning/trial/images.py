@@ -47,7 +47,7 @@ def copies_beside(trial: Trial) -> int:
     capabilities = trial.bench.backend.capabilities
     ways = training_ways(trial.plan, trial.config, trial.device, capabilities)
     formats = len({"contiguous"}.union(way.memory_format for way in ways))
-    kernels = len(kernel_ways(planned(trial.plan), trial.job, capabilities))
+    kernels = len(kernel_ways(planned(trial.plan), trial.job, trial.device, capabilities))
     # as it was built, weights and gradients in each format, two moments of each optimiser
     return 1 + 2 * formats + 2 * (formats + kernels - 1) - memory.STATES
 
