@@ -24,7 +24,9 @@ from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.sample_store import SPARE_IMAGES, SampleStore
 
 MOST_IMAGES = 32
-"""Of a timed pass; larger batches repeat them."""
+"""Of the sample on a CPU; larger batches repeat them."""
+MOST_IMAGES_OF_GPU = 128
+"""The same elsewhere: what varying them takes there goes by the batch more than by the image."""
 WARM_UP_IMAGES = 2
 """Of a batch that is made first: pinned memory and kernels are loaded with it."""
 AHEAD = 2
@@ -121,7 +123,8 @@ def draw_sample(
         loading = replace(loading_of(plan, device), workers=workers, prefetch=max(workers, AHEAD))
         return train_loader(config, part, store, batch_size, loading)
 
-    count = min(plan.batch.value, len(training), MOST_IMAGES)
+    most = MOST_IMAGES if backend.kind == "cpu" else MOST_IMAGES_OF_GPU
+    count = min(plan.batch.value, len(training), most)
     few = min(WARM_UP_IMAGES, count)
     next(loader_of(few, few, 0, "none").epoch(0))
     loader = loader_of(count, count, 0, "ram")

@@ -1,5 +1,7 @@
 """The bench set up: what preparing images takes, in threads and between the steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from lacewing.data.batch import Batch
 from lacewing.hardware.fake import FakeBackend
 from lacewing.planning.trial import stage
+from lacewing.values import Choice
 
 
 def test_what_threads_do_is_told_apart_and_what_comes_once_left_out(scene, monkeypatch):
@@ -33,3 +36,29 @@ def test_what_threads_do_is_told_apart_and_what_comes_once_left_out(scene, monke
     assert sample.decode_seconds == pytest.approx(1.0)
     assert sample.prepare_seconds == pytest.approx(0.1)
     assert sample.augment_seconds == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("kind", "images"), [("cuda", 8), ("cpu", 4)])
+def test_varying_is_timed_on_a_whole_batch_where_it_goes_by_the_batch(
+    scene, monkeypatch, kind, images
+):
+    """Half a second of a batch, however many images there are in it."""
+    made = scene(FakeBackend(kind))
+
+    class Loader:
+        wait_seconds = 0.0
+
+        def __init__(self, size):
+            self.size = size
+
+        def epoch(self, epoch):
+            made.fake.now += 0.5
+            labels = torch.zeros(self.size, dtype=torch.int64)
+            yield Batch(torch.zeros(self.size, 3, 32, 32), labels, np.arange(self.size))
+
+    monkeypatch.setattr(stage, "train_loader", lambda *given: Loader(given[3]))
+    monkeypatch.setattr(stage, "MOST_IMAGES", 4)
+    plan = replace(made.plan, batch=Choice(8, "", "rule"))
+    _, sample = stage.set_up(plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
+    assert len(sample.images) == images
+    assert sample.augment_seconds == pytest.approx(0.5 / images)
