@@ -206,10 +206,10 @@ of the epochs on."""
         None
     )
     """Order of a tensor's dimensions in memory."""
-    compile: Annotated[str | None, one_of("off", "default", "reduce-overhead", optional=True)] = (
-        None
-    )
-    """Mode of torch.compile."""
+    compile: Annotated[
+        str | None, one_of("off", "default", "reduce-overhead", "cudagraphs", optional=True)
+    ] = None
+    """Mode of torch.compile, or its backend cudagraphs."""
     workers: Annotated[int | None, whole(optional=True)] = None
     """Threads that decode images ahead; 0 decodes in the training thread."""
     threads: Annotated[int | None, whole(at_least=1, optional=True)] = None

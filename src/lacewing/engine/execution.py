@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+GRAPH_MODES = ("cudagraphs", "reduce-overhead")
+"""That record CUDA graphs, of torch's own kernels or of Inductor's. A graph's gradients lie where
+its next pass writes, so they serve steps of one pass."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
@@ -17,7 +21,7 @@ class Execution:
     memory_format: str = "contiguous"
     """contiguous or channels_last."""
     compile_mode: str = "off"
-    """off, default or reduce-overhead (`torch.compile`'s modes)."""
+    """off, default or reduce-overhead (`torch.compile`'s modes), or cudagraphs (its backend)."""
     micro_batch: int = 16
     """Most images of one pass through the network."""
     accumulation: int = 1

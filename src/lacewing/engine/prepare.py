@@ -45,7 +45,11 @@ def compile_model(model: nn.Module, mode: str, say: Callable[[str], None]) -> nn
     if mode == "off":
         return model
     try:
-        compiled = torch.compile(model, mode=mode)
+        # no mode of Inductor: a backend that makes no kernels and only records torch's own
+        if mode == "cudagraphs":
+            compiled = torch.compile(model, backend=mode)
+        else:
+            compiled = torch.compile(model, mode=mode)
     except Exception as error:  # no compiler for this Python or system: here it says so at once
         say(failure(error))
         return model

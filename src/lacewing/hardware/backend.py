@@ -34,7 +34,7 @@ class Capabilities:
     """Whether autocast really changes the precision (on DirectML it silently does nothing)."""
     compile: bool = True
     compile_modes: tuple[str, ...] = ("default",)
-    """Those that the trial compares."""
+    """Those that the trial compares, in the order in which it tries them."""
     spills: bool = False
     """Whether its driver may go on in system memory where its own is full, instead of failing."""
     pinned_memory: bool = False

@@ -29,7 +29,7 @@ class CudaBackend:
     kind = "cuda"
     capabilities = Capabilities(
         pinned_memory=True,
-        compile_modes=("default", "reduce-overhead"),
+        compile_modes=("cudagraphs", "reduce-overhead", "default"),
         # drivers for Windows go on in system memory (from 536.40 on, unless they are told not to)
         spills=sys.platform == "win32",
     )

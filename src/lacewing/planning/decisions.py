@@ -31,8 +31,8 @@ DECISIONS: dict[str, Decision] = {
         "of training: contiguous or channels_last", FORMAT, "--memory-format"
     ),
     "compile": Decision(
-        "torch.compile: off, default or reduce-overhead",
-        one_of("off", "default", "reduce-overhead"),
+        "torch.compile: off, default, reduce-overhead or cudagraphs",
+        one_of("off", "default", "reduce-overhead", "cudagraphs"),
         "--compile",
     ),
     "image_size": Decision(

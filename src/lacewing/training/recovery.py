@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lacewing.data.chance import step_seed
+from lacewing.engine.execution import GRAPH_MODES
 from lacewing.engine.prepare import to_format
 from lacewing.engine.rounds import PartnerFailedError
 from lacewing.engine.step import StepResult, split_evenly, train_step
@@ -86,8 +87,7 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     # each process drops other units; the first one as if it were alone
     session.backend.seed(step_seed(config.seed + ranks.rank, progress.step))
     parts = passes(batch_size, ranks.world, progress.micro_batch)
-    # a CUDA graph's gradients lie where its next pass writes: it serves steps of one pass
-    graphs = plan.compile.value == "reduce-overhead"
+    graphs = plan.compile.value in GRAPH_MODES
     return train_step(
         session.model if graphs and parts > 1 else session.forward,
         session.optimizer,
@@ -146,7 +146,7 @@ def shrink(session: "Session", in_update: bool) -> None:
 
 def let_go_of_graphs(session: "Session") -> None:
     """Smaller passes are run without CUDA graphs, whose memory goes with them alone."""
-    if session.plan.compile.value == "reduce-overhead":
+    if session.plan.compile.value in GRAPH_MODES:
         session.forward = session.model
         torch.compiler.reset()
 

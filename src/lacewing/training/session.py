@@ -16,6 +16,7 @@ from lacewing.data.preprocess import Preprocessing
 from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.average import Average
 from lacewing.engine.calibration import prior_shift
+from lacewing.engine.execution import GRAPH_MODES
 from lacewing.engine.losses import Loss, make_loss
 from lacewing.engine.norms import synchronise_norms
 from lacewing.engine.optimizers import find_optimizer, make_optimizer
@@ -131,7 +132,7 @@ def open_session(
     """
     backend, device_index = backend_for(plan.device.value, backends)
     execution = plan.execution
-    if execution.compile_mode == "reduce-overhead" and plan.accumulation.value > 1:
+    if execution.compile_mode in GRAPH_MODES and plan.accumulation.value > 1:
         events.add("compile", "CUDA graphs hold one pass, and a step has several: not compiled")
     backend.configure(execution.precision, plan.threads.value, config.deterministic)
     limit_memory(backend, device_index, plan, events)

@@ -47,18 +47,19 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     tier = load_tiers(config.tiers)[plan.tier.value]
     device = find_device(machine, plan.device.value)
     capabilities = backends[device.kind]().capabilities
+    can_compile = is_open(plan.compile, tier, capabilities, device, compiled_anew(config))
     asked = Asked(
         config=config,
         job=job,
         tier=tier,
         amounts=amounts_of(prepared),
         cores=machine.cores.value,
-        can_compile=is_open(plan.compile, tier, capabilities, device, compiled_anew(config)),
+        compile_modes=capabilities.compile_modes if can_compile else (),
         own_memory=capabilities.pinned_memory,
     )
     key = history.key_of(plan, config, machine, job, tier, index.name)
     known = history.recall(key)
-    if known is not None and is_enough(known, plan, config, job, asked.can_compile, processes):
+    if known is not None and is_enough(known, plan, config, job, asked.compile_modes, processes):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     remedy = "check it and its driver, or use --device cpu"

@@ -176,3 +176,14 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scales(frozen):
     assert torch.equal(model[1].running_mean, before) == frozen
     assert model[1].weight.grad is not None
     assert model[2].training
+
+
+@pytest.mark.parametrize(
+    ("mode", "how"),
+    [("cudagraphs", {"backend": "cudagraphs"}), ("reduce-overhead", {"mode": "reduce-overhead"})],
+)
+def test_a_mode_is_given_to_torch_as_what_it_is(monkeypatch, mode, how):
+    given = []
+    monkeypatch.setattr(torch, "compile", lambda model, **options: given.append(options) or model)
+    compile_model(torch.nn.Linear(2, 2), mode, pytest.fail)
+    assert given == [how]

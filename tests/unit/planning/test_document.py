@@ -98,7 +98,7 @@ def test_every_decision_names_flags_that_there_are():
 
 
 def test_an_edited_value_is_obeyed(file):
-    edit(file, "or reduce-overhead (--compile)\n  compile:\n    value: 'off'",
+    edit(file, "or cudagraphs (--compile)\n  compile:\n    value: 'off'",
          "\n  compile:\n    value: off")  # fmt: skip
     edit(file, "value: 5.625e-05", "value: 1e-3")
     plan = load_plan(file)

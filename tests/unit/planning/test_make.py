@@ -14,7 +14,7 @@ from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM, TIERS
 from lacewing.planning.check import check_arithmetic, check_possible
 from lacewing.planning.job import REFERENCE_BATCH, Job
 from lacewing.planning.make import make_plan, total_steps
-from lacewing.planning.rules.compile import is_possible
+from lacewing.planning.rules.compile import possible_modes
 from lacewing.planning.rules.device import find_device
 
 MACHINES = [
@@ -36,7 +36,7 @@ def requests(draw):
     asked = draw(maybe(st.sampled_from([device.address for device in machine.devices])))
     device = find_device(machine, asked or machine.devices[0].address)
     capabilities = BACKENDS[device.kind]().capabilities
-    modes = ("off", "default", "reduce-overhead") if is_possible(capabilities, device) else ("off",)
+    modes = possible_modes(capabilities, device)
     step = draw(st.sampled_from([1, 14, 16, 32]))
     fixed = draw(st.booleans())
     job = Job(

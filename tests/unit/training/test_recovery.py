@@ -233,11 +233,12 @@ def test_passes_of_one_image_that_batchnorm_refuses_end_in_a_sentence(begun):
         train(session)
 
 
+@pytest.mark.parametrize("mode", ["reduce-overhead", "cudagraphs"])
 @pytest.mark.parametrize(("micro_batch", "compiled"), [(6, True), (3, False)])
-def test_cuda_graphs_serve_steps_of_one_pass_only(begun, monkeypatch, micro_batch, compiled):
+def test_cuda_graphs_serve_steps_of_one_pass_only(begun, mode, micro_batch, compiled):
     """Their second pass would write where the first one's gradients lie."""
     session = begun(FakeBackend(), **{**SETTINGS, "epochs": 1})
-    session.plan = replace(session.plan, compile=Choice("reduce-overhead", "", "user"))
+    session.plan = replace(session.plan, compile=Choice(mode, "", "user"))
     session.progress.micro_batch = micro_batch
     used = []
     session.forward = Spy(session.model, used)
@@ -245,7 +246,9 @@ def test_cuda_graphs_serve_steps_of_one_pass_only(begun, monkeypatch, micro_batc
     assert bool(used) == compiled
 
 
-@pytest.mark.parametrize(("mode", "resets"), [("reduce-overhead", 1), ("default", 0)])
+@pytest.mark.parametrize(
+    ("mode", "resets"), [("reduce-overhead", 1), ("cudagraphs", 1), ("default", 0)]
+)
 def test_the_memory_of_cuda_graphs_is_given_back_where_passes_are_halved(
     begun, monkeypatch, mode, resets
 ):

@@ -9,6 +9,9 @@ from lacewing.values import Choice
 
 COST_SECONDS = 60.0
 """What compiling a network's forward and backward pass takes: 29 to 79 s were measured."""
+GRAPHS_SECONDS = 15.0
+"""The same of `cudagraphs`, which makes no kernels: to trace both passes took 9 to 26 s on a busy
+CPU. On a GPU it was not measured."""
 TRITON_FROM = (7, 0)
 """Compute capability from which Triton makes kernels for a CUDA device."""
 
@@ -27,15 +30,15 @@ def choose(
 
     Raises DeviceError where it is asked for and the device can't have it.
     """
-    possible = is_possible(capabilities, device)
+    modes = possible_modes(capabilities, device)
     if asked is not None:
-        if asked != "off" and not possible:
+        if asked not in modes:
             raise DeviceError(
                 f"--compile {asked} does not work on {device.name} ({device.kind}): "
-                "use --compile off, or leave it out."
+                f"use --compile {' or '.join(modes)}, or leave it out."
             )
         return Choice(asked, "asked for", "user")
-    if not possible:
+    if modes == ("off",):
         return Choice("off", "torch.compile does not work on this device", "rule")
     if anew_for:
         return Choice("off", f"{anew_for} would cost it", "rule")
@@ -63,6 +66,19 @@ def compiled_anew(config: TrainConfig) -> str | None:
     if config.gradual_unfreezing:
         return "each set of layers that learn"
     return None
+
+
+def usual_seconds(mode: str) -> float:
+    """What compiling in a mode takes where nothing is known of the network."""
+    return GRAPHS_SECONDS if mode == "cudagraphs" else COST_SECONDS
+
+
+def possible_modes(capabilities: Capabilities, device: Device) -> tuple[str, ...]:
+    """The modes that the device can have."""
+    if not is_possible(capabilities, device):
+        return ("off",)
+    graphs = ("cudagraphs",) if "cudagraphs" in capabilities.compile_modes else ()
+    return ("off", "default", "reduce-overhead", *graphs)
 
 
 def is_possible(capabilities: Capabilities, device: Device) -> bool:

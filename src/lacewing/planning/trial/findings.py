@@ -1,7 +1,7 @@
 """Findings: everything a trial measured, as plain data that can be remembered."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lacewing.planning.trial.memory import MemoryModel
@@ -29,7 +29,7 @@ class CompileTime:
     """What compiling cost, and what a pass then took."""
 
     mode: str = "default"
-    """`torch.compile`'s; reduce-overhead records CUDA graphs."""
+    """See `engine.execution.Execution.compile_mode`."""
     cost_seconds: float
     pass_seconds: float | None
     """None where it did not work."""
@@ -85,8 +85,8 @@ class Findings:
     """In each mode, in passes of the best way's images."""
     compile_left_seconds: float = 0.0
     """What measuring might yet have taken when compiling's turn came."""
-    compile_cost_seconds: float | None = None
-    """What compiling took in an earlier run; None if it is not known."""
+    compile_cost_seconds: Mapping[str, float] = field(default_factory=dict)
+    """What compiling took in an earlier run, by mode, where that is known."""
     fastest_seconds: float = 0.0
     """Per image of a training pass in the races: by it the length of the run was judged."""
     seconds: float = 0.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import COST_SECONDS
+from lacewing.planning.rules.compile import usual_seconds
 from lacewing.planning.rules.loading import decoders
 from lacewing.planning.trial.findings import CompileTime, Findings
 
@@ -96,8 +96,8 @@ def compile_seconds(plan: Plan, findings: Findings) -> float:
     compiled = compiled_as(plan, findings)
     if compiled is not None:
         return compiled.cost_seconds
-    known = findings.compile_cost_seconds
-    return COST_SECONDS if known is None else known
+    mode = plan.compile.value
+    return findings.compile_cost_seconds.get(mode, usual_seconds(mode))
 
 
 def waiting(plan: Plan, loading: float, computing: float, cores: int) -> float:

@@ -19,7 +19,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 13
+VERSION = 14
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 NETWORKS = ("timm", "torchvision")
@@ -76,15 +76,20 @@ def remember(key: str, findings: Findings) -> None:
     _write(_file(key), findings.as_dict())
 
 
-def compile_seconds(model: str, address: str) -> float | None:
+def compile_seconds(model: str, address: str, mode: str) -> float | None:
     """What compiling a network once took on a device; None if it is not known."""
-    value = _costs().get(f"{model} {address}")
+    value = _costs().get(_compiled(model, address, mode))
     return float(value) if isinstance(value, int | float) else None
 
 
-def remember_compile(model: str, address: str, seconds: float) -> None:
+def remember_compile(model: str, address: str, mode: str, seconds: float) -> None:
     """Keep what compiling took."""
-    _write(_folder() / COSTS, {**_costs(), f"{model} {address}": seconds})
+    _write(_folder() / COSTS, {**_costs(), _compiled(model, address, mode): seconds})
+
+
+def _compiled(model: str, address: str, mode: str) -> str:
+    # Inductor takes about as long in each of its modes
+    return f"{model} {address} cudagraphs" if mode == "cudagraphs" else f"{model} {address}"
 
 
 def _costs() -> dict[str, Any]:

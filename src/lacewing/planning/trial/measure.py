@@ -29,6 +29,7 @@ from lacewing.planning.trial.images import (
 )
 from lacewing.planning.trial.memory import base_bytes
 from lacewing.planning.trial.passes import FULL, forward_pass, training_pass
+from lacewing.planning.trial.payback import usable
 from lacewing.planning.trial.race import ROUNDS, WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.unraced import only_weighed
@@ -109,18 +110,19 @@ def is_enough(
     plan: Plan,
     config: TrainConfig,
     job: Job,
-    can_compile: bool,
+    compile_modes: Sequence[str],
     processes: int = 1,
 ) -> bool:
     """Whether they were made in at least half of the time that would be allowed now.
 
-    Not where they had none for compiling, and now there is; the same of memory.
+    Not where they had none for compiling in a mode that is open, and now there is; the same of
+    memory.
     """
     if has_more_memory(findings, plan.memory_bytes.value):
         return False
     budget = budget_of(plan, config, job, time.perf_counter, processes)
     budget.saw(findings.fastest_seconds)
-    if can_compile and has_time_to_compile(findings, plan, job, budget):
+    if has_time_to_compile(findings, plan, job, budget, compile_modes):
         return False
     return findings.allowed_seconds >= ENOUGH * budget.limit
 
@@ -131,13 +133,17 @@ def has_more_memory(findings: Findings, allowed: int | None) -> bool:
     return then is not None and (allowed is None or allowed > MORE_MEMORY * then)
 
 
-def has_time_to_compile(findings: Findings, plan: Plan, job: Job, budget: Budget) -> bool:
-    """Whether compiling was not tried, and would be after a trial that takes as long as theirs."""
-    if findings.compile_tried or findings.best.seconds is None:
+def has_time_to_compile(
+    findings: Findings, plan: Plan, job: Job, budget: Budget, modes: Sequence[str]
+) -> bool:
+    """Whether a mode was not tried, and would be after a trial that takes as long as theirs."""
+    if findings.best.seconds is None:
         return False
-    likely = likely_payback(plan, job, findings.best, budget)
+    tried = {one.mode for one in findings.compile_tried}
+    untried = [mode for mode in usable(modes, plan.accumulation.value) if mode not in tried]
+    likely = [likely_payback(plan, job, findings.best, budget, mode) for mode in untried]
     left = budget.left_of_share - findings.seconds
-    return likely.worth_trying and likely.cost_seconds <= left
+    return any(one.worth_trying and one.cost_seconds <= left for one in likely)
 
 
 def carry_out(trial: Trial) -> Findings:
@@ -182,11 +188,19 @@ def carry_out(trial: Trial) -> Findings:
         fed=fed,
         compile_tried=compiled,
         compile_left_seconds=left,
-        compile_cost_seconds=compile_seconds(trial.job.model, trial.plan.device.value),
+        compile_cost_seconds=known_costs(trial),
         fastest_seconds=trial.budget.fastest,
         seconds=trial.budget.spent,
         allowed_seconds=trial.budget.limit,
     )
+
+
+def known_costs(trial: Trial) -> dict[str, float]:
+    """What compiling took in an earlier run, by mode."""
+    model, address = trial.job.model, trial.plan.device.value
+    modes = {*trial.bench.backend.capabilities.compile_modes, trial.plan.compile.value} - {"off"}
+    known = {mode: compile_seconds(model, address, mode) for mode in modes}
+    return {mode: seconds for mode, seconds in known.items() if seconds is not None}
 
 
 def is_cut(trial: Trial, tried: Sequence[Timed], most: int) -> bool:

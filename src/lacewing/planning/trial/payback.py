@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lacewing.planning.rules.compile import COST_SECONDS
+from lacewing.engine.execution import GRAPH_MODES
+from lacewing.planning.rules.compile import usual_seconds
 from lacewing.planning.trial.findings import CompileTime, Findings
 from lacewing.values import Choice, format_seconds
 
@@ -57,10 +58,9 @@ class Payback:
         }
 
 
-def likely(kind: str, run_seconds: float, known_cost: float | None) -> Payback:
+def likely(kind: str, run_seconds: float, cost_seconds: float) -> Payback:
     """Before it is tried: by a likely share of `run_seconds`, the passes of the whole run."""
-    share = LIKELY_SHARE.get(kind, GPU_SHARE)
-    return Payback(COST_SECONDS if known_cost is None else known_cost, share * run_seconds)
+    return Payback(cost_seconds, LIKELY_SHARE.get(kind, GPU_SHARE) * run_seconds)
 
 
 def measured(cost_seconds: float, before: float, after: float, passes: int) -> Payback:
@@ -80,24 +80,30 @@ def cheapest(tried: Sequence[CompileTime], passes: int) -> CompileTime | None:
 
 def usable(modes: Sequence[str], accumulation: int) -> tuple[str, ...]:
     """The modes that serve steps of so many passes."""
-    # CUDA graphs hold one pass, see training/recovery.py
-    return tuple(mode for mode in modes if accumulation == 1 or mode != "reduce-overhead")
+    return tuple(mode for mode in modes if accumulation == 1 or mode not in GRAPH_MODES)
 
 
 def choose(
-    kind: str, findings: Findings, run_seconds: float, images: int, accumulation: int
+    kind: str,
+    open_modes: Sequence[str],
+    findings: Findings,
+    run_seconds: float,
+    images: int,
+    accumulation: int,
 ) -> Choice[str]:
     """On in the cheapest mode that was timed, if it pays in a run over `images`; else off.
 
     `run_seconds` is what the passes of the whole run take without it, `accumulation` of them a
-    step.
+    step. Of `open_modes`, the first that serves such steps is what might have been tried.
     """
     best = findings.best
     passes = round(images / best.way.images)
     modes = usable([one.mode for one in findings.compile_tried], accumulation)
     compiled = cheapest([one for one in findings.compile_tried if one.mode in modes], passes)
     if compiled is None or best.seconds is None:
-        weighed = likely(kind, run_seconds, findings.compile_cost_seconds)
+        first = usable(open_modes, accumulation)[0]
+        cost = findings.compile_cost_seconds.get(first, usual_seconds(first))
+        weighed = likely(kind, run_seconds, cost)
         reason = weighed.sentence(findings.compile_left_seconds)
         return Choice("off", reason, "rule", weighed.evidence())
     if compiled.pass_seconds is None:

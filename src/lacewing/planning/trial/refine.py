@@ -34,7 +34,7 @@ class Asked:
     tier: Tier
     amounts: Amounts
     cores: int
-    can_compile: bool = True
+    compile_modes: tuple[str, ...] = ("default",)
     """Whether torch.compile is open to be tried."""
     own_memory: bool = False
     """Whether the device has memory of its own, to which images must be copied."""
@@ -241,7 +241,7 @@ def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     Of several processes each passes over its share of the images. The clock of a `--budget` ends
     the run, so more than it holds is no saving.
     """
-    if not asked.can_compile or findings.best.seconds is None:
+    if not asked.compile_modes or findings.best.seconds is None:
         return plan
     steps = total_steps(asked.config, plan.batch.value, asked.job)
     images = steps * plan.batch.value // asked.amounts.processes
@@ -250,4 +250,6 @@ def with_compile(plan: Plan, findings: Findings, asked: Asked) -> Plan:
         images = int(images * asked.config.budget / seconds)
         seconds = asked.config.budget
     kind, passes = plan.device.value.partition(":")[0], plan.accumulation.value
-    return replace(plan, compile=payback.choose(kind, findings, seconds, images, passes))
+    return replace(
+        plan, compile=payback.choose(kind, asked.compile_modes, findings, seconds, images, passes)
+    )

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
+import torch
+
 from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.hardware.allocator import is_kept
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import compiled_anew, is_open
+from lacewing.planning.rules.compile import compiled_anew, is_open, usual_seconds
 from lacewing.planning.trial import history, memory, payback, sizes
+from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import CompileTime, Timed
@@ -153,32 +156,39 @@ def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
 
 def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     """What compiling costs and gives in each mode, if it is open and likely to pay."""
-    plan, capabilities = trial.plan, trial.bench.backend.capabilities
+    plan, model, capabilities = trial.plan, trial.job.model, trial.bench.backend.capabilities
     anew_for = compiled_anew(trial.config)
     open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, anew_for)
     if not open_to_it or best.seconds is None:
         return ()
-    likely = likely_payback(plan, trial.job, best, trial.budget)
-    if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
-        return ()
     tried: list[CompileTime] = []
     for mode in payback.usable(capabilities.compile_modes, plan.accumulation.value):
-        if tried and tried[-1].cost_seconds > trial.budget.left_of_share:
-            break
+        likely = likely_payback(plan, trial.job, best, trial.budget, mode)
+        if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
+            continue
         tried.append(time_compiled(trial, best.way, mode))
         # what failed, and perhaps at once, does not tell what compiling takes
         if tried[-1].pass_seconds is not None:
-            history.remember_compile(trial.job.model, plan.device.value, tried[-1].cost_seconds)
+            history.remember_compile(model, plan.device.value, mode, tried[-1].cost_seconds)
     return tuple(tried)
 
 
-def likely_payback(plan: Plan, job: Job, best: Timed, budget: Budget) -> Payback:
+def likely_payback(plan: Plan, job: Job, best: Timed, budget: Budget, mode: str) -> Payback:
     """What compiling is likely to cost and to save in the run over so many images, or in as much
     of it as its own budget holds."""
     address = plan.device.value
-    known = history.compile_seconds(job.model, address)
+    known = history.compile_seconds(job.model, address, mode)
     seconds = min(expected_seconds(best, budget.images), budget.run_seconds)
-    return payback.likely(address.partition(":")[0], seconds, known)
+    cost = usual_seconds(mode) if known is None else known
+    return payback.likely(address.partition(":")[0], seconds, cost)
+
+
+def forget_compiled(bench: Bench) -> None:
+    """Let go of compiled forms, and of the memory of CUDA graphs, in which gradients lie."""
+    for network in bench.copies.values():
+        network.zero_grad(set_to_none=True)
+    torch.compiler.reset()
+    bench.free()
 
 
 def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
@@ -195,6 +205,8 @@ def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
     seconds = [found.seconds for found in passes if not isinstance(found, str)]
     works = isinstance(compiled, CompiledModel) and compiled.is_compiled and seconds
     bench.copies[way.memory_format] = network
+    del compiled
+    forget_compiled(bench)
     if isinstance(first, str) or not works:
         return CompileTime(mode=mode, cost_seconds=cost, pass_seconds=None)
     return CompileTime(mode=mode, cost_seconds=cost - median(seconds), pass_seconds=median(seconds))

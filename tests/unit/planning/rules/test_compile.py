@@ -48,3 +48,9 @@ def test_where_it_can_not_work_it_is_refused(plan_on, machine):
     with pytest.raises(DeviceError, match=r"--compile default does not work on .*--compile off"):
         plan_on(machine, compile="default")
     assert plan_on(machine, compile="off").compile.value == "off"
+
+
+def test_graphs_without_a_compiler_are_for_devices_that_record_them(plan_on):
+    assert plan_on("h100_80gb", compile="cudagraphs").compile.value == "cudagraphs"
+    with pytest.raises(DeviceError, match=r"cudagraphs does not work .*off or default or reduce"):
+        plan_on("cpu_2core_24gb", compile="cudagraphs")

@@ -154,7 +154,9 @@ def test_a_compiled_pass_has_the_images_with_which_it_was_timed(plan_on, found, 
     assert off["epoch_seconds"] == pytest.approx(1000 * 0.04 + 100 / 40)
 
 
-@pytest.mark.parametrize(("known", "cost"), [(41.5, 41.5), (None, COST_SECONDS)])
+@pytest.mark.parametrize(
+    ("known", "cost"), [({"default": 41.5}, 41.5), ({"cudagraphs": 9.0}, COST_SECONDS)]
+)
 def test_compiling_that_was_asked_for_costs_what_it_once_took_or_usually_does(
     plan_on, found, known, cost
 ):

@@ -87,12 +87,15 @@ def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):
     assert ask() != before
 
 
-def test_costs_of_compiling_are_kept_by_network_and_device():
-    assert history.compile_seconds("resnet18", "cpu") is None
-    history.remember_compile("resnet18", "cpu", 41.5)
-    history.remember_compile("resnet50", "cuda:0", 90.0)
-    assert history.compile_seconds("resnet18", "cpu") == 41.5
-    assert history.compile_seconds("resnet50", "cpu") is None
+def test_costs_of_compiling_are_kept_by_network_device_and_compiler():
+    assert history.compile_seconds("resnet18", "cpu", "default") is None
+    history.remember_compile("resnet18", "cpu", "default", 41.5)
+    history.remember_compile("resnet50", "cuda:0", "reduce-overhead", 90.0)
+    history.remember_compile("resnet50", "cuda:0", "cudagraphs", 7.0)
+    assert history.compile_seconds("resnet18", "cpu", "default") == 41.5
+    assert history.compile_seconds("resnet50", "cpu", "default") is None
+    assert history.compile_seconds("resnet50", "cuda:0", "default") == 90.0
+    assert history.compile_seconds("resnet50", "cuda:0", "cudagraphs") == 7.0
 
 
 def test_whether_norms_keep_their_statistics_changes_the_question(ask):

@@ -1,30 +1,31 @@
 """torch.compile has to earn its cost back."""
 
+from lacewing.planning.rules.compile import COST_SECONDS, GRAPHS_SECONDS
 from lacewing.planning.trial import payback
 
 
 def test_a_short_run_says_what_it_would_cost():
-    weighed = payback.likely("cpu", 30.0, known_cost=45.0)
+    weighed = payback.likely("cpu", 30.0, 45.0)
     assert weighed.sentence(left=100.0) == "would cost about 45 s to save about 3.0 s"
     assert not weighed.worth_trying
 
 
 def test_what_was_not_tried_says_so():
     """Never that ten hours were not worth a minute."""
-    long = payback.likely("cpu", 360_000.0, known_cost=None)
+    long = payback.likely("cpu", 360_000.0, COST_SECONDS)
     assert long.sentence(left=12.0) == (
         "not tried: it takes about 1 min 0 s, and measuring had 12 s left"
     )
     assert long.sentence(left=-3.0).endswith("measuring had 0.0 s left")
-    near = payback.likely("cuda", 300.0, known_cost=None)
+    near = payback.likely("cuda", 300.0, COST_SECONDS)
     assert near.pays and not near.worth_trying
     words = "not tried: it may save about 1 min 15 s, for about 1 min 0 s"
     assert near.sentence(left=100.0) == words
 
 
 def test_a_long_run_on_a_gpu_is_worth_a_try_at_one_and_a_half_times_the_cost():
-    assert not payback.likely("cuda", 359.0, known_cost=None).worth_trying
-    assert payback.likely("cuda", 361.0, known_cost=None).worth_trying
+    assert not payback.likely("cuda", 359.0, COST_SECONDS).worth_trying
+    assert payback.likely("cuda", 361.0, COST_SECONDS).worth_trying
 
 
 def test_what_was_measured_decides():
@@ -34,3 +35,14 @@ def test_what_was_measured_decides():
     loss = payback.measured(40.0, before=0.20, after=0.30, passes=1000)
     assert not loss.pays
     assert loss.sentence() == "costs 40 s and loses 1 min 40 s in this run, as measured"
+
+
+def test_graphs_without_a_compiler_are_worth_a_try_in_shorter_runs():
+    assert payback.likely("cuda", 100.0, GRAPHS_SECONDS).worth_trying
+    assert not payback.likely("cuda", 100.0, COST_SECONDS).worth_trying
+
+
+def test_steps_of_several_passes_have_no_graphs():
+    modes = ("cudagraphs", "reduce-overhead", "default")
+    assert payback.usable(modes, 1) == modes
+    assert payback.usable(modes, 2) == ("default",)

@@ -27,7 +27,7 @@ def refined(plan_on, make_job, found):
         tier = TIERS["cpu"]
         amounts = replace(AMOUNTS, processes=processes)
         asked = Asked(config=config, job=make_job(), tier=tier, amounts=amounts, cores=2,
-                      can_compile=config.compile is None)  # fmt: skip
+                      compile_modes=("default",) if config.compile is None else ())  # fmt: skip
         return refine(plan, findings or found(), asked)
 
     return make
@@ -223,7 +223,7 @@ def test_a_tier_that_does_not_compile_keeps_the_rules_reason(plan_on, make_job, 
     plan = plan_on("gtx1650_4gb")
     asked = Asked(config=TrainConfig(), job=make_job(), tier=TIERS["mid"], amounts=AMOUNTS, cores=8)
     assert refine(plan, found(), asked).compile != plan.compile
-    closed = replace(asked, can_compile=False)
+    closed = replace(asked, compile_modes=())
     assert refine(plan, found(), closed).compile == plan.compile
 
 

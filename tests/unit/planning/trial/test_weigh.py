@@ -33,5 +33,5 @@ def test_compiling_is_worth_trying_for_what_the_budget_holds(
     """A million images take 50,000 s, of which a CPU is likely to save a tenth."""
     monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
     budget = Budget(lambda: 0.0, images=1_000_000, run_seconds=run_seconds)
-    likely = likely_payback(plan_on("cpu_2core_24gb"), make_job(), found().best, budget)
+    likely = likely_payback(plan_on("cpu_2core_24gb"), make_job(), found().best, budget, "default")
     assert likely.saving_seconds == pytest.approx(saved)
