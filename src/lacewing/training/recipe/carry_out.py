@@ -175,7 +175,19 @@ def second_stage(
     if isinstance(room.length, str):
         return session, Ending(f"a head on frozen features is fitted; {room.length}", finished=True)
     length, deadline = room.length, budget.end - room.closing - room.validation
-    return tune(session, lambda: open_finetuning(session, length, deadline, backends))
+
+    def opened() -> Session:
+        tuning = open_finetuning(session, length, deadline, backends)
+        let_go(session)
+        return tuning
+
+    return tune(session, opened)
+
+
+def let_go(session: Session) -> None:
+    """Take the weights of a stage that is over off the device: callers still hold its session."""
+    session.model.to("cpu")
+    session.average = None
 
 
 def tune(session: Session, opened: Callable[[], Session]) -> tuple[Session, Ending]:

@@ -97,6 +97,21 @@ def test_a_step_that_does_not_fit_leaves_the_head_and_says_so(recipe_session, mo
     assert "memory" in [event["kind"] for event in read_lines(session.run.events)]
 
 
+def test_fine_tuning_has_the_device_for_itself(recipe_session, two_epochs, monkeypatch):
+    session = recipe_session(recipe="finetune", image_size=48, ema=0.9)
+    moved, real = [], carry_out.train_loop
+    monkeypatch.setattr(session.model, "to", moved.append)
+
+    def train_loop(tuned):
+        assert (moved, session.average) == (["cpu"], None)
+        return real(tuned)
+
+    monkeypatch.setattr(carry_out, "train_loop", train_loop)
+    tuned, ending = train(session, time.perf_counter())
+    assert ending.finished
+    assert tuned.average is not None
+
+
 def test_an_interrupted_recipe_is_resumed_in_its_second_stage(recipe_session, two_epochs):
     session = recipe_session(recipe="finetune", image_size=48, limit_epochs=1)
     train(session, time.perf_counter())
