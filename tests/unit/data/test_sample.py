@@ -1,5 +1,7 @@
 """The drawn data set as files: which there are, that they are the same again, and hard enough."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,9 +11,10 @@ from sklearn.preprocessing import StandardScaler
 
 from lacewing.data.dhash import near_identical_groups
 from lacewing.data.open import open_images
-from lacewing.data.sample import contact_sheet, draw_sample
+from lacewing.data.sample import contact_sheet, draw, draw_sample
 from lacewing.data.sample.draw import class_counts, plan_photos
 from lacewing.errors import DataError
+from lacewing.hardware.machine import Limit
 
 NAMES = (
     "aphid", "ladybird", "weevil", "moth", "beetle", "grasshopper", "hoverfly", "planthopper",
@@ -51,6 +54,21 @@ def test_sizes_are_as_asked_and_vary(drawn):
 def test_the_same_seed_draws_the_same_bytes_with_any_number_of_threads(drawn, tmp_path):
     draw_sample(tmp_path, images_per_class=10, size=48, threads=1)
     assert files_of(tmp_path) == files_of(drawn)
+
+
+def test_every_usable_core_has_a_thread(monkeypatch, tmp_path):
+    pools = []
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, max_workers):
+            pools.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(draw, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(draw, "usable_cores", lambda: Limit(value=5, source="here"))
+    draw_sample(tmp_path / "all", classes=2, images_per_class=3, size=32)
+    draw_sample(tmp_path / "one", classes=2, images_per_class=3, size=32, threads=1)
+    assert pools == [5, 1]
 
 
 def test_another_seed_draws_other_photos(drawn, tmp_path):

@@ -12,6 +12,7 @@ from lacewing.data.sample.photo import draw_photo
 from lacewing.data.sample.species import Species, make_species
 from lacewing.data.splits import wanted
 from lacewing.errors import DataError
+from lacewing.hardware.limits import usable_cores
 
 TEST_SHARE, VAL_SHARE = 0.3, 0.1
 """Of a class's images, as in IP102; the rest is for training."""
@@ -51,7 +52,7 @@ def draw_sample(
     seed: int = 0,
     layout: str = "folders",
     progress: Progress | None = None,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> None:
     """Draw `classes` species of insects into a folder, as JPEG files in three splits.
 
@@ -60,8 +61,8 @@ def draw_sample(
     and classes.txt, as in the release of IP102). With `long_tail` the classes shrink
     geometrically from `images_per_class` to 1/82 of it, but not below 3. A photo depends on
     the seed, its class and its number in the class only. `progress` gets photos done and in
-    total. Raises DataError for numbers or a layout that can't be had, OSError if the folder
-    can't be written.
+    total. Without `threads` there is one for each usable core. Raises DataError for numbers or a
+    layout that can't be had, OSError if the folder can't be written.
     """
     if layout not in LAYOUTS:
         raise DataError(f"The sample has no layout {layout!r}: ask for {' or '.join(LAYOUTS)}.")
@@ -78,7 +79,7 @@ def draw_sample(
     for name, text in places.texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     draw = partial(_draw_file, folder, species, seed, size)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with ThreadPoolExecutor(max_workers=threads or usable_cores().value) as pool:
         for done, _ in enumerate(pool.map(draw, photos, places.images), 1):
             if progress is not None:
                 progress(done, len(photos))
