@@ -81,7 +81,8 @@ def main() -> None:
         path = write_result("plan_accuracy", facts, content, given.results)
         print(*rows[-1].values(), flush=True)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
-    print("largest errors:", worst_of(rows))
+    known = {what: share for what, share in worst_of(rows).items() if share is not None}
+    print("largest errors:", ", ".join(f"{what} {share:.0%}" for what, share in known.items()))
     print(f"written to {path}")
 
 
