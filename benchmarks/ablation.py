@@ -4,7 +4,8 @@ Each row is a whole run of the command with one thing changed. The seed moves th
 training and validation images, the order and the augmentation; the test images stay. What was
 measured before on the same day stays in the result file, so that it can be done in parts.
 
-    python benchmarks/ablation.py [--quick] [--data FOLDER] [--seeds 3] [--only NAME ...]
+    python benchmarks/ablation.py [--quick] [--data FOLDER] [--device cpu] [--seeds 3]
+                                  [--only NAME ...]
 """
 
 import json
@@ -79,13 +80,13 @@ WAYS: dict[str, str] = {
 }
 
 
-def one_run(words: str, data: Path, model: str, seed: int) -> dict[str, float]:
+def one_run(words: str, data: Path, model: str, seed: int, device: str) -> dict[str, float]:
     """Figures on the test images, the accuracy on those that choices are made by, and seconds of
     the whole command."""
     with tempfile.TemporaryDirectory() as folder:
         named = [] if "-mn" in words.split() else ["-mn", model]
         line = [sys.executable, "-m", "lacewing", "train", "--data", str(data),
-                "--seed", str(seed), "--output", folder, "--name", "run",
+                "--seed", str(seed), "--device", device, "--output", folder, "--name", "run",
                 *named, *words.split()]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
@@ -106,18 +107,22 @@ def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--model", default="efficientnet_lite0")
+    flags.add_argument("--device", default="cpu")
     flags.add_argument("--seeds", type=int, default=3)
     flags.add_argument("--only", nargs="*", choices=list(WAYS), default=list(WAYS))
     given = flags.parse_args()
     names = ["features at 128 pixels (one view)"] if given.quick else given.only
     seeds = 1 if given.quick else given.seeds
-    facts = machine_facts()
+    facts = machine_facts(given.device)
     path = result_path("ablation", facts, given.results)
     found: dict[str, dict[str, Any]] = (
         json.loads(path.read_text())["ways"] if path.is_file() else {}
     )
     for name in names:
-        runs = [one_run(WAYS[name], given.data, given.model, seed) for seed in range(seeds)]
+        runs = [
+            one_run(WAYS[name], given.data, given.model, seed, given.device)
+            for seed in range(seeds)
+        ]
         figures = {key: summary([run[key] for run in runs]) for key in runs[0]}
         found[name] = {"flags": WAYS[name], **figures}
         write_result("ablation", facts, {"ways": found}, given.results)

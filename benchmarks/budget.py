@@ -1,6 +1,6 @@
 """--budget: the time asked for and the time used, from the command's start to its end.
 
-python benchmarks/budget.py [--quick] [--data FOLDER]
+python benchmarks/budget.py [--quick] [--data FOLDER] [--device cpu]
 """
 
 import json
@@ -13,11 +13,12 @@ from pathlib import Path
 from common import PHOTOS, machine_facts, parser, photos, print_table, write_result
 
 
-def one_run(data: Path, model: str, seconds: int) -> dict[str, float | int | str]:
+def one_run(data: Path, model: str, seconds: int, device: str) -> dict[str, float | int | str]:
     """What a run with so many seconds used, and what it reached."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "lacewing", "train", "--data", str(data), "--model", model,
-                 "--budget", f"{seconds}s", "--output", folder, "--name", "run"]  # fmt: skip
+                 "--budget", f"{seconds}s", "--device", device, "--output", folder, "--name",
+                 "run"]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         used = time.perf_counter() - start
@@ -35,10 +36,11 @@ def main() -> None:
     flags = parser(__doc__)
     flags.add_argument("--data", type=photos, default=str(PHOTOS))
     flags.add_argument("--model", default="efficientnet_lite0")
+    flags.add_argument("--device", default="cpu")
     given = flags.parse_args()
-    facts = machine_facts()
+    facts = machine_facts(given.device)
     runs = [
-        one_run(given.data, given.model, seconds)
+        one_run(given.data, given.model, seconds, given.device)
         for seconds in ((45,) if given.quick else (60, 180, 600))
     ]
     rows = [list(run.values()) for run in runs]

@@ -1,13 +1,13 @@
 """Accuracy over time: lacewing's recipe against fastai, Ultralytics, timm and Lightning.
 
-Each peer trains as its own documentation tells a user to (benchmarks/peers), on the same
-images, with the same network and the same offline ImageNet weights, one after the other on the
-same machine. A peer has two runs: one epoch, and as many as fit the given minutes by that one, so
-that both schedules end well. It is judged after every epoch, its figure is the better of both
-runs, and only its training counts as time: not start-up, not judging. lacewing's time is the
-whole command, with start-up, decisions, evaluation and report, and by each time the figure is
-that of its longest run, not of its best. All accuracies are on the test images, which no way
-chooses anything by, but for the peers' best epoch.
+Each peer trains as its own documentation tells a user to (benchmarks/peers), on the same images,
+with the same network and the same offline ImageNet weights, one after the other on the same
+machine's CPU. A peer has two runs: one epoch, and as many as fit the given minutes by that one, so
+that both schedules end well. It is judged after every epoch, its figure is the better of both runs,
+and only its training counts as time: not start-up, not judging. lacewing's time is the whole
+command, with start-up, decisions, evaluation and report, and by each time the figure is that of its
+longest run, not of its best. All accuracies are on the test images, which no way chooses anything
+by, but for the peers' best epoch.
 
     make bench-peers                # makes .venv-peers and runs this
     python benchmarks/time_to_accuracy.py [--quick] [--data FOLDER] [--minutes 4] [--scratch]
@@ -20,6 +20,7 @@ begins from random weights, on the built-in sample unless --data names others.
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -73,7 +74,9 @@ def peer_run(name: str, data: Path, epochs: int, size: int, scratch: bool) -> li
         words = [str(PYTHON), f"{name}_peer.py", "--data", str(data), "--out", str(out),
                  "--epochs", str(epochs), "--size", str(size)]  # fmt: skip
         words += ["--scratch"] if scratch else []
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=HERE / "peers")
+        # some would take a GPU by themselves
+        hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=HERE / "peers", env=hidden)
         return [Point(**json.loads(line)) for line in out.read_text().splitlines()]
 
 
@@ -89,7 +92,7 @@ def lacewing_run(data: Path, more: Sequence[str]) -> Point:
     """The whole command."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "lacewing", "train", "--data", str(data), "--model", MODEL,
-                 "--output", folder, "--name", "run", *more]  # fmt: skip
+                 "--device", "cpu", "--output", folder, "--name", "run", *more]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - start
