@@ -48,7 +48,7 @@ class Climb:
 
 def search_if_asked(session: Session) -> None:
     """With `--learning-rate auto`, find the rate and put it into the plan, also on the disk."""
-    if session.config.learning_rate != "auto":
+    if not is_asked(session.config):
         return
     climb = search(session)
     if isinstance(climb, str):
@@ -66,9 +66,14 @@ def search_if_asked(session: Session) -> None:
         session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
 
 
+def is_asked(config: TrainConfig) -> bool:
+    """Whether the rate is to be searched for: a plan from a file has one, which stays."""
+    return config.learning_rate == "auto" and config.plan is None
+
+
 def search_seconds(config: TrainConfig, step_seconds: float, left: float) -> float:
     """What the search may take, if it is asked for, of so many seconds that are left."""
-    if config.learning_rate != "auto":
+    if not is_asked(config):
         return 0.0
     return max(0.0, min(STEPS * step_seconds, SHARE * left))
 

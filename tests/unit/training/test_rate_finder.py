@@ -1,6 +1,7 @@
 """The learning-rate search."""
 
 import math
+from dataclasses import replace
 from itertools import count, pairwise
 from types import SimpleNamespace
 
@@ -142,3 +143,14 @@ def test_the_search_takes_a_share_of_the_time_at_the_most():
     assert search_seconds(auto, 0.5, 100.0) == pytest.approx(SHARE * 100)
     assert search_seconds(auto, 0.5, -100.0) == 0.0
     assert search_seconds(TrainConfig(), 0.5, 1000.0) == 0.0
+
+
+def test_beside_a_plan_file_its_rate_stays(begun):
+    """Auto leaves the decision to the plan."""
+    session = begun(learning_rate="auto")
+    planned = session.plan
+    session.config = replace(session.config, plan=session.run.plan)
+    search_if_asked(session)
+    assert session.plan is planned
+    assert not session.run.rates.exists()
+    assert search_seconds(session.config, 1.0, 1000.0) == 0.0
