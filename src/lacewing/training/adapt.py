@@ -82,6 +82,9 @@ def adapt(session: "Session", monitor: Monitor) -> None:
         reason = None if watch is None else watch.see(window)
         if session.team.any(reason is not None):  # then all do
             reduce(session, monitor, reason or "another process has too little memory")
+            if watch is monitor.cliff:  # which asks whether these passes are faster than the last
+                monitor.micro_batch = session.progress.micro_batch
+                monitor.loader.forget_speeds()
     more = monitor.loader.see(window)
     if more is not None:
         use_workers(session, *more)

@@ -12,7 +12,7 @@ WAITED_SHARE = 0.1
 WINDOWS = 3
 """In a row that must say the same: one alone may be another program's moment."""
 GAIN = 1.03
-"""Times the images per second before: what another thread must bring to stay."""
+"""Times the speed before: what another thread must bring to stay, and halved passes to go on."""
 HIDING_SHARE = 0.25
 """Of a window: a device that computes while more than this is waited for hides its steps' time."""
 CLIFF = 3.0
@@ -97,33 +97,44 @@ class LoaderWatch:
 
 @dataclass
 class CliffWatch:
-    """A sudden and lasting fall of speed on a device whose driver swaps instead of failing."""
+    """A sudden and lasting fall of speed on a device whose driver swaps instead of failing.
+
+    Passes are halved as long as steps stay beyond the cliff and that helps.
+    """
 
     fastest: float = float("inf")
-    """Seconds of a step."""
+    """Seconds of a step, before the cliff too."""
     slow: int = 0
     """Windows in a row beyond the cliff."""
+    halved_at: float | None = None
+    """Seconds of a step at which passes were halved; None once steps are fast again."""
+    settled: bool = False
+    """Whether halving brought nothing: not the memory, but another program slows the device."""
 
     def see(self, window: Window) -> str | None:
         """Why the memory must be taken as full; None if it need not."""
-        if window.waited_share > HIDING_SHARE:
+        if self.settled or window.waited_share > HIDING_SHARE:
             return None
         seconds = window.step_seconds
         is_slow = seconds > CLIFF * self.fastest
         self.slow = self.slow + 1 if is_slow else 0
         self.fastest = min(self.fastest, seconds) if seconds else self.fastest
+        if not is_slow:
+            self.halved_at = None
         if self.slow < WINDOWS:
             return None
-        reason = (
+        if self.halved_at is not None and GAIN * seconds > self.halved_at:
+            self.settled = True
+            return None
+        self.slow, self.halved_at = 0, seconds
+        return (
             f"steps take {seconds / self.fastest:.1f} times as long as they did: "
             "the device's memory has run over into the system's"
         )
-        self.forget_speeds()
-        return reason
 
     def forget_speeds(self) -> None:
         """Compare with no step that was seen before."""
-        self.slow, self.fastest = 0, float("inf")
+        self.slow, self.fastest, self.halved_at = 0, float("inf"), None
 
 
 @dataclass

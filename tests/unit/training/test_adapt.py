@@ -10,7 +10,7 @@ from lacewing.hardware.fake import FakeBackend
 from lacewing.store.run import read_lines
 from lacewing.training import adapt, loop, meter
 from lacewing.training.adapt import Monitor, open_monitor
-from lacewing.training.monitor import CliffWatch, LoaderWatch, MemoryWatch, Window
+from lacewing.training.monitor import WINDOWS, CliffWatch, LoaderWatch, MemoryWatch, Window
 from lacewing.values import Choice
 
 ONCE = {"epochs": 2, "model": "test_convnext", "image_size": 64}
@@ -110,6 +110,19 @@ def test_passes_of_another_size_are_compared_with_none_before(begun):
     session.progress.step += 1
     adapt.adapt(session, monitor)
     assert (cliff.slow, threads.rate_before) == (0, None)
+
+
+def test_the_cliff_still_knows_the_steps_before_its_own_reduction(begun, monkeypatch):
+    session = begun(batch_size=8)
+    session.progress.micro_batch = 8
+    cliff, threads = CliffWatch(fastest=0.1, slow=WINDOWS - 1), LoaderWatch(1, 4, rate_before=1e9)
+    monitor = Monitor(threads, cliff, None, micro_batch=8)
+    slow = Window(steps=1, images=8, seconds=1.0, waited=0.0)
+    monkeypatch.setattr(adapt, "window_of", lambda *_: slow)
+    adapt.adapt(session, monitor)
+    assert (session.progress.micro_batch, threads.rate_before) == (4, None)
+    adapt.adapt(session, monitor)
+    assert (cliff.fastest, cliff.slow, cliff.halved_at) == (0.1, 1, 1.0)
 
 
 def test_what_is_watched_where(begun):

@@ -62,8 +62,26 @@ def test_a_lasting_fall_of_speed_is_a_full_memory_and_a_short_one_is_not():
     assert told(watch, CALM) == [None] * WINDOWS
     assert [watch.see(w) for w in (slow, slow, CALM, slow)] == [None] * 4
     assert "4.0 times as long" in [watch.see(slow) for _ in range(2)][-1]
-    # what comes after it is measured anew
-    assert told(watch, slow, 6) == [None] * 6
+
+
+def test_passes_are_halved_again_while_that_helps_and_steps_stay_beyond_the_cliff():
+    watch = CliffWatch()
+    told(watch, CALM)
+    for seconds in (16.0, 8.0, 4.0):
+        reason = told(watch, replace(CALM, seconds=seconds))[-1]
+        assert f"{seconds} times as long" in reason
+    assert told(watch, replace(CALM, seconds=2.0), 6) == [None] * 6
+    assert "5.0 times" in told(watch, replace(CALM, seconds=5.0))[-1], "the next cliff"
+
+
+def test_halving_that_brought_nothing_is_the_last():
+    """It was another program that slowed the device down."""
+    watch, slow = CliffWatch(), replace(CALM, seconds=4.0)
+    told(watch, CALM)
+    assert told(watch, slow)[-1] is not None
+    assert told(watch, slow, 9) == [None] * 9
+    told(watch, CALM)
+    assert told(watch, slow, 9) == [None] * 9
 
 
 def test_speeds_of_another_image_size_are_forgotten():
