@@ -84,8 +84,9 @@ def vary(flat: Tensor, packed: Packed, size: int) -> Tensor:
     grid = (count, tiles)
     # fused products would round otherwise than the tensor operations do
     exactly = {"PIXELS": PIXELS, "enable_fp_fusion": False}
-    sample[grid](flat, packed.facts, packed.steps, packed.jitter, out, sums, size, **exactly)
-    if packed.is_toned:
-        width = triton.next_power_of_2(tiles)
-        tone[grid](out, sums, packed.jitter, size, tiles, TILES=width, **exactly)
+    with torch.cuda.device_of(flat):  # Triton launches on the current device
+        sample[grid](flat, packed.facts, packed.steps, packed.jitter, out, sums, size, **exactly)
+        if packed.is_toned:
+            width = triton.next_power_of_2(tiles)
+            tone[grid](out, sums, packed.jitter, size, tiles, TILES=width, **exactly)
     return out.permute(0, 3, 1, 2)

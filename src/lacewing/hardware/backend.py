@@ -39,6 +39,8 @@ class Capabilities:
     """Whether its driver may go on in system memory where its own is full, instead of failing."""
     pinned_memory: bool = False
     float64: bool = True
+    triton: bool = False
+    """Whether Triton compiles kernels for it, where that is installed."""
     resampling: bool = True
     """Whether images can be resampled on it (grid_sample), as augmentation does."""
 

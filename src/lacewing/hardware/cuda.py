@@ -29,6 +29,7 @@ class CudaBackend:
     kind = "cuda"
     capabilities = Capabilities(
         pinned_memory=True,
+        triton=True,
         compile_modes=("cudagraphs", "reduce-overhead", "default"),
         # drivers for Windows go on in system memory (from 536.40 on, unless they are told not to)
         spills=sys.platform == "win32",

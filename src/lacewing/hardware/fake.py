@@ -48,13 +48,13 @@ class FakeBackend:
     ) -> None:
         """`free_bytes` is the total by default; `peaks` are what `peak_bytes` answers, one after
         the other, the last for ever. Capabilities are by default those of the real kind, less
-        pinned memory and compilation, which the CPU underneath does not have as a GPU does.
+        pinned memory, compilation and Triton, which the CPU underneath does not have as a GPU does.
         """
         self.kind = kind
         self.devices = tuple(devices)
         self.precisions = tuple(precisions)
         self.capabilities = capabilities or replace(
-            BACKENDS[kind]().capabilities, pinned_memory=False, compile=False
+            BACKENDS[kind]().capabilities, pinned_memory=False, compile=False, triton=False
         )
         self.out_of_memory_at = frozenset(out_of_memory_at)
         self.full_in_backward = frozenset(full_in_backward)

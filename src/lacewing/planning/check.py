@@ -14,6 +14,7 @@ from lacewing.planning.rules.compile import compiled_anew, possible_modes
 from lacewing.planning.rules.device import choose_tier, find_device
 from lacewing.planning.rules.image_size import nearest_size
 from lacewing.planning.rules.kernel import right_kernels
+from lacewing.planning.rules.loading import has_kernels
 from lacewing.planning.rules.memory import free_bytes
 from lacewing.values import format_bytes
 
@@ -106,7 +107,11 @@ def possible_values(device: Device, capabilities: Capabilities) -> dict[str, tup
         "eval_precision": device.precisions,
         "eval_memory_format": capabilities.memory_formats,
         "pixels": ("ram", "disk", "none") + (() if device.kind == "cpu" else ("device",)),
-        "augment_on": ("device", "cpu") if capabilities.resampling else ("cpu",),
+        "augment_on": (
+            *(("device",) if capabilities.resampling else ()),
+            *(("kernel",) if has_kernels(capabilities) else ()),
+            "cpu",
+        ),
         "pin_memory": (True, False) if capabilities.pinned_memory else (False,),
     }
 

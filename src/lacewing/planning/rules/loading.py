@@ -1,6 +1,7 @@
 """Threads that compute, threads that decode, and where images are augmented."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from lacewing.hardware.backend import Capabilities
 from lacewing.hardware.machine import Device, Machine
@@ -101,13 +102,18 @@ def within_share(workers: Choice[int], batch_bytes: int, allowed_bytes: int | No
     """
     if workers.source == "user" or allowed_bytes is None:
         return workers
-    room = int(AHEAD_SHARE * allowed_bytes)
-    most = max(1, room // batch_bytes - 1)
+    most = threads_within(batch_bytes, allowed_bytes)
     if workers.value <= most:
         return workers
+    room = int(AHEAD_SHARE * allowed_bytes)
     reason = f"{format_bytes(room)} for batches of {format_bytes(batch_bytes)}, one for each thread"
     evidence = {"batch_bytes": batch_bytes, "room_bytes": room, "wanted": workers.value}
     return Choice(most, reason, "rule", evidence)
+
+
+def threads_within(batch_bytes: int, allowed_bytes: int) -> int:
+    """The most threads whose batches, with the one in use, take a small share of the run's RAM."""
+    return max(1, int(AHEAD_SHARE * allowed_bytes) // batch_bytes - 1)
 
 
 def decoders(workers: Choice[int], cores: int) -> int:
@@ -135,6 +141,11 @@ def choose_pinning(capabilities: Capabilities) -> Choice[bool]:
     if capabilities.pinned_memory:
         return Choice(True, "copies to the device run while it computes", "rule")
     return Choice(False, "only CUDA devices copy from it", "rule")
+
+
+def has_kernels(capabilities: Capabilities) -> bool:
+    """Whether Triton compiles for this kind of device, and is installed."""
+    return capabilities.triton and find_spec("triton") is not None
 
 
 def choose_augment_on(device: Device, capabilities: Capabilities) -> Choice[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lacewing.planning.plan import Plan
-from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
+from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed, Varied
 from lacewing.values import counted, format_bytes, format_seconds
 
 Row = Mapping[str, float | str]
@@ -14,11 +14,13 @@ def candidate_rows(findings: Findings, plan: Plan) -> tuple[Row, ...]:
     """Ways, micro-batches, decoding threads, compiling and peaks of memory, if they were tried."""
     best, forward = findings.best.way, findings.best_forward.way
     micro, workers, mode = plan.micro_batch.value, plan.workers.value, plan.compile.value
+    varied_by = plan.augment_on.value
     points = findings.memory.points if findings.memory else ()
     return (
         *(of_way("training", one, one.way == best) for one in findings.training),
         *(of_way("micro-batch", one, one.way.images == micro) for one in findings.sizes),
         *(of_way("forward only", one, one.way == forward) for one in findings.forward),
+        *(of_varying(one, one.by == varied_by) for one in findings.varied),
         *(of_threads(one, one.workers == workers) for one in findings.fed),
         *(of_compiling(one, best.images, one.mode == mode) for one in findings.compile_tried),
         *(of_memory(images, peak) for images, peak in points),
@@ -28,6 +30,11 @@ def candidate_rows(findings: Findings, plan: Plan) -> tuple[Row, ...]:
 def of_way(what: str, one: Timed, is_chosen: bool) -> Row:
     """A way to run a pass."""
     return row(what, label(one), one.rate, one.out, is_chosen)
+
+
+def of_varying(one: Varied, is_chosen: bool) -> Row:
+    """Images varied between the steps, without the network."""
+    return row("varying", one.by, one.rate, one.out, is_chosen)
 
 
 def of_threads(one: Fed, is_chosen: bool) -> Row:

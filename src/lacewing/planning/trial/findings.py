@@ -25,6 +25,23 @@ class Timed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Varied:
+    """What it takes to vary an image between the steps."""
+
+    by: str
+    """A value of the plan's `augment_on`."""
+    seconds: float | None = None
+    """None where it is out."""
+    out: str = ""
+    """Why."""
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second."""
+        return 1 / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompileTime:
     """What compiling cost, and what a pass then took."""
 
@@ -73,6 +90,8 @@ class Findings:
     """Of a copy of weights, statistics and optimiser state, as a checkpoint is written from."""
     base_bytes: int = 0
     """Of memory that the process took before there was a network."""
+    varied: tuple[Varied, ...] = ()
+    """By tensor operations and by kernels, where both were tried."""
     augment_seconds: float = 0.0
     """Per image, in the thread that trains."""
     prepare_seconds: float = 0.0
@@ -110,6 +129,7 @@ class Findings:
                     name: tuple(timed(one) for one in fields[name])
                     for name in ("training", "forward", "sizes")
                 },
+                "varied": tuple(Varied(**one) for one in fields["varied"]),
                 "fed": tuple(Fed(**one) for one in fields["fed"]),
                 "memory": memory(fields["memory"]),
                 "compile_tried": tuple(CompileTime(**one) for one in fields["compile_tried"]),

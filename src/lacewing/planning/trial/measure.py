@@ -174,6 +174,7 @@ def carry_out(trial: Trial) -> Findings:
         memory_measured=is_measured,
         snapshot_bytes=snapshot_of(trial, best.way, model),
         base_bytes=trial.base_bytes,
+        varied=trial.sample.varied,
         augment_seconds=trial.sample.augment_seconds,
         prepare_seconds=trial.sample.prepare_seconds,
         decode_seconds=trial.sample.decode_seconds,

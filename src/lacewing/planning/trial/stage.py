@@ -20,8 +20,11 @@ from lacewing.models.weights import Weights
 from lacewing.planning.loaders import loading_of, train_loader
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
+from lacewing.planning.rules.loading import has_kernels
 from lacewing.planning.trial.bench import Bench
+from lacewing.planning.trial.findings import Varied
 from lacewing.planning.trial.sample_store import SPARE_IMAGES, SampleStore
+from lacewing.planning.trial.varying import fastest, time_batches, time_kernels
 
 MOST_IMAGES = 32
 """Of the sample on a CPU; larger batches repeat them."""
@@ -56,6 +59,8 @@ class Sample:
     """Per image once it is decoded, in one of the threads that decode."""
     augment_seconds: float
     """Per image, in the thread that trains."""
+    varied: tuple[Varied, ...]
+    """By tensor operations and by kernels, where both were tried."""
     open_loader: Callable[[int, int, int], TrainLoader]
     """Takes images, images of a batch and threads: the loader that the run will mostly have."""
 
@@ -113,39 +118,45 @@ def draw_sample(
     device = backend.torch_device(number)
     stores: dict[tuple[int, str], tuple[ImageIndex, SampleStore]] = {}
 
-    def loader_of(images: int, batch_size: int, workers: int, keep: str) -> TrainLoader:
+    def loader_of(
+        images: int, batch_size: int, workers: int, keep: str, by_kernel: bool = False
+    ) -> TrainLoader:
         key = images, keep
         if key not in stores:
             with_spares = training.take(first[: images + SPARE_IMAGES])
             store = SampleStore(with_spares, preprocessing, keep=keep)
             stores[key] = training.take(first[:images]), store
         part, store = stores[key]
-        loading = replace(loading_of(plan, device), workers=workers, prefetch=max(workers, AHEAD))
+        loading = replace(
+            loading_of(plan, device),
+            workers=workers,
+            prefetch=max(workers, AHEAD),
+            by_kernel=by_kernel,
+        )
         return train_loader(config, part, store, batch_size, loading)
 
     most = MOST_IMAGES if backend.kind == "cpu" else MOST_IMAGES_OF_GPU
     count = min(plan.batch.value, len(training), most)
     few = min(WARM_UP_IMAGES, count)
     next(loader_of(few, few, 0, "none").epoch(0))
-    loader = loader_of(count, count, 0, "ram")
-    made, prepared = [], []
-    # decoded in the first epoch; only prepared and augmented in the next two
-    for epoch in range(3):
-        started, waited = clock(), loader.wait_seconds
-        batch = next(loader.epoch(epoch))
-        backend.synchronize(number)
-        made.append(clock() - started)
-        # what threads do, if there are any; by its own clock, which no other makes longer
-        prepared.append(min(loader.wait_seconds - waited, made[-1]))
-    preparing = min(prepared[1:])
+    wait = partial(backend.synchronize, number)
+    made = time_batches(loader_of(count, count, 0, "ram"), wait, clock)
+    varied = [Varied(by="device", seconds=made.augment_seconds)]
+    if plan.augment_on.value == "device" and has_kernels(backend.capabilities):
+        by_kernel = partial(loader_of, count, count, 0, "ram", by_kernel=True)
+        varied.append(time_kernels(by_kernel, made, wait, clock))
+    best = fastest(varied)
     return Sample(
-        batch.images,
-        batch.labels,
-        decode_seconds=max(0.0, prepared[0] - preparing) / count,
-        prepare_seconds=preparing / count,
-        augment_seconds=max(0.0, min(made[1:]) - preparing) / count,
-        # a later epoch, of which there are more, if there are any
+        made.batch.images,
+        made.batch.labels,
+        made.decode_seconds,
+        made.prepare_seconds,
+        augment_seconds=best.seconds or 0.0,
+        varied=tuple(varied) if len(varied) > 1 else (),
         open_loader=partial(
-            loader_of, keep="none" if plan.pixels.value == "none" or config.epochs == 1 else "ram"
+            loader_of,
+            # a later epoch, of which there are more, if there are any
+            keep="none" if plan.pixels.value == "none" or config.epochs == 1 else "ram",
+            by_kernel=best.by == "kernel",
         ),
     )
