@@ -119,6 +119,9 @@ LEAST_BATCH_FOR_BATCHNORM = 4
 """BatchNorm's statistics over fewer images are too noisy; a smaller batch must be asked for."""
 EVAL_BATCH = (8, 64)
 """Bounds of a forward-only pass's images: fewer leave a device idle, more gain nothing."""
+LARGE_EVAL_BATCH = {"cuda": 256, "xpu": 256}
+"""Images of one on kinds of devices with memory of their own, where it is known: a GPU takes about
+as long for few as for many."""
 EVAL_TO_INPUT = 40
 """Times the bytes of its input, what an image takes in a forward-only pass that was not measured:
 on a CPU 10 to 60 were, 30 in most networks."""

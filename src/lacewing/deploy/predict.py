@@ -23,6 +23,7 @@ from lacewing.hardware.inspect import inspect
 from lacewing.hardware.limits import usable_cores
 from lacewing.models.bundle import load_model, restore_model
 from lacewing.parsing import parse_yaml
+from lacewing.performance_config import EVAL_BATCH, LARGE_EVAL_BATCH
 from lacewing.store.run import Run
 
 BATCH = 32
@@ -127,6 +128,8 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
     backend, index = backend_for(device_address(device))
     cores = usable_cores().value
     backend.configure(PRECISION, threads=cores, deterministic=False)
+    # the plan may be a GPU's
+    most = LARGE_EVAL_BATCH.get(backend.kind, EVAL_BATCH[1])
     model = restore_model(bundle).eval().to(backend.torch_device(index))
     return Predictor(
         model=model,
@@ -135,7 +138,7 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
         backend=backend,
         device_index=index,
         threads=cores,
-        batch=max(1, planned_batch(path) // (2 if bundle.mirror else 1)),
+        batch=max(1, min(planned_batch(path), most) // (2 if bundle.mirror else 1)),
         none_below=none_below(bundle),
     )
 

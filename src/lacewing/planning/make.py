@@ -76,9 +76,10 @@ def make_plan(
         optimizer_kernel=kernel.choose(job, this, capabilities),
         eval_precision=precision.choose_for_evaluation(config.precision, training_precision, this),
         eval_memory_format=precision.choose_format_for_evaluation(training_format),
-        eval_batch=batch.eval_batch_within(
-            batch.choose_eval_batch(batches.micro_batch.value),
+        eval_batch=batch.choose_eval_batch(
+            batches.micro_batch.value,
             config.eval_size or size.value,
+            this.kind,
             memory_bytes.value,
         ),
         memory_share=share,

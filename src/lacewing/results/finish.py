@@ -17,6 +17,7 @@ from lacewing.errors import DataError, DeviceError
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
 from lacewing.models.bundle import Bundle, load_model, restore_model
+from lacewing.performance_config import EVAL_BATCH
 from lacewing.planning.document import load_plan
 from lacewing.planning.loaders import decoding_of
 from lacewing.planning.plan import Plan
@@ -197,7 +198,8 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
         execution = replace(plan.eval_execution, precision="fp32")
     except DeviceError:
         address = machine.devices[0].address
-        execution = Execution(device=address, micro_batch=plan.eval_batch.value)
+        most = EVAL_BATCH[1]  # the plan is another device's
+        execution = Execution(device=address, micro_batch=min(plan.eval_batch.value, most))
     backend, number = backend_for(address)
     backend.configure(execution.precision, machine.cores.value, deterministic=False)
     device = backend.torch_device(number)

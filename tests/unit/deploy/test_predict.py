@@ -22,6 +22,7 @@ from lacewing.errors import ConfigError, DeviceError
 from lacewing.models.build import build_model
 from lacewing.models.bundle import add_to_model, save_model
 from lacewing.models.catalog import find_model
+from lacewing.performance_config import EVAL_BATCH
 
 
 def test_each_photo_gets_its_name_in_the_order_given(predictor, photo):
@@ -197,3 +198,8 @@ def test_predicting_imports_nothing_of_training():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert ended.stderr.decode().strip() == ""
+
+
+def test_a_plan_of_a_gpu_asks_not_too_much_of_a_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr("lacewing.deploy.predict.planned_batch", lambda _: 256)
+    assert load_predictor(saved(tmp_path / "model.safetensors"), "cpu").batch == EVAL_BATCH[1]

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from lacewing.config import TrainConfig
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.machine import Machine
-from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM, TIERS
+from lacewing.performance_config import (
+    EVAL_BATCH,
+    LARGE_EVAL_BATCH,
+    LEAST_BATCH_FOR_BATCHNORM,
+    TIERS,
+)
 from lacewing.planning.check import check_arithmetic, check_possible
 from lacewing.planning.job import REFERENCE_BATCH, Job
 from lacewing.planning.make import make_plan, total_steps
@@ -117,7 +122,8 @@ def check_batch(plan, config, job):
     assert plan.execution.micro_batch == micro
     assert plan.execution.accumulation == ceil(batch / micro)
     assert plan.eval_execution.micro_batch == plan.eval_batch.value
-    assert 1 <= plan.eval_batch.value <= 64
+    most = LARGE_EVAL_BATCH.get(plan.device.value.partition(":")[0], EVAL_BATCH[1])
+    assert 1 <= plan.eval_batch.value <= most
 
 
 def check_learning_rate(plan, config, job):

@@ -7,6 +7,7 @@ from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import (
     EVAL_BATCH,
     EVAL_TO_INPUT,
+    LARGE_EVAL_BATCH,
     LEAST_BATCH_FOR_BATCHNORM,
     SMALL_GPU_BYTES,
     SMALL_RAM_BYTES,
@@ -116,8 +117,19 @@ def with_micro_batch(
     return BatchChoices(asked or micro.value, micro, passes, batch)
 
 
-def choose_eval_batch(micro_batch: int) -> Choice[int]:
+def choose_eval_batch(
+    micro_batch: int, side: int, kind: str, allowed_bytes: int | None
+) -> Choice[int]:
     """Images per forward-only pass: it keeps no activations, so more fit than in training."""
+    if kind not in LARGE_EVAL_BATCH or allowed_bytes is None:
+        return eval_batch_within(by_micro_batch(micro_batch), side, allowed_bytes)
+    reason = "a GPU takes about as long for few as for many"
+    wanted = Choice(LARGE_EVAL_BATCH[kind], reason, "rule")
+    return eval_batch_within(wanted, side, allowed_bytes)
+
+
+def by_micro_batch(micro_batch: int) -> Choice[int]:
+    """Twice as many images as of a training pass, within bounds."""
     least, most = EVAL_BATCH
     size = min(max(2 * micro_batch, least), most)
     if size == 2 * micro_batch:

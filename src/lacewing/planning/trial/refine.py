@@ -181,9 +181,10 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
         micro_batch=choices.micro_batch,
         accumulation=choices.accumulation,
         batch=choices.batch,
-        eval_batch=batch.eval_batch_within(
-            batch.choose_eval_batch(choices.micro_batch.value),
+        eval_batch=batch.choose_eval_batch(
+            choices.micro_batch.value,
             config.eval_size or plan.image_size.value,
+            plan.device.value.partition(":")[0],
             plan.memory_bytes.value,
         ),
         learning_rate=learning_rate.choose(

@@ -13,7 +13,7 @@ from lacewing.planning.rules.batch import (
     choose_unasked,
     eval_batch_within,
 )
-from lacewing.values import MIB, Choice
+from lacewing.values import GIB, MIB, Choice
 
 
 def sizes(plan):
@@ -74,7 +74,14 @@ def test_without_a_request_the_tier_decides():
 
 @pytest.mark.parametrize(("micro", "expected"), [(1, 8), (4, 8), (6, 12), (32, 64), (256, 64)])
 def test_forward_only_passes_take_twice_the_images(micro, expected):
-    assert choose_eval_batch(micro).value == expected
+    assert choose_eval_batch(micro, 128, "cpu", 64 * GIB).value == expected
+    assert choose_eval_batch(micro, 128, "directml", None).value == expected
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(64 * GIB, 256), (GIB, 136), (0, 1)])
+def test_those_of_a_gpu_are_large_where_its_memory_holds_them(allowed, expected):
+    """Each starts hundreds of kernels, however few its images."""
+    assert choose_eval_batch(4, 128, "cuda", allowed).value == expected
 
 
 @pytest.mark.parametrize(
