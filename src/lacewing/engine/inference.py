@@ -27,6 +27,32 @@ def in_halves(compute: Callable[[Tensor], Tensor], images: Tensor, backend: Back
     return torch.cat([in_halves(compute, half, backend) for half in images.tensor_split(2)])
 
 
+WAITING_BYTES = 2**24
+"""Of logits on a device before they are fetched: each time it is waited for."""
+
+
+class Fetched:
+    """Logits on their way to the CPU; those that wait on a device take little of its memory."""
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+        self._waiting: list[Tensor] = []
+        self._waiting_bytes = 0
+
+    def add(self, scores: Tensor) -> None:
+        """Take in a batch's."""
+        self._waiting.append(scores)
+        self._waiting_bytes += scores.nbytes
+        if scores.device.type == "cpu" or self._waiting_bytes >= WAITING_BYTES:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Bring all that wait."""
+        if self._waiting:
+            self.parts.append(torch.cat(self._waiting).cpu())
+        self._waiting, self._waiting_bytes = [], 0
+
+
 def predict_logits(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -40,7 +66,7 @@ def predict_logits(
     """
     was_training = model.training
     model.eval()
-    logits, labels, done = [], [], 0
+    logits, labels, done = Fetched(), [], 0
     try:
         for batch in batches:
             images = to_format(batch.images, execution.memory_format)
@@ -49,12 +75,13 @@ def predict_logits(
                 images,
                 backend,
             )
-            logits.append(scores.cpu())
-            labels.append(batch.labels.cpu())
+            logits.add(scores)
+            labels.append(batch.labels)
             done += len(batch.labels)
             on_batch(done)
+        logits.fetch()
     finally:
         model.train(was_training)
     if not done:  # one of several processes may have no image of a small split
         return torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
-    return torch.cat(logits), torch.cat(labels)
+    return torch.cat(logits.parts), torch.cat(labels).cpu()

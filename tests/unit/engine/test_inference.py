@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lacewing.data.batch import Batch
+from lacewing.engine import inference
 from lacewing.engine.execution import Execution
 from lacewing.engine.inference import in_halves, predict_logits
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
@@ -59,3 +60,28 @@ def test_another_error_is_not_tried_again():
     with pytest.raises(ZeroDivisionError):
         in_halves(fail, torch.zeros(4), configured())
     assert seen == [4]
+
+
+class Score(torch.Tensor):
+    """Logits that lie on a device as far as one can see, and count how often they are fetched."""
+
+    fetched = 0
+    device = torch.device("cuda")
+
+    def cpu(self):
+        Score.fetched += 1
+        return self.as_subclass(torch.Tensor)
+
+
+@pytest.mark.parametrize(("waiting", "times"), [(2**20, 1), (2 * 4 * 5 * 4, 3), (1, 5)])
+def test_a_device_is_waited_for_once_in_a_while(network, monkeypatch, waiting, times):
+    """Five batches of four rows of five logits."""
+    expected, order = predict_logits(network, batches(5), configured(), EXECUTION)
+    monkeypatch.setattr(inference, "WAITING_BYTES", waiting)
+    monkeypatch.setattr(Score, "fetched", 0)
+    step = inference.eval_step
+    monkeypatch.setattr(inference, "eval_step", lambda *given: step(*given).as_subclass(Score))
+    logits, labels = predict_logits(network, batches(5), configured(), EXECUTION)
+    assert Score.fetched == times
+    assert torch.equal(logits, expected)
+    assert torch.equal(labels, order)
