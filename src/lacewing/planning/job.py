@@ -28,6 +28,8 @@ class Job:
     optimizer_kernels: tuple[str, ...]
     """Of foreach and fused: those the optimiser has."""
     optimizer_advice: str | None = None
+    average_bytes: int = 0
+    """Of an average of the weights, if one is kept."""
     cache_bytes: Callable[[int], int] = lambda _: 0
     """What all decoded images would take at an image size."""
     device_bytes: Callable[[int], int] = lambda _: 0

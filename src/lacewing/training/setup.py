@@ -33,6 +33,7 @@ from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import of_one
 from lacewing.planning.rules.image_size import check_judged
+from lacewing.planning.trial.fitting import WEIGHT_BYTES
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ def job_of(config: TrainConfig, info: ModelInfo, weights: Weights | None, index:
         default_learning_rate=optimizer.default_learning_rate(weights is not None),
         optimizer_kernels=optimizer.kernels,
         optimizer_advice=optimizer_advice(config.optimizer, config.weight_decay),
+        average_bytes=WEIGHT_BYTES * info.parameters if config.ema else 0,
         disk_bytes=room_on_disk(),
         readers=READERS if len(index) and remote_of(index.path(0)) is not None else 0,
         cache_bytes=lambda size: kept_bytes(kept, side(size)),

@@ -36,7 +36,7 @@ def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
     if model is None or allowed is None:
         return plan
     plan = fit_training(plan, findings, model, allowed, job)
-    return fit_evaluation(plan, model, allowed, beside_the_step(plan, findings))
+    return fit_evaluation(plan, model, allowed, beside_the_step(plan, findings, job))
 
 
 def fit_training(
@@ -44,11 +44,11 @@ def fit_training(
 ) -> Plan:
     """The plan with smaller passes in training if need be. Raises PlanError."""
     micro = plan.micro_batch.value
-    need = model.bytes_for(micro) + beside_the_step(plan, findings)
+    need = model.bytes_for(micro) + beside_the_step(plan, findings, job)
     if need <= allowed:
         return plan
     # the smaller a pass, the more of the batch lies beside it: all but one image at the most
-    beside = beside_the_step(with_passes_of(plan, 1), findings)
+    beside = beside_the_step(with_passes_of(plan, 1), findings, job)
     most = model.largest(allowed - beside)
     if most < 1:
         raise PlanError(refusal(plan, model, allowed, beside, job))
@@ -92,8 +92,8 @@ def refusal(plan: Plan, model: MemoryModel, allowed: int, beside: int, job: Job)
     is_most = 2 * waiting > need
     with_them = f" beside {format_bytes(waiting)} of its batch's other images" if is_most else ""
     fitting = fitting_size(model, allowed - beside, size, job)
-    smaller = ("a smaller --batch-size",) if is_most else ()
-    smaller += (f"--image-size {fitting}",) if fitting else ()
+    smaller = ["a smaller --batch-size"] if is_most else []
+    smaller += [f"--image-size {fitting}"] if fitting else []
     return (
         f"{job.model} at {size} pixels needs about {format_bytes(need)} for a pass of a single "
         f"image{with_them}, {format_bytes(need - allowed)} more than the {format_bytes(allowed)} "
@@ -166,13 +166,18 @@ def fitting_size(model: MemoryModel, allowed: int, size: int, job: Job) -> int |
     return None
 
 
-def beside_the_step(plan: Plan, findings: Findings) -> int:
+def beside_the_step(plan: Plan, findings: Findings, job: Job) -> int:
     """Bytes of the device that the run holds beyond one pass and what it leaves behind.
 
-    Images, and on the CPU the newest snapshot.
+    Images, the average of the weights, and on the CPU the newest snapshot.
     """
-    snapshot = findings.snapshot_bytes if plan.device.value == "cpu" else 0
-    return snapshot + images_beside(plan)
+    snapshot = taken_by_snapshot(plan, findings, job)
+    return snapshot + job.average_bytes + images_beside(plan)
+
+
+def taken_by_snapshot(plan: Plan, findings: Findings, job: Job) -> int:
+    """Bytes of the device that a snapshot takes: it is in RAM."""
+    return findings.snapshot_bytes + job.average_bytes if plan.device.value == "cpu" else 0
 
 
 def images_beside(plan: Plan) -> int:
@@ -188,16 +193,16 @@ def images_beside(plan: Plan) -> int:
     return varied_bytes(batch - plan.micro_batch.value, side)
 
 
-def predicted_bytes(plan: Plan, findings: Findings) -> int:
+def predicted_bytes(plan: Plan, findings: Findings, job: Job) -> int:
     """The highest memory of the run: of the whole process on the CPU, of the device else."""
     model = findings.memory
-    taken, kept = 0, float(beside_the_step(plan, findings))
+    taken, kept = 0, float(beside_the_step(plan, findings, job))
     if model:
         taken = max(
             model.bytes_for(plan.micro_batch.value), model.eval_bytes_for(plan.eval_batch.value)
         )
         # a new snapshot is made before the old one goes, but between steps
-        made = findings.snapshot_bytes if plan.device.value == "cpu" else 0
+        made = taken_by_snapshot(plan, findings, job)
         taken = max(taken, round(model.fixed_bytes) + made)
     where = "ram" if plan.device.value == "cpu" else "device"
     if plan.pixels.value == where:

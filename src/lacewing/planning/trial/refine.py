@@ -50,7 +50,7 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
     plan = with_compile(plan, findings, asked)
     is_timed = findings.best.seconds is not None
     figures = forecast(plan, findings, asked.amounts, asked.cores) if is_timed else {}
-    figures["peak_bytes"] = float(predicted_bytes(plan, findings))
+    figures["peak_bytes"] = float(predicted_bytes(plan, findings, asked.job))
     return replace(
         plan,
         measured=Measured(
@@ -199,7 +199,7 @@ def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value == "device"
     if not is_open or allowed is None or not findings.memory_measured:
         return plan
-    room = int(PIXELS_SHARE * (allowed - predicted_bytes(plan, findings)))
+    room = int(PIXELS_SHARE * (allowed - predicted_bytes(plan, findings, asked.job)))
     evidence = {"need_bytes": need, "room_bytes": room}
     if need > room:
         return plan

@@ -79,25 +79,26 @@ def test_a_refusal_blames_the_batch_where_most_is_its_images(fitted):
         fitted(105)
 
 
-def test_the_higher_of_the_two_peaks_is_predicted(fitted, found):
+def test_the_higher_of_the_two_peaks_is_predicted(fitted, found, make_job):
     plan = fitted(None)
     for eval_image_bytes, expected in ((4.0, 260), (8.0, 356)):
         model = replace(MODEL, eval_image_bytes=eval_image_bytes * MIB)
-        assert predicted_bytes(plan, found(memory=model)) == expected * MIB
+        assert predicted_bytes(plan, found(memory=model), make_job()) == expected * MIB
 
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 @pytest.mark.parametrize(("machine", "workers", "images"), [("h100_80gb", 8, 12),
                          ("cpu_2core_24gb", 0, 12), ("cpu_2core_24gb", 1, 32)])  # fmt: skip
 def test_the_rest_of_a_batch_lies_beside_its_passes(
-    plan_on, found, machine, workers, images, memory_format
+    plan_on, make_job, found, machine, workers, images, memory_format
 ):
     """12 of 16 images, in one format: each pass has its own copied; threads hold whole batches."""
     values = {"micro_batch": 4, "batch": 16, "eval_batch": 1, "image_size": 32, "pixels": "none",
               "workers": workers, "prefetch": workers, "memory_format": memory_format}  # fmt: skip
     choices = {name: Choice(value, "", "rule") for name, value in values.items()}
     plan = replace(plan_on(machine), **choices)
-    assert predicted_bytes(plan, found(memory=MODEL)) == 140 * MIB + images * IMAGE_BYTES
+    predicted = predicted_bytes(plan, found(memory=MODEL), make_job())
+    assert predicted == 140 * MIB + images * IMAGE_BYTES
 
 
 def test_smaller_passes_leave_room_for_the_rest_of_the_batch(fitted):
@@ -118,7 +119,22 @@ def test_snapshot_and_batches_made_ahead_lie_beside_the_steps_on_a_cpu(
     plan = replace(plan_on("cpu_2core_24gb"), **choices)
     findings = found(memory=MODEL, snapshot_bytes=snapshot * MIB)
     beside = snapshot * MIB + batches * 16 * IMAGE_BYTES
-    assert predicted_bytes(plan, findings) == taken * MIB + beside
+    assert predicted_bytes(plan, findings, make_job()) == taken * MIB + beside
     for room, micro in ((260, 16), (181, 8)):
         tight = replace(plan, memory_bytes=Choice(beside + room * MIB, "", "rule"))
         assert fit_to_memory(tight, findings, make_job()).micro_batch.value == micro
+
+
+@pytest.mark.parametrize(("machine", "copies"), [("h100_80gb", 1), ("cpu_2core_24gb", 2)])
+def test_an_average_of_the_weights_lies_beside_the_steps(plan_on, make_job, found, machine, copies):
+    """On the CPU the newest snapshot has a copy of it too."""
+    findings, averaged = found(memory=MODEL), make_job(average_bytes=30 * MIB)
+    values = {"micro_batch": 16, "batch": 16, "eval_batch": 16, "image_size": 32, "pixels": "none",
+              "workers": 0, "prefetch": 0}  # fmt: skip
+    choices = {name: Choice(value, "", "rule") for name, value in values.items()}
+    plan = replace(plan_on(machine), **choices)
+    taken = predicted_bytes(plan, findings, make_job())
+    assert predicted_bytes(plan, findings, averaged) == taken + copies * 30 * MIB
+    tight = replace(plan, memory_bytes=Choice(taken, "", "rule"))
+    assert fit_to_memory(tight, findings, make_job()).micro_batch.value == 16
+    assert fit_to_memory(tight, findings, averaged).micro_batch.value < 16
