@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import stat
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,20 +9,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b, file_digest
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from lacewing.data.dhash import difference_hash
 from lacewing.data.in_order import in_order
-from lacewing.data.member import as_member, open_image, remote_of, stat_image
+from lacewing.data.index import SCHEMA
+from lacewing.data.member import open_image
+from lacewing.data.named_files import find_files, reason_of
 from lacewing.data.rgb import decode
-from lacewing.data.scan_cache import ScanRow, State, absolute, open_scans
+from lacewing.data.scan_cache import ScanRow, Scans, known_scans
 
 Progress = Callable[[int, int], None]
 DRAFT_PIXELS = 96
 """Large JPEGs are decoded down to this: all their data is read, at half the time."""
 
 
-@dataclass(frozen=True)
-class Scanned:
+class Scanned(NamedTuple):
     """What is known of one readable image. Sizes in pixels after EXIF rotation."""
 
     width: int
@@ -34,11 +38,19 @@ class Scanned:
     dhash: int
 
 
+SCANNED = pa.schema([SCHEMA.field(name) for name in Scanned._fields])
+
+
 @dataclass(frozen=True)
 class Scan:
-    """Of each path, in order: what was found out, or why the file can't be used."""
+    """What was found out of some paths, a column each: there may be millions."""
 
-    results: list[Scanned | str]
+    rows: np.ndarray
+    """Which of the paths are readable images, int64 [images], ascending."""
+    table: pa.Table
+    """What is known of these, in their order: SCANNED."""
+    reasons: dict[int, str]
+    """Of each other path, by its row, in order: why it can't be used."""
     opened: int = 0
     """How many files were opened; the others were known from the cache."""
     notes: tuple[str, ...] = field(default=())
@@ -60,34 +72,38 @@ def scan(
     somewhat more); files that are gone are forgotten. `progress` gets the numbers of files done
     and in total.
     """
-    archives: dict[Path, os.stat_result] = {}
-    states = {path: _stat(root / path, archives) for path in paths}
-    there = {path: state for path, state in states.items() if not isinstance(state, str)}
-    places = absolute(root, there)
-    files = {places[path]: state for path, state in there.items()}
-    scans = open_scans(cache_dir, files)
-    results: dict[str, Scanned | str | None] = {
-        path: state if isinstance(state, str) else _known(scans.known, places[path], state)
-        for path, state in states.items()
-    }
-    missing = [path for path, result in results.items() if result is None]
-    done = len(results) - len(missing)
+    files = find_files(root, paths)
+    is_known, known = known_scans(cache_dir, files)
+    scans = Scans(cache_dir, files.folder)
+    missing = np.flatnonzero(~is_known).tolist()
+    images = (root / paths[files.rows[file]] for file in missing)
+    new: dict[int, Scanned] = {}
+    reasons = dict(files.reasons)
+    done = len(paths) - len(missing)
     try:
-        with contextlib.closing(_look_at((root / path for path in missing), threads)) as looks:
-            for path, result in zip(missing, looks, strict=True):
-                results[path] = result
-                if isinstance(result, Scanned):  # a broken file is looked at again the next time
-                    scans.add(places[path], _row(there[path], result))
+        with contextlib.closing(_look_at(images, threads)) as looks:
+            for file, result in zip(missing, looks, strict=True):
+                row = int(files.rows[file])
+                if isinstance(result, Scanned):
+                    new[row] = result
+                    place = os.fsdecode(files.places[file].as_py())
+                    scans.add(place, _row(files.states[file], result))
+                else:  # a broken file is looked at again the next time
+                    reasons[row] = result
                 done += 1
                 if progress is not None:
-                    progress(done, len(results))
+                    progress(done, len(paths))
     finally:
         scans.save(files)
     if progress is not None and not missing:
-        progress(done, len(results))
+        progress(done, len(paths))
+    columns = {name: known[name] for name in SCANNED.names}
+    columns["bytes"] = pa.array(files.image_bytes[is_known])
+    old = pa.table(columns, schema=SCANNED)
+    rows, table = _together(files.rows[is_known], old, new)
     lost = f"The scan could not be kept in {cache_dir}: the next run scans again."
-    found = [results[path] or "not read" for path in paths]
-    return Scan(found, len(missing), (lost,) if scans.lost else ())
+    sorted_reasons = dict(sorted(reasons.items()))
+    return Scan(rows, table, sorted_reasons, len(missing), (lost,) if scans.lost else ())
 
 
 def look_at(file: Path) -> Scanned | str:
@@ -108,46 +124,29 @@ def look_at(file: Path) -> Scanned | str:
     return Scanned(decoded.width, decoded.height, size, content, difference_hash(decoded.image))
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    text = str(error)
+def _reason(error: OSError | ValueError) -> str:
+    text = "" if isinstance(error, PermissionError) else str(error)
     if "cannot identify image file" in text:
         return "not an image"
-    if "truncated" in text.lower():
-        return "truncated"
-    strerror = getattr(error, "strerror", None)
-    return str(strerror or text or type(error).__name__)
+    return "truncated" if "truncated" in text.lower() else reason_of(error)
 
 
-def _stat(path: Path, archives: dict[Path, os.stat_result]) -> State | str:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return "its name is not UTF-8"
-    try:
-        state = stat_image(path, archives)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return "not there"
-    except OSError as error:
-        return _reason(error)
-    if not stat.S_ISREG(state.st_mode):
-        return "not a file"
-    remote = remote_of(path)  # what stands in for it is written anew for each signature
-    return (state.st_size, state.st_mtime_ns) if remote is None else remote.state
+def _row(state: np.ndarray, found: Scanned) -> ScanRow:
+    size, time = state.tolist()
+    return ScanRow(size, time, found.width, found.height, found.hash, found.dhash)
 
 
-def _known(known: dict[str, ScanRow], place: str, state: State) -> Scanned | None:
-    row = known.get(place)
-    if row is None or row.state != state:
-        return None
-    member = as_member(place)
-    size = row.bytes if member is None else member.size
-    return Scanned(row.width, row.height, size, row.hash, row.dhash)
-
-
-def _row(state: State, found: Scanned) -> ScanRow:
-    return ScanRow(*state, found.width, found.height, found.hash, found.dhash)
+def _together(
+    rows: np.ndarray, old: pa.Table, new: dict[int, Scanned]
+) -> tuple[np.ndarray, pa.Table]:
+    """Images from the cache, of these rows, and new ones in one table; all by their rows."""
+    if not new:  # nearly always, and there may be millions
+        return rows, old
+    columns = zip(*new.values(), strict=True)
+    added = pa.table(dict(zip(SCANNED.names, map(list, columns), strict=True)), schema=SCANNED)
+    rows = np.concatenate([rows, np.fromiter(new, np.int64, len(new))])
+    order = np.argsort(rows, kind="stable")
+    return rows[order], pa.concat_tables([old, added]).take(pa.array(order))
 
 
 def _look_at(files: Iterable[Path], threads: int) -> Generator[Scanned | str, None, None]:

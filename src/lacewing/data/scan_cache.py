@@ -6,15 +6,17 @@ list of some of a folder's images finds them in the folder's own.
 
 import os
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lacewing.data.member import stat_image
+from lacewing.data.named_files import NamedFiles
 from lacewing.store.atomic import replacing
 
 SAVE_SECONDS = 30.0
@@ -35,9 +37,8 @@ SCAN_SCHEMA = pa.schema(
     ],
     metadata={"version": VERSION},
 )
-State = tuple[int, int]
-"""A file's size in bytes and the time of its last change, in nanoseconds; of one on a server a
-number for its version."""
+IN_TAR = r"(?s)^(.*?\.tar)::.*$"
+"""Of the path of an image in a tar file, as Arrow reads it: the first part is the tar file's."""
 
 
 class ScanRow(NamedTuple):
@@ -50,20 +51,14 @@ class ScanRow(NamedTuple):
     hash: str
     dhash: int
 
-    @property
-    def state(self) -> State:
-        """What its file was like."""
-        return self.bytes, self.mtime_ns
-
 
 @dataclass
 class Scans:
-    """What is known of the files below a folder, by absolute path, and what is new."""
+    """What is new of the files below a folder, by absolute path, on its way to what is kept."""
 
     cache_dir: Path | None
     """None keeps nothing."""
     folder: str
-    known: dict[str, ScanRow]
     new: dict[str, ScanRow] = field(default_factory=dict)
     save_at: float = field(default_factory=lambda: time.monotonic() + SAVE_SECONDS)
     lost: bool = False
@@ -75,16 +70,13 @@ class Scans:
         if time.monotonic() >= self.save_at:
             self.save()
 
-    def save(self, states: Mapping[str, State] | None = None) -> None:
-        """Write down what is new; with the `states` of all scanned files, forget what is outdated.
-
-        They are by absolute path.
-        """
+    def save(self, files: NamedFiles | None = None) -> None:
+        """Write down what is new; with all `files` of the scan, forget what is outdated."""
         if self.cache_dir is None or not self.new:
             return
         began = time.monotonic()
         try:
-            save_scans(self.cache_dir, self.folder, self.new, states)
+            save_scans(self.cache_dir, self.folder, self.new, files)
         except OSError:  # tried again, and said at the end
             self.lost = True
         else:
@@ -93,64 +85,53 @@ class Scans:
         self.save_at = ended + max(SAVE_SECONDS, TIMES_A_SAVE * (ended - began))
 
 
-def open_scans(cache_dir: Path | None, files: Iterable[str]) -> Scans:
-    """What is kept of the files beside some files, which have absolute paths."""
-    folder = common_folder(files)
-    known = {} if cache_dir is None else load_scans(cache_dir, folder)
-    return Scans(cache_dir, folder, known)
+def known_scans(cache_dir: Path | None, files: NamedFiles) -> tuple[np.ndarray, pa.Table]:
+    """Which files are known in the state that they are in, bool [files], and what is known of them.
+
+    The table is of SCAN_SCHEMA without the path, a row for each known file, in their order.
+    """
+    if cache_dir is None:
+        return np.zeros(len(files.rows), bool), SCAN_SCHEMA.empty_table()
+    kept = load_scans(cache_dir, files)
+    found = pc.index_in(files.places, value_set=kept["path"])  # the first: the deepest folder's
+    known, rows = found.is_valid().to_numpy(zero_copy_only=False), found.drop_null().to_numpy()
+    same = is_same(kept, rows, files.states[known])
+    known[known] = same
+    return known, kept.drop_columns("path").take(pa.array(rows[same]))
 
 
-def absolute(root: Path, paths: Iterable[str]) -> dict[str, str]:
-    """The absolute path of each path, or of its tar file, in a folder that no link leads to."""
-    folders: dict[str, str] = {}
-    result = {}
-    for path in paths:
-        file = file_of(path)
-        folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = os.path.realpath(root / folder)
-        result[path] = f"{folders[folder]}{os.sep}{name}{path[len(file) :]}"
-    return result
+def is_same(kept: pa.Table, rows: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Whether files in these states, int64 [n, 2], are as in these kept rows, bool [n]."""
+    sizes, times = (kept[name].to_numpy()[rows] for name in ("bytes", "mtime_ns"))
+    return (sizes == states[:, 0]) & (times == states[:, 1])
 
 
-def common_folder(files: Iterable[str]) -> str:
-    """The deepest folder that holds all of some files; "" where there is none."""
-    try:
-        return os.path.commonpath({os.path.split(file_of(file))[0] for file in files})
-    except ValueError:  # there are no files, or they lie on two drives of Windows
-        return ""
+def load_scans(cache_dir: Path, files: NamedFiles) -> pa.Table:
+    """What is kept of some files for their folder and for those that it lies in, deepest first."""
+    tables = []
+    folders: list[str | Path] = [files.folder, *Path(files.folder).parents]
+    for folder in folders:
+        kept = read_scans(cache_file(cache_dir, folder))
+        if len(kept):  # of a large folder perhaps only a few are asked for
+            tables.append(kept.filter(pc.is_in(kept["path"], value_set=files.places)))
+    return pa.concat_tables([SCAN_SCHEMA.empty_table(), *tables])
 
 
-def load_scans(cache_dir: Path, folder: str | Path) -> dict[str, ScanRow]:
-    """What is kept for a folder and for those that it lies in."""
-    known: dict[str, ScanRow] = {}
-    for place in (*reversed(Path(folder).parents), folder):
-        known |= read_scans(cache_file(cache_dir, place))
-    return known
-
-
-def read_scans(file: Path) -> dict[str, ScanRow]:
-    """What one file keeps; {} if it is not there, or damaged, or of another version."""
+def read_scans(file: Path) -> pa.Table:
+    """What one file keeps; no rows if it is not there, or damaged, or of another version."""
     try:
         with pa.memory_map(str(file)) as source:
             table = pa.ipc.open_file(source).read_all()
-            if not table.schema.equals(SCAN_SCHEMA, check_metadata=True):
-                return {}
             table.validate(full=True)
-            if any(column.null_count for column in table.columns):
-                return {}
-            paths, *columns = (table.column(name).to_pylist() for name in SCAN_SCHEMA.names)
     except (OSError, ValueError, pa.ArrowException):  # damaged: scanning again mends it
-        return {}
-    rows = map(ScanRow._make, zip(*columns, strict=True))
-    return dict(zip(map(os.fsdecode, paths), rows, strict=True))
+        return SCAN_SCHEMA.empty_table()
+    is_ours = table.schema.equals(SCAN_SCHEMA, check_metadata=True)
+    is_whole = not any(column.null_count for column in table.columns)
+    return table if is_ours and is_whole else SCAN_SCHEMA.empty_table()
 
 
 def save_scans(
-    cache_dir: Path,
-    folder: str | Path,
-    rows: dict[str, ScanRow],
-    states: Mapping[str, State] | None = None,
+    cache_dir: Path, folder: str | Path, rows: dict[str, ScanRow], files: NamedFiles | None = None
 ) -> None:
     """Add to what is kept for a folder, and forget what is outdated by the states of its files.
 
@@ -158,39 +139,46 @@ def save_scans(
     """
     file = cache_file(cache_dir, folder)
     file.parent.mkdir(parents=True, exist_ok=True)
-    kept = read_scans(file)
-    rows = (kept if states is None else up_to_date(kept, states)) | rows
     columns = [list(map(os.fsencode, rows)), *map(list, zip(*rows.values(), strict=True))]
-    table = pa.table(dict(zip(SCAN_SCHEMA.names, columns, strict=True)), schema=SCAN_SCHEMA)
+    new = pa.table(dict(zip(SCAN_SCHEMA.names, columns, strict=True)), schema=SCAN_SCHEMA)
+    # a copy, so that nothing holds the old file open when it is replaced
+    kept = without_outdated(read_scans(file), new, files)
     with (
         replacing(file) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, SCAN_SCHEMA) as writer,
     ):
-        writer.write_table(table)
+        writer.write_table(pa.concat_tables([kept, new]))
 
 
-def up_to_date(rows: dict[str, ScanRow], states: Mapping[str, State]) -> dict[str, ScanRow]:
-    """The rows without those of files that are gone, or that were seen in another state.
+def without_outdated(kept: pa.Table, new: pa.Table, files: NamedFiles | None) -> pa.Table:
+    """What was kept and still holds."""
+    outdated = pc.is_in(kept["path"], value_set=new["path"])
+    if files is not None:
+        outdated = pc.or_(outdated, is_outdated(kept, files))
+    return kept.filter(pc.invert(outdated))
+
+
+def is_outdated(kept: pa.Table, files: NamedFiles) -> pa.Array:
+    """Which of the kept rows are of files that are gone, or were seen in another state: bool.
 
     Files that the scan did not name are looked for too, unless they are more than it named: a short
     list out of a large folder costs no look at all of that.
     """
-    seen = {file_of(place): state for place, state in states.items()}
-    others = {file_of(place): place for place in rows if file_of(place) not in seen}
-    looked_at = others if len(others) <= len(seen) else {}
-    gone = {file for file, place in looked_at.items() if is_gone(place)}
-    return {
-        place: row
-        for place, row in rows.items()
-        if file_of(place) not in gone and seen.get(file_of(place), row.state) == row.state
-    }
-
-
-def file_of(place: str) -> str:
-    """The file that a path lies in: itself, or the tar file."""
-    file, mark, _ = place.partition(".tar::")
-    return f"{file}.tar" if mark else file
+    holders = pc.replace_substring_regex(kept["path"], IN_TAR, r"\1")
+    named = pc.replace_substring_regex(files.places, IN_TAR, r"\1")
+    found = pc.index_in(holders, value_set=named)
+    seen, rows = np.flatnonzero(found.is_valid()), found.drop_null().to_numpy()
+    outdated = np.zeros(len(kept), bool)
+    outdated[seen] = ~is_same(kept, seen, files.states[rows])
+    others = found.is_null()
+    strangers = holders.filter(others)
+    if pc.count_distinct(strangers).as_py() <= pc.count_distinct(named).as_py():
+        places = kept["path"].filter(others).to_pylist()
+        one_of_each = dict(zip(strangers.to_pylist(), places, strict=True))
+        gone = {file for file, place in one_of_each.items() if is_gone(os.fsdecode(place))}
+        outdated[np.flatnonzero(others)] = [file in gone for file in strangers.to_pylist()]
+    return pa.array(outdated)
 
 
 def is_gone(place: str) -> bool:

@@ -9,19 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import EpsImagePlugin, Image
 
+from lacewing.data import named_files, scan_cache
 from lacewing.data import scan as scanning
-from lacewing.data import scan_cache
 from lacewing.data.in_order import MOST_WAITING
+from lacewing.data.named_files import absolute, common_folder, find_files
 from lacewing.data.open import open_images
-from lacewing.data.scan import Scanned, scan
-from lacewing.data.scan_cache import (
-    ScanRow,
-    Scans,
-    absolute,
-    cache_file,
-    common_folder,
-    load_scans,
-)
+from lacewing.data.scan import Scan, Scanned, scan
+from lacewing.data.scan_cache import ScanRow, Scans, cache_file, load_scans, read_scans, save_scans
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -39,8 +33,21 @@ def png_of(width: int, height: int) -> bytes:
     )
 
 
+def results_of(scanned: Scan) -> list[Scanned | str]:
+    """Of each path, in order: what was found out, or why the file can't be used."""
+    images = (Scanned(**row) for row in scanned.table.to_pylist())
+    results = dict(zip(scanned.rows.tolist(), images, strict=True)) | scanned.reasons
+    return [results[row] for row in range(len(results))]
+
+
 def only(path: Path, **options) -> Scanned | str:
-    return scan(path.parent, [path.name], **options).results[0]
+    return results_of(scan(path.parent, [path.name], **options))[0]
+
+
+def kept_of(cache: Path, folder: str | Path) -> dict[str, ScanRow]:
+    """What is kept for a folder, by absolute path."""
+    rows = read_scans(cache_file(cache, folder)).to_pylist()
+    return {os.fsdecode(row.pop("path")): ScanRow(**row) for row in rows}
 
 
 def test_a_readable_image(tmp_path, jpeg_bytes):
@@ -72,7 +79,7 @@ def test_unreadable_files_have_their_reasons(tmp_path, jpeg_bytes):
     }
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(content)
-    results = scan(tmp_path, list(files)).results
+    results = results_of(scan(tmp_path, list(files)))
     for (name, (_, reason)), result in zip(files.items(), results, strict=True):
         assert isinstance(result, str) and result, name
         assert reason is None or result == reason, name
@@ -97,7 +104,7 @@ def test_things_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "file").write_bytes(b"")
     paths = ["folder.jpg", "broken.jpg", "pipe.jpg", "x\0.jpg", "file/a.jpg", "y" * 999]
-    assert scan(tmp_path, paths).results == [
+    assert results_of(scan(tmp_path, paths)) == [
         "not a file", "not there", "not a file", "not there", "not there", "File name too long",
     ]  # fmt: skip
 
@@ -111,7 +118,7 @@ def test_what_can_not_be_asked_for_is_not_called_gone(tmp_path, monkeypatch, err
     def refuse(*_):
         raise error
 
-    monkeypatch.setattr(scanning, "stat_image", refuse)
+    monkeypatch.setattr(named_files, "stat_image", refuse)
     monkeypatch.setattr(scan_cache, "stat_image", refuse)
     assert only(tmp_path / "a.jpg") == reason
     assert not scan_cache.is_gone(str(tmp_path / "a.jpg"))
@@ -162,7 +169,7 @@ def test_the_second_scan_opens_nothing(tmp_path, jpeg):
     first = scan(root, paths, cache_dir=cache)
     second = scan(root, paths, cache_dir=cache)
     assert (first.opened, second.opened) == (4, 0)
-    assert first.results == second.results
+    assert results_of(first) == results_of(second)
 
 
 def test_a_changed_file_is_scanned_again(tmp_path, jpeg):
@@ -172,7 +179,7 @@ def test_a_changed_file_is_scanned_again(tmp_path, jpeg):
     jpeg(root / "2.jpg", 99, side=24)
     after = scan(root, paths, cache_dir=cache)
     assert after.opened == 1
-    changed = [a != b for a, b in zip(before.results, after.results, strict=True)]
+    changed = [a != b for a, b in zip(results_of(before), results_of(after), strict=True)]
     assert changed == [False, False, True, False]
     os.utime(root / "1.jpg", ns=(1, 1))
     assert scan(root, paths, cache_dir=cache).opened == 1
@@ -186,8 +193,8 @@ def test_a_damaged_cache_is_rebuilt(tmp_path, jpeg, damage):
     first = scan(root, paths, cache_dir=cache)
     file = cache_file(cache, root)
     file.write_bytes(damage(file.read_bytes()))
-    assert scan(root, paths, cache_dir=cache).results == first.results
-    assert len(load_scans(cache, root)) == 4
+    assert results_of(scan(root, paths, cache_dir=cache)) == results_of(first)
+    assert len(kept_of(cache, root)) == 4
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path, jpeg):
@@ -195,7 +202,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, jpeg):
     jpeg(root / "a.jpg", 0)
     (tmp_path / "file").write_text("in the way")
     result = scan(root, ["a.jpg"], cache_dir=tmp_path / "file")
-    assert isinstance(result.results[0], Scanned)
+    assert isinstance(results_of(result)[0], Scanned)
     assert "could not be kept" in result.notes[0]
 
 
@@ -218,11 +225,11 @@ def test_a_scan_is_saved_while_it_goes(tmp_path, jpeg, monkeypatch):
     kept: list[int] = []
 
     def look(*_: int) -> None:
-        kept.append(len(load_scans(cache, root)))
+        kept.append(len(kept_of(cache, root)))
 
     scan(root, paths, cache_dir=cache, progress=look)
     assert kept == [0] * 6
-    assert len(load_scans(cache, root)) == 6
+    assert len(kept_of(cache, root)) == 6
     cache_file(cache, root).unlink()
     monkeypatch.setattr(scan_cache, "SAVE_SECONDS", 0)
     monkeypatch.setattr(scan_cache, "TIMES_A_SAVE", 0)
@@ -239,7 +246,7 @@ def test_where_saving_takes_long_it_is_done_more_rarely(tmp_path, monkeypatch):
 
     monkeypatch.setattr(scan_cache.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(scan_cache, "save_scans", save)
-    scans = Scans(tmp_path, "/set", {})
+    scans = Scans(tmp_path, "/set")
     while now[0] < 2000:
         now[0] += 1
         scans.add("/set/a.jpg", ScanRow(1, 2, 3, 4, "a", 5))
@@ -254,7 +261,7 @@ def test_files_that_are_gone_are_forgotten_when_something_new_is_saved(tmp_path,
     (root / "1.jpg").write_bytes(b"broken")
     jpeg(root / "4.jpg", 4)
     scan(root, ["1.jpg", "2.jpg", "4.jpg"], cache_dir=cache)
-    assert sorted(map(os.path.basename, load_scans(cache, root))) == ["2.jpg", "3.jpg", "4.jpg"]
+    assert sorted(map(os.path.basename, kept_of(cache, root))) == ["2.jpg", "3.jpg", "4.jpg"]
 
 
 def test_a_short_list_costs_no_look_at_all_of_a_folder(tmp_path, jpeg, monkeypatch):
@@ -264,7 +271,7 @@ def test_a_short_list_costs_no_look_at_all_of_a_folder(tmp_path, jpeg, monkeypat
     jpeg(root / "4.jpg", 4)
     monkeypatch.setattr(scan_cache, "is_gone", None)
     scan(root, ["4.jpg"], cache_dir=cache)
-    assert len(load_scans(cache, root)) == 5
+    assert len(kept_of(cache, root)) == 5
 
 
 def test_what_was_in_another_state_of_a_tar_file_is_forgotten(tmp_path, jpeg_bytes):
@@ -275,20 +282,20 @@ def test_what_was_in_another_state_of_a_tar_file_is_forgotten(tmp_path, jpeg_byt
         (root / "a.tar").write_bytes(bytes(start) + jpeg_bytes)
         members = [f"a.tar::{start}+{len(jpeg_bytes)}::1.jpg", "other.jpg"]
         found = scan(root, members, cache_dir=cache)
-        assert all(isinstance(result, Scanned) for result in found.results)
-        assert set(load_scans(cache, root)) == set(absolute(root, members).values())
+        assert all(isinstance(result, Scanned) for result in results_of(found))
+        assert set(kept_of(cache, root)) == set(absolute(root, members, {}))
 
 
 def test_what_could_not_be_saved_is_tried_again(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    scans = Scans(tmp_path / "file", "/set", {})
+    scans = Scans(tmp_path / "file", "/set")
     scans.add("/set/a.jpg", ScanRow(1, 2, 3, 4, "a", 5))
     scans.save()
     assert scans.lost
     (tmp_path / "file").unlink()
     scans.save()
     assert not scans.lost
-    assert load_scans(tmp_path / "file", "/set") == {"/set/a.jpg": ScanRow(1, 2, 3, 4, "a", 5)}
+    assert kept_of(tmp_path / "file", "/set") == {"/set/a.jpg": ScanRow(1, 2, 3, 4, "a", 5)}
 
 
 def test_files_are_known_whichever_root_and_list_name_them(tmp_path, jpeg):
@@ -308,7 +315,52 @@ def test_files_are_known_whichever_root_and_list_name_them(tmp_path, jpeg):
     ):
         found = scan(place, named, cache_dir=cache)
         assert found.opened == 0, place
-        assert all(isinstance(result, Scanned) for result in found.results)
+        assert all(isinstance(result, Scanned) for result in results_of(found))
+
+
+def test_a_file_is_known_by_each_of_its_names(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    jpeg(root / "a/0.jpg", 0)
+    (root / "b").symlink_to(root / "a")
+    paths = ["a/0.jpg", "b/0.jpg", "b/../a/0.jpg"]
+    first = scan(root, paths, cache_dir=cache)
+    second = scan(root, paths, cache_dir=cache)
+    assert second.opened == 0
+    assert results_of(second) == results_of(first)
+
+
+def test_what_is_kept_of_other_files_is_not_loaded(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [f"{name}/{number}.jpg" for name in "ab" for number in range(3)]
+    for number, path in enumerate(paths):
+        jpeg(root / path, number)
+    scan(root, paths, cache_dir=cache)
+    loaded = load_scans(cache, find_files(root, ["a/1.jpg", "a/2.jpg", "a/9.jpg"]))
+    assert [path[-5:] for path in loaded["path"].to_pylist()] == [b"1.jpg", b"2.jpg"]
+
+
+def test_what_the_deepest_folder_keeps_of_a_file_counts(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    jpeg(root / "a/0.jpg", 0)
+    (path,) = absolute(root, ["a/0.jpg"], {})
+    state = (root / "a/0.jpg").stat()
+    for width, folder in ((7, root), (8, root / "a"), (9, tmp_path)):
+        row = ScanRow(state.st_size, state.st_mtime_ns, width, 3, "5" * 32, 2**64 - 1)
+        save_scans(cache, os.path.realpath(folder), {path: row})
+    (found,) = results_of(scan(root, ["a/0.jpg"], cache_dir=cache))
+    assert found == Scanned(8, 3, state.st_size, "5" * 32, 2**64 - 1)
+
+
+def test_known_new_and_broken_files_keep_their_order(tmp_path, jpeg):
+    root, cache = tmp_path / "set", tmp_path / "cache"
+    paths = [jpeg(root / f"{number}.jpg", number, side=16 + number).name for number in range(6)]
+    scan(root, paths[1::2], cache_dir=cache)
+    (root / "2.jpg").write_bytes(b"")
+    mixed = scan(root, ["9.jpg", *paths], cache_dir=cache)
+    assert mixed.opened == 3
+    assert mixed.reasons == {0: "not there", 3: "empty file"}
+    assert mixed.rows.tolist() == [1, 2, 4, 5, 6]
+    assert mixed.table["width"].to_pylist() == [16, 17, 19, 20, 21]
 
 
 def test_two_lists_of_one_folder_keep_each_others_scans(tmp_path, jpeg):
@@ -324,7 +376,7 @@ def test_a_changed_file_replaces_what_was_kept(tmp_path, jpeg):
     for side in (16, 24):
         jpeg(root / "a.jpg", 0, side=side)
         scan(root, ["a.jpg"], cache_dir=cache)
-    (row,) = load_scans(cache, root).values()
+    (row,) = kept_of(cache, root).values()
     assert (row.width, row.height) == (24, 24)
 
 
@@ -344,18 +396,21 @@ def test_absolute_paths(tmp_path):
     (tmp_path / "link").symlink_to("real")
     root = tmp_path.resolve()
     member = "link/x.tar::512+9::bees/1.jpg"
-    assert absolute(tmp_path, ["a.jpg", "link/a.jpg", member, "real/../a.jpg"]) == {
-        "a.jpg": f"{root}/a.jpg",
-        "link/a.jpg": f"{root}/real/a.jpg",
-        member: f"{root}/real/x.tar::512+9::bees/1.jpg",
-        "real/../a.jpg": f"{root}/a.jpg",
-    }
+    paths = ["a.jpg", "link/a.jpg", member, "real/../a.jpg", "/other/a.jpg"]
+    folders: dict[str, str] = {}
+    assert [*absolute(tmp_path, paths, folders)] == [
+        f"{root}/a.jpg",
+        f"{root}/real/a.jpg",
+        f"{root}/real/x.tar::512+9::bees/1.jpg",
+        f"{root}/a.jpg",
+        "/other/a.jpg",
+    ]
+    assert folders["link/"] == f"{root}/real"
 
 
 def test_the_folder_that_holds_all():
-    assert common_folder(["/a/b/1.jpg", "/a/b/2.jpg"]) == "/a/b"
-    assert common_folder(["/a/b/1.jpg", "/a/bc/2.jpg"]) == "/a"
-    assert common_folder(["/a/x.tar::512+9::bees/1.jpg"]) == "/a"
+    assert common_folder(["/a/b", "/a/b"]) == "/a/b"
+    assert common_folder(["/a/b", "/a/bc"]) == "/a"
     assert common_folder([]) == ""
 
 
@@ -370,11 +425,13 @@ def test_progress_counts_every_file(tmp_path, jpeg):
 
 def test_threads_change_nothing(tmp_path, jpeg):
     paths = [jpeg(tmp_path / f"{number}.jpg", number).name for number in range(8)]
-    assert scan(tmp_path, paths, threads=1).results == scan(tmp_path, paths, threads=4).results
+    assert results_of(scan(tmp_path, paths, threads=1)) == results_of(
+        scan(tmp_path, paths, threads=4)
+    )
 
 
 def test_nothing_to_scan(tmp_path):
-    assert scan(tmp_path, [], cache_dir=tmp_path / "cache").results == []
+    assert results_of(scan(tmp_path, [], cache_dir=tmp_path / "cache")) == []
 
 
 def test_summary_is_plain_json(tmp_path, class_folders):
