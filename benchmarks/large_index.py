@@ -1,4 +1,5 @@
-"""What does an index of ten million images cost? Opening it, its order for an epoch, single paths.
+"""What does an index of ten million images cost? Opening it, its order for an epoch, single paths,
+and finding its images among those that were scanned before, as each start and resume does.
 
 A file like that of a run is written first, then each question is asked in a new process.
 
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from common import machine_facts, parser, print_table, summary, write_result
 from lacewing.data.index import METADATA_KEY, SCHEMA, VERSION
+from lacewing.data.scan_cache import SCAN_SCHEMA, cache_file
 
 ROWS, PART = 10_000_000, 500_000
 CLASSES = 102
@@ -24,9 +27,17 @@ RUNS = 5
 MEASURE = """
 import json, sys, time
 from pathlib import Path
-import psutil
+import numpy as np, psutil, pyarrow.compute as pc
 from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
+from lacewing.data.named_files import NamedFiles
+from lacewing.data.scan_cache import known_scans
+
+def in_files(index):
+    places = pc.binary_join_element_wise(str(index.root), index.table["path"], "/")
+    numbers, sizes = np.arange(len(index)), index.column("bytes")
+    states = np.stack([sizes, sizes], axis=1)
+    return NamedFiles(numbers, places.cast("large_binary"), "/photos", states, sizes, {})
 
 def taken(work):
     start, before = time.perf_counter(), psutil.Process().memory_info().rss
@@ -37,7 +48,11 @@ def taken(work):
 index, opened = taken(lambda: ImageIndex.load(Path(sys.argv[1])))
 rows, ordered = taken(lambda: order(0, 0, len(index)))
 _, named = taken(lambda: [index.path(row) for row in rows[:1000].tolist()])
-print(json.dumps({"open": opened, "order of an epoch": ordered, "1,000 paths": named}))
+files = in_files(index)
+(known, _), looked_up = taken(lambda: known_scans(Path(sys.argv[1]).parent, files))
+assert known.all()
+print(json.dumps({"open": opened, "order of an epoch": ordered, "1,000 paths": named,
+                  "known scans": looked_up}))
 """
 
 
@@ -82,6 +97,18 @@ def write_index(path: Path, rows: int) -> None:
             writer.write_table(part(start, rows))
 
 
+def write_scans(cache: Path, rows: int) -> None:
+    """What a scan of the same images keeps in the cache."""
+    file = cache_file(cache, "/photos")
+    file.parent.mkdir(parents=True)
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, SCAN_SCHEMA) as writer:
+        for start in range(0, rows, PART):
+            images = part(start, rows)
+            paths = pc.binary_join_element_wise("/photos", images["path"], "/")
+            images = images.set_column(0, "path", paths).append_column("mtime_ns", images["bytes"])
+            writer.write_table(images.select(SCAN_SCHEMA.names).cast(SCAN_SCHEMA))
+
+
 def measured(file: Path) -> dict[str, dict[str, float]]:
     """Seconds and growth of memory, bytes, of each question in a new process."""
     command = [sys.executable, "-c", MEASURE, str(file)]
@@ -96,6 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "index.arrow"
         write_index(file, rows)
+        write_scans(file.parent, rows)
         size = file.stat().st_size
         runs = [measured(file) for _ in range(2 if chosen.quick else RUNS)]
     found = {
