@@ -34,7 +34,7 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.mixing import Mixture, draw_mixture, mix
 from lacewing.data.pixels import PixelStore
 from lacewing.data.resample import Table, lie_on
-from lacewing.data.sent import moved, sent
+from lacewing.data.sent import moved, moved_aside, sent
 from lacewing.hardware.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -232,12 +232,12 @@ class TrainLoader:
 
     def _on_device(self, batch: Batch) -> Batch:
         device = self.loading.device
-        return Batch(moved(batch.images, device), moved(batch.labels, device), batch.rows)
+        return Batch(moved_aside(batch.images, device), moved(batch.labels, device), batch.rows)
 
     def _source(self, batch: Prepared) -> Tensor | Table:
         """The batch's pixels where they are varied."""
         if isinstance(batch.pixels, Tensor):
-            return moved(batch.pixels, self.loading.augment_device)
+            return moved_aside(batch.pixels, self.loading.augment_device)
         assert self._resident is not None
         self._resident.put(batch.pixels)
         return self._resident.table(batch.rows)
