@@ -25,7 +25,14 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.forecast import expected_seconds
 from lacewing.results import answer
 from lacewing.results.consequences import log_figures, note_doubt, take_doubt
-from lacewing.results.evaluate import Judge, Judged, judge, record, write_split
+from lacewing.results.evaluate import (
+    Judge,
+    Judged,
+    for_judging,
+    judge,
+    record,
+    write_split,
+)
 from lacewing.results.evidence import gather_evidence
 from lacewing.results.intervals import with_interval
 from lacewing.results.pieces import read_pieces
@@ -80,8 +87,7 @@ def best_model(session: Session) -> Judge:
         session.finished,
         session.preprocessing,
         session.backend,
-        # as `predict` computes, so that both give the same probabilities
-        replace(session.plan.eval_execution, precision="fp32"),
+        for_judging(session.plan.eval_execution),
         decoding_of(session.plan, device),
     )
 
@@ -195,7 +201,7 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
     machine = inspect(None)
     try:
         address = find_device(machine, plan.device.value).address
-        execution = replace(plan.eval_execution, precision="fp32")
+        execution = for_judging(plan.eval_execution)
     except DeviceError:
         address = machine.devices[0].address
         most = EVAL_BATCH[1]  # the plan is another device's
