@@ -16,6 +16,7 @@ from lacewing.planning.trial.candidates import candidate_rows, label
 from lacewing.planning.trial.findings import Findings, Timed
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
+from lacewing.planning.trial.varying import fastest
 from lacewing.planning.trial.ways import Way
 from lacewing.values import Choice, counted, format_bytes
 
@@ -45,7 +46,7 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
 
     Raises PlanError where not even a single image fits the memory.
     """
-    plan = sized(plan, findings, asked)
+    plan = with_varying(sized(plan, findings, asked), findings)
     plan = with_pixels(plan, findings, asked)
     plan = with_compile(plan, findings, asked)
     is_timed = findings.best.seconds is not None
@@ -196,7 +197,7 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
 def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     """Training's decoded images in the device's memory, if the measured peak leaves room there."""
     allowed, need = plan.memory_bytes.value, asked.job.device_bytes(plan.image_size.value)
-    is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value == "device"
+    is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value != "cpu"
     if not is_open or allowed is None or not findings.memory_measured:
         return plan
     room = int(PIXELS_SHARE * (allowed - predicted_bytes(plan, findings, asked.job)))
@@ -205,6 +206,23 @@ def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
         return plan
     reason = f"{format_bytes(need)} of the {format_bytes(room)} that the network leaves there"
     return replace(plan, pixels=Choice("device", reason, "measured", evidence))
+
+
+def with_varying(plan: Plan, findings: Findings) -> Plan:
+    """Images varied by kernels or by tensor operations, where both were tried."""
+    if not findings.varied:
+        return plan
+    best = fastest(findings.varied)
+    names = {"device": "by tensor operations", "kernel": "by Triton's kernels"}
+    others = [
+        f"{one.rate:,.0f} {names[one.by]}" if one.rate else f"{names[one.by]}: {one.out}"
+        for one in findings.varied
+        if one is not best
+    ]
+    told = f"{best.rate or 0.0:,.0f} images/s varied {names[best.by]}"
+    evidence = {one.by: one.out or round(one.rate or 0.0, 1) for one in findings.varied}
+    choice = Choice(best.by, "; ".join([told, *others]), "measured", evidence)
+    return replace(plan, augment_on=choice)
 
 
 def with_workers(plan: Plan, findings: Findings, asked: Asked) -> Plan:
