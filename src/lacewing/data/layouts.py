@@ -11,6 +11,7 @@ from lacewing.data.listing import (
     SPLIT_WORDS,
     Entry,
     Listing,
+    class_of_paths,
     find_images,
     passed_over,
     subfolders,
@@ -19,7 +20,8 @@ from lacewing.data.lists import find_lists, read_list, whole_lines
 from lacewing.data.names import are_numbers, find_names
 from lacewing.data.remote.server import at_once
 from lacewing.data.remote.stand_in import find_stand_ins
-from lacewing.data.shards import find_shards, read_shard
+from lacewing.data.shard_folders import in_folders
+from lacewing.data.shards import Shard, find_shards, read_shard
 from lacewing.errors import DataError
 from lacewing.values import counted
 
@@ -162,23 +164,33 @@ def shards(folder: Path, _images: Path | None) -> Listing | None:
     """Tar files with images and their labels side by side (WebDataset); splits by their names."""
     files = find_shards(folder)
     read = partial(read_shard, root=folder)
-    lists = at_once(read, files) if find_stand_ins(folder) else map(read, files)
-    entries = [entry for one in lists for entry in one]
-    if len({entry.key for entry in entries}) < 2:
+    found = at_once(read, files) if find_stand_ins(folder) else list(map(read, files))
+    listing = _shard_listing(folder, files, found)
+    if len({entry.key for entry in listing.entries}) < 2:
         return None  # tar files of something else
-    return _shard_listing(folder, files, entries)
+    return listing
 
 
 def shard_file(file: Path) -> Listing:
     """The one shard that the user names."""
-    return _shard_listing(file.parent, [file], read_shard(file, file.parent))
+    return _shard_listing(file.parent, [file], [read_shard(file, file.parent)])
 
 
-def _shard_listing(folder: Path, files: list[Path], entries: list[Entry]) -> Listing:
+def _shard_listing(folder: Path, files: list[Path], found: list[Shard]) -> Listing:
+    read = in_folders([entry for shard in found for entry in shard.entries])
+    entries = [entry for entry in read if entry.key]
     names, notes = find_names(folder, {entry.key for entry in entries})
     splits = sorted({entry.split for entry in entries if entry.split}, key=_split_order)
     said = f"splits {', '.join(splits)}" if splits else "no splits"
     kind = f"tar shards ({len(files)} files; {said})"
+    over = (
+        (len(read) - len(entries), "image", "without a class"),
+        (sum(shard.spare for shard in found), "image", "beside another of the same name"),
+        (sum(shard.imageless for shard in found), "label", "without an image"),
+    )
+    said = ", ".join(f"{counted(count, what)} {which}" for count, what, which in over if count)
+    if said:
+        notes += (f"Passed over in the shards: {said}.",)
     return Listing(folder, kind, entries, names, notes)
 
 
@@ -203,19 +215,6 @@ def recognise(place: Path, images: Path | None = None) -> Listing:
             if listing is not None:
                 return listing
     raise DataError(_no_layout(place, folders, images))
-
-
-def class_of_paths(paths: list[str]) -> dict[str, str]:
-    """The class of each path `class/...`: its first folder, if that one holds images itself.
-
-    Else the classes lie one folder deeper (`rice/leaf-roller/1.jpg` -> `rice/leaf-roller`).
-    """
-    parts = {path: path.split("/") for path in paths}
-    own = {part[0] for part in parts.values() if len(part) == 2}
-    return {
-        path: part[0] if part[0] in own else "/".join(part[: min(2, len(part) - 1)])
-        for path, part in parts.items()
-    }
 
 
 def candidates(folder: Path, depth: int = 0) -> Iterator[Path]:

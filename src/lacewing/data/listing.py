@@ -138,6 +138,19 @@ def has_images(folder: Path) -> bool:
         raise DataError(f"The folder {folder} can't be read: {error.strerror}.") from None
 
 
+def class_of_paths(paths: list[str]) -> dict[str, str]:
+    """The class of each path `class/...`: its first folder, if that one holds images itself.
+
+    Else the classes lie one folder deeper (`rice/leaf-roller/1.jpg` -> `rice/leaf-roller`).
+    """
+    parts = {path: path.split("/") for path in paths}
+    own = {part[0] for part in parts.values() if len(part) == 2}
+    return {
+        path: part[0] if part[0] in own else "/".join(part[: min(2, len(part) - 1)])
+        for path, part in parts.items()
+    }
+
+
 def passed_over(others: Counter[str]) -> tuple[str, ...]:
     """A note on files that are no images, if there are any."""
     if not others:

@@ -2,7 +2,7 @@
 
 A sample is a group of members with one key, the part of a name before the first dot of its
 last component: `000017.jpg` and `000017.cls`. The class is in the .cls (a number or a word)
-or in a field of the .json, else it is the folder that the member lies in.
+or in a field of the .json, else it is the folder that the member lies in (see `in_folders`).
 https://github.com/webdataset/webdataset
 """
 
@@ -10,13 +10,14 @@ import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from lacewing.data.listing import SPLIT_WORDS, Entry, is_image_name, is_system
 from lacewing.data.member import member_path, open_archive
 from lacewing.data.remote.stand_in import find_stand_ins
-from lacewing.data.shard_list import ShardImage, listed
+from lacewing.data.shard_list import ShardImage, ShardList, listed
 from lacewing.errors import DataError
 from lacewing.parsing import parse_json
 from lacewing.values import first_line
@@ -32,8 +33,17 @@ MAX_LABEL_BYTES = 2**20
 class Sample:
     """What a shard holds under one key."""
 
-    image: tarfile.TarInfo | None = None
+    images: list[tarfile.TarInfo] = field(default_factory=list)
     label: str | None = None
+
+
+class Shard(NamedTuple):
+    """The images of a shard, and what was passed over as in a ShardList."""
+
+    entries: list[Entry]
+    """The key of those that nothing but their folder gives a class is empty."""
+    spare: int
+    imageless: int
 
 
 def find_shards(folder: Path) -> list[Path]:
@@ -59,21 +69,23 @@ def is_shard(archive: Path) -> bool:
     return bool(images & labels)
 
 
-def read_shard(archive: Path, root: Path) -> list[Entry]:
+def read_shard(archive: Path, root: Path) -> Shard:
     """The images of a shard, with paths below `root`. Raises DataError if it is damaged.
 
-    Images without a class, and members that are no images, are passed over. It is read through
-    only once in each of its states.
+    Members that are no images are passed over. It is read through only once in each of its
+    states.
     """
     place = archive.relative_to(root)
     split, name = split_of(place), place.as_posix()
-    return [
-        Entry(member_path(name, image.start, image.size, image.name), image.label, split)
-        for image in listed(archive, lambda: read_members(archive))
+    images, spare, imageless = listed(archive, lambda: read_members(archive))
+    entries = [
+        Entry(member_path(name, image.start, image.size, image.name), image.label or "", split)
+        for image in images
     ]
+    return Shard(entries, spare, imageless)
 
 
-def read_members(archive: Path) -> list[ShardImage]:
+def read_members(archive: Path) -> ShardList:
     """The images of a shard, by reading it through. Raises DataError."""
     try:
         with open_archive(archive) as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -86,29 +98,43 @@ def read_members(archive: Path) -> list[ShardImage]:
         ) from None
     except OSError as error:
         raise DataError(f"The shard {archive} can't be read: {error.strerror or error}.") from None
-    images = []
-    for key, sample in samples.items():
-        label = sample.label or key.rpartition("/")[0].rpartition("/")[2]
-        if sample.image is not None and label:
-            image = sample.image
-            images.append(ShardImage(image.offset_data, image.size, image.name, label))
-    return images
+    images = [
+        ShardImage(image.offset_data, image.size, image.name, sample.label)
+        for sample in samples
+        for image in images_of(sample)
+    ]
+    there = sum(len(sample.images) for sample in samples)
+    imageless = sum(not sample.images for sample in samples if sample.label)
+    return ShardList(images, there - len(images), imageless)
 
 
-def collect(tar: tarfile.TarFile, archive: Path) -> dict[str, Sample]:
-    """The samples of an open tar file by their keys. Raises DataError for a bad label."""
+def images_of(sample: Sample) -> list[tarfile.TarInfo]:
+    """The images of a sample that are taken: one, of several the first whose suffix is plain.
+
+    `0001.depth.png` beside `0001.jpg` is no photo. Where neither such a suffix nor a label is
+    there, dots are a part of the names (`DSC.0.png`, `DSC.1.png`): each name is an image.
+    """
+    plain = [image for image in sample.images if "." not in suffix_of(image.name)]
+    if plain or sample.label:
+        return (plain or sample.images)[:1]
+    by_stem = {image.name.rpartition(".")[0]: image for image in reversed(sample.images)}
+    return list(reversed(by_stem.values()))
+
+
+def collect(tar: tarfile.TarFile, archive: Path) -> list[Sample]:
+    """The samples of an open tar file. Raises DataError for a bad label."""
     samples: dict[str, Sample] = defaultdict(Sample)
     for member in members(tar):
         sample = samples[key_of(member.name)]
         suffix = suffix_of(member.name)
         if is_image_name(member.name):
-            sample.image = sample.image or member
+            sample.images.append(member)
         elif suffix in (*LABEL_SUFFIXES, "json") and member.size <= MAX_LABEL_BYTES:
             file = tar.extractfile(member)
             assert file is not None
             label = read_label(file.read(), suffix, f"{member.name} in {archive}")
             sample.label = label or sample.label
-    return samples
+    return list(samples.values())
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

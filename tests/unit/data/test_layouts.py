@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lacewing.data.index import ImageIndex
-from lacewing.data.layouts import LAYOUTS, class_of_paths
+from lacewing.data.layouts import LAYOUTS
+from lacewing.data.listing import class_of_paths
 from lacewing.data.open import open_images
 from lacewing.errors import DataError
 

@@ -91,7 +91,7 @@ def test_it_is_copied_once_and_again_when_it_changed(parquet, tmp_path):
     (parquet / "data" / "train-00001-of-00002.parquet").unlink()
     second = shards_of_parquet(parquet, tmp_path / "cache")
     assert second != first
-    assert len(read_shard(second / "train-00000.tar", second)) == 3
+    assert len(read_shard(second / "train-00000.tar", second).entries) == 3
 
 
 def touched(parquet, names="*.parquet"):
@@ -157,7 +157,7 @@ def test_a_shard_of_its_own_size_is_begun(tmp_path, pictures):
             writer.add(None, picture, str(number))
     files = sorted(tmp_path.glob("images-*.tar"))
     assert len(files) > 2
-    assert [e.key for file in files for e in read_shard(file, tmp_path)] == list("01234567")
+    assert [e.key for file in files for e in read_shard(file, tmp_path).entries] == list("01234567")
 
 
 def test_images_without_a_label_are_passed_over_and_said(parquet, pictures):

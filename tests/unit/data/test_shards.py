@@ -127,7 +127,7 @@ def test_a_shard_is_read_through_once_in_each_of_its_states(folder, shard, read_
 def test_a_list_holds_from_whatever_folder_the_shard_is_named(folder, read_through):
     whole = open_images(folder, test_share=0)
     read_through.clear()
-    (entry, *_) = read_shard(folder / "pests-val-00000.tar", folder.parent)
+    (entry, *_) = read_shard(folder / "pests-val-00000.tar", folder.parent).entries
     assert entry.path == f"shards/{whole.table['path'][6].as_py()}" and entry.split == "val"
     assert read_through == []
 
@@ -149,14 +149,14 @@ def test_a_cache_that_can_not_be_written_is_done_without(folder, read_through, m
     (folder / "file").touch()
     monkeypatch.setenv("LACEWING_CACHE", str(folder / "file"))
     for _ in range(2):
-        assert len(read_shard(folder / "pests-val-00000.tar", folder)) == 2
+        assert len(read_shard(folder / "pests-val-00000.tar", folder).entries) == 2
     assert len(read_through) == 2
 
 
 def test_a_name_that_is_no_text_comes_back_from_the_list(shard, tmp_path):
     file = shard(tmp_path / "x.tar", {"bees/\udcff.jpg": 1})
     first = read_shard(file, tmp_path)
-    assert as_member(first[0].path).name == "bees/\udcff.jpg"
+    assert as_member(first.entries[0].path).name == "bees/\udcff.jpg"
     assert read_shard(file, tmp_path) == first
 
 
@@ -206,15 +206,86 @@ def test_folders_inside_shards_are_classes_too(shard, tmp_path):
 )
 def test_labels_are_read_from_what_stands_beside(shard, tmp_path, name, content, label):
     file = shard(tmp_path / "x.tar", {"a.jpg": 1, name: content})
-    assert [entry.key for entry in read_shard(file, tmp_path)] == [label]
+    assert [entry.key for entry in read_shard(file, tmp_path).entries] == [label]
 
 
-def test_what_has_no_image_or_no_class_is_passed_over(shard, tmp_path):
+def members_of(index):
+    return [as_member(path).name for path in index.table["path"].to_pylist()]
+
+
+def classes_of(index):
+    rows = zip(members_of(index), index.column("label").tolist(), strict=True)
+    return {name: index.classes[label] for name, label in rows}
+
+
+def test_what_has_no_image_or_no_class_is_passed_over_and_said(shard, tmp_path):
     file = shard(
         tmp_path / "x.tar",
-        {"a.jpg": 1, "b.cls": b"2", "c.jpg": 3, "c.cls": b"2", "c.txt": b"a caption", "._d.jpg": 4},
-    )
-    assert [as_member(e.path).name for e in read_shard(file, tmp_path)] == ["c.jpg"]
+        {"a.jpg": 1, "b.cls": b"2", "c.jpg": 3, "c.cls": b"2", "c.txt": b"a caption", "._d.jpg": 4,
+         "e.jpg": 5, "e.cls": b"3"},
+    )  # fmt: skip
+    index = open_images(file, val_share=0, test_share=0)
+    assert members_of(index) == ["c.jpg", "e.jpg"]
+    said = "Passed over in the shards: 1 image without a class, 1 label without an image."
+    assert said in index.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["0.depth.png", "0.jpg", "0.mask.png"], ["0.jpg"]),
+        (["0.jpg", "0.png"], ["0.jpg"]),
+        (["0.left.png", "0.right.png"], ["0.left.png"]),
+    ],
+)
+def test_of_several_images_of_a_sample_the_plain_one_is_taken(shard, tmp_path, names, taken):
+    pictures = {name: seed for seed, name in enumerate(names)}
+    found = read_shard(shard(tmp_path / "x.tar", pictures | {"0.cls": b"7"}), tmp_path)
+    assert [as_member(entry.path).name for entry in found.entries] == taken
+    assert found.spare == len(names) - 1
+
+
+def test_a_mask_beside_a_photo_is_passed_over_without_labels_too(shard, tmp_path):
+    pictures = {"ants/0.mask.png": 1, "ants/0.jpg": 2, "bees/1.jpg": 3}
+    found = read_shard(shard(tmp_path / "x.tar", pictures), tmp_path)
+    assert [as_member(entry.path).name for entry in found.entries] == ["ants/0.jpg", "bees/1.jpg"]
+    assert found.spare == 1
+
+
+def test_dots_in_names_of_images_without_labels_are_a_part_of_them(shard, tmp_path):
+    names = [f"{kind}/DSC.{number}.png" for kind in ("ants", "bees") for number in range(5)]
+    shard(tmp_path / "s" / "0.tar", {name: seed for seed, name in enumerate(names)})
+    index = open_images(tmp_path / "s", val_share=0, test_share=0)
+    assert sorted(members_of(index)) == names
+    assert not any("Passed over" in note for note in index.notes)
+
+
+def test_classes_one_folder_deeper_stay_apart(shard, tmp_path):
+    shard(tmp_path / "s" / "0.tar", {"./rice/healthy/1.jpg": 1, "rice/rust/1.jpg": 2})
+    shard(tmp_path / "s" / "1.tar", {"maize/healthy/1.jpg": 3, "maize/healthy/more/2.jpg": 4})
+    index = open_images(tmp_path / "s", val_share=0, test_share=0)
+    assert classes_of(index) == {
+        "./rice/healthy/1.jpg": "rice/healthy",
+        "rice/rust/1.jpg": "rice/rust",
+        "maize/healthy/1.jpg": "maize/healthy",
+        "maize/healthy/more/2.jpg": "maize/healthy",
+    }
+
+
+@pytest.mark.parametrize("around", ["", "pests/", "pests/v2/"])
+def test_folders_around_the_classes_are_none_and_those_of_splits_say_the_split(
+    shard, tmp_path, around
+):
+    shard(tmp_path / "s" / "0.tar", {f"{around}Train/ants/1.jpg": 1, f"{around}Train/bees/2.jpg": 2,
+                                     "3.jpg": 3})  # fmt: skip
+    shard(tmp_path / "s" / "1.tar", {f"{around}test/ants/4.jpg": 4, f"{around}test/5.jpg": 5})
+    index = open_images(tmp_path / "s", val_share=0)
+    splits = zip(members_of(index), index.table["split"].to_pylist(), strict=True)
+    assert {Path(name).name: split for name, split in splits} == {
+        "1.jpg": "train", "2.jpg": "train", "4.jpg": "test"
+    }  # fmt: skip
+    assert index.classes == ("ants", "bees")
+    assert "Passed over in the shards: 2 images without a class." in index.notes
 
 
 def test_broken_shards_are_named(shard, tmp_path):
