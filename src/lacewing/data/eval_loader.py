@@ -3,8 +3,10 @@
 import copy
 import math
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lacewing.data.ahead import ahead
@@ -13,6 +15,14 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.sent import moved, sent
 from lacewing.hardware.ranks import ALONE, Ranks
+
+PIECE = 64
+"""Images that a thread decodes at once: a small split in large batches has work for several."""
+
+
+def in_parts(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """The rows, so many at a time."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 class EvalLoader:
@@ -54,14 +64,21 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         rows = np.array(self._own, np.int64)
-        parts = [rows[s : s + self.batch_size] for s in range(0, len(rows), self.batch_size)]
-        squares = ahead(parts, self._squares, self._loading.workers, self._loading.prefetch)
-        for part, pixels in zip(parts, squares, strict=True):
-            images = to_float(moved(pixels, self._loading.device))
+        parts = in_parts(rows, self.batch_size)
+        pieces = [in_parts(part, PIECE) for part in parts]
+        squares = ahead(
+            chain.from_iterable(pieces),
+            self._squares,
+            self._loading.workers,
+            self._loading.prefetch,
+        )
+        for part, own in zip(parts, pieces, strict=True):
+            pixels = [moved(made, self._loading.device) for _, made in zip(own, squares)]  # noqa: B905
+            images = to_float(pixels[0] if len(pixels) == 1 else torch.cat(pixels))
             labels = sent(self._labels[part], self._loading.device)
             yield Batch(normalised(images, self._scale), labels, part)
 
     def _squares(self, rows: np.ndarray) -> Tensor:
         size = self._store.preprocessing.image_size
-        squares = [central_square(self._store.get(int(row)), size) for row in rows]
+        squares = [central_square(self._store.get_judged(int(row)), size) for row in rows]
         return as_tensor(np.stack(squares), self._loading.pin_memory)

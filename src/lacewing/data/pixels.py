@@ -26,6 +26,9 @@ MAX_ASPECT = 2.0
 """Of a longer image only the central part is kept, twice as long as it is wide."""
 MAX_LOST_SHARE = 0.01
 """More unreadable images than this end the run: something is wrong with the disk."""
+MAX_UNJUDGED = 5
+MAX_UNJUDGED_SHARE = 0.1
+"""Of images that nothing is learnt from, more than both: fewer say less, but nothing wrong."""
 ROWS_AT_ONCE = 2**18
 """Rows of an index that are added up at once: millions would take much memory."""
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -174,35 +177,64 @@ class PixelStore:
         return kept_shapes(self._index, self.preprocessing)
 
     def get(self, row: int) -> np.ndarray:
-        """Pixels of a row, uint8 [height, width, 3]. Raises DataError if too many are lost."""
-        while True:
-            kept = self._kept.get(row)
-            if kept is not None:
-                return kept
-            try:
-                pixels = load_pixels(self._index.path(row), self.preprocessing)
-            except (OSError, ValueError) as error:
-                row = self.substitute(row, error)
-            else:
-                self._kept.put(row, pixels)
-                return pixels
+        """Pixels of a row, uint8 [height, width, 3].
+
+        Raises DataError if too many are lost, or all images of a class.
+        """
+        while isinstance(found := self._read(row), Exception):
+            row = self.substitute(row, found)
+        return found
+
+    def get_judged(self, row: int) -> np.ndarray:
+        """As `get`, of images that nothing is learnt from: of a class that is lost it is black.
+
+        Raises DataError if too many are lost.
+        """
+        while isinstance(found := self._read(row), Exception):
+            self._lose(row, found, max(MAX_UNJUDGED, MAX_UNJUDGED_SHARE * len(self)))
+            other = self._following(row)
+            if other is None:
+                side = self.preprocessing.resize_size
+                return np.zeros((side, side, 3), np.uint8)
+            row = other
+        return found
 
     def substitute(self, row: int, error: Exception) -> int:
         """The row whose image is used for a lost one. Raises DataError."""
-        reason = getattr(error, "strerror", None) or error
+        self._lose(row, error, max(1, MAX_LOST_SHARE * len(self)))
+        other = self._following(row)
+        if other is None:
+            raise DataError(
+                f"{self._index.path(row)} can't be read any more ({self.lost[row]}), and no "
+                "other image of its class can."
+            )
+        return other
+
+    def _read(self, row: int) -> np.ndarray | Exception:
+        """Pixels of a row's own image, or why its file can't be read."""
+        kept = self._kept.get(row)
+        if kept is not None:
+            return kept
+        try:
+            pixels = load_pixels(self._index.path(row), self.preprocessing)
+        except (OSError, ValueError) as error:
+            return error
+        self._kept.put(row, pixels)
+        return pixels
+
+    def _lose(self, row: int, error: Exception, most: float) -> None:
+        """Note that an image is lost. Raises DataError if there are more than `most` of them."""
         if row not in self.lost:
-            self.lost[row] = str(reason)
-            self._on_lost(f"{self._index.path(row)} ({reason})")
-        if len(self.lost) > max(1, MAX_LOST_SHARE * len(self)):
+            self.lost[row] = str(getattr(error, "strerror", None) or error)
+            self._on_lost(f"{self._index.path(row)} ({self.lost[row]})")
+        if len(self.lost) > most:
             raise DataError(
                 f"{len(self.lost)} of {len(self)} images can't be read any more, the last one "
-                f"{self._index.path(row)} ({reason}): is the disk still there?"
+                f"{self._index.path(row)} ({self.lost[row]}): is the disk still there?"
             )
+
+    def _following(self, row: int) -> int | None:
+        """The next row of a class, around it, that is not lost: the same whoever asks first."""
         same = np.flatnonzero(self._labels == self._labels[row])
-        following = same[(np.searchsorted(same, row) + 1) % len(same)]
-        if following in self.lost:
-            following = next((other for other in same if other not in self.lost), row)
-        if following == row:
-            raise DataError(f"{self._index.path(row)} can't be read any more ({reason}), and no "
-                            "other image of its class can.")  # fmt: skip
-        return int(following)
+        others = np.roll(same, -int(np.searchsorted(same, row)))[1:]
+        return next((int(other) for other in others if int(other) not in self.lost), None)

@@ -15,6 +15,7 @@ from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
 from lacewing.engine.inference import predict_logits
+from lacewing.errors import DataError
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.switches import HALF_DTYPES
 from lacewing.models.mirrored import Mirrored
@@ -64,7 +65,10 @@ class Judged:
 
 
 def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
-    """Figures of the network on every image of an index, in its order."""
+    """Figures of the network on every image of an index that can be read, in its order.
+
+    Raises DataError if that is none, or if too many can't be read.
+    """
     lost: list[str] = []
     store = PixelStore(index, judge.preprocessing, keep="none", on_lost=lost.append)
     loader = EvalLoader(index, store, batch_size=judge.batch, loading=judge.loading)
@@ -84,6 +88,8 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
             f"first one {lost[0]}."
         )
     there = np.setdiff1d(np.arange(len(index)), np.array(list(store.lost), np.int64))
+    if not len(there):
+        raise DataError(f"None of {len(index)} images can be read any more, as {lost[0]}.")
     index, probabilities = index.take(there), logits.softmax(1).numpy()[there]
     found = figures(probabilities, labels.numpy()[there], index.classes)
     return Judged(index, probabilities, found, seconds)

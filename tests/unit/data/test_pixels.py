@@ -110,6 +110,38 @@ def test_too_many_lost_images_end_the_run(index):
             store.get(row)
 
 
+def test_the_image_that_replaces_a_lost_one_is_the_same_whoever_asks_first(index, monkeypatch):
+    monkeypatch.setattr(pixels, "MAX_LOST_SHARE", 1.0)
+    same = np.flatnonzero(index.column("label") == 0).tolist()
+    for row in same[1:3]:
+        Path(index.path(row)).unlink()
+    for order in (same, same[::-1]):
+        store = PixelStore(index, SETTINGS, keep="none")
+        found = {row: store.get(row) for row in order}
+        for lost in same[1:3]:
+            assert np.array_equal(found[lost], found[same[3]])
+
+
+def test_of_images_that_are_judged_a_class_and_more_of_few_may_be_lost(index):
+    same = np.flatnonzero(index.column("label") == 0)[:2]
+    few = index.take(np.sort(np.append(same, np.flatnonzero(index.column("label") == 1))))
+    for row in same:
+        Path(index.path(row)).unlink()
+    store = PixelStore(few, SETTINGS, keep="none")
+    rows = np.flatnonzero(few.column("label") == 0)
+    assert not any(store.get_judged(int(row)).any() for row in rows)
+    assert sorted(store.lost) == rows.tolist()
+
+
+def test_too_many_lost_images_end_judging_too(index):
+    for path in index.paths():
+        Path(path).unlink()
+    store = PixelStore(index, SETTINGS, keep="none")
+    with pytest.raises(DataError, match=r"6 of 12 images .* is the disk still there"):
+        for row in range(len(index)):
+            store.get_judged(row)
+
+
 def test_a_file_replaced_by_another_shape_is_used_and_not_kept(index):
     store = PixelStore(index, SETTINGS, keep="ram")
     save(Path(index.paths()[1]), 64, 32)

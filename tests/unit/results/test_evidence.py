@@ -14,6 +14,7 @@ from torch import nn
 from lacewing.data.batch import Loading
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
+from lacewing.errors import DataError
 from lacewing.hardware.cpu import CpuBackend
 from lacewing.results import camera
 from lacewing.results.evaluate import Judge, judge
@@ -119,3 +120,15 @@ def test_an_image_that_is_gone_is_not_judged_and_said(judging, tint_index, tmp_p
     assert np.array_equal(found.probabilities, np.delete(whole.probabilities, 4, axis=0))
     said = " ".join(capsys.readouterr().err.split())
     assert f"1 of {len(index)} images can't be read any more and are not judged" in said
+
+
+def test_a_class_whose_images_are_gone_does_not_end_judging(judging, tint_index, tmp_path):
+    shutil.copytree(tint_index.root, tmp_path / "photos")
+    index = replace(tint_index, root=tmp_path / "photos")
+    others = np.flatnonzero(index.column("label") != 0)
+    few = index.take(np.append(others, np.flatnonzero(index.column("label") == 0)[:1]))
+    Path(few.path(len(others))).unlink()
+    assert judge(judging, few, "judging").index.paths() == few.paths()[:-1]
+    alone = few.take(np.array([len(others)]))
+    with pytest.raises(DataError, match="None of 1 images can be read"):
+        judge(judging, alone, "judging")
