@@ -26,19 +26,22 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
     """The folder with an archive's content: `<archive>.unpacked` beside it.
 
     If nothing can be written there it lies in `cache`. It is made only once for an archive of
-    this size and time. `progress` gets bytes done and in total. Raises DataError for a damaged
-    archive, for one that would write outside that folder, and for a full disk.
+    this size and time. What was unpacked from another state stays as it is, for a run may be using
+    it: that of this one is `<archive>-<state>.unpacked`. `progress` gets bytes done and in total.
+    Raises DataError for a damaged archive, for one that would write outside that folder, and for
+    a full disk.
     """
     state = archive.stat()
     stamp = f"{state.st_size} {state.st_mtime_ns}"
-    beside = archive.with_name(archive.name + ".unpacked")
-    key = blake2b(str(archive.resolve()).encode(), digest_size=8).hexdigest()
-    places = (beside, cache / "unpacked" / f"{archive.name}-{key}")
-    for place in places:
+    first = archive.with_name(archive.name + ".unpacked")
+    later = archive.with_name(f"{archive.name}-{_digest(stamp, 4)}.unpacked")
+    cached = cache / "unpacked" / f"{archive.name}-{_digest(f'{archive.resolve()} {stamp}', 8)}"
+    for place in (first, later, cached):
         if _mark_of(place) == stamp:
             return place
-    ours = _mark_of(beside) or not beside.exists()  # else somebody's own folder of that name
-    target = places[0] if ours and os.access(archive.parent, os.W_OK) else places[1]
+    target = later if _mark_of(first) else first
+    if target.exists() or not os.access(archive.parent, os.W_OK):
+        target = cached  # somebody's own folder of that name is left alone
     try:
         with made_once(target, lambda folder: _mark_of(folder) == stamp) as temporary:
             _extract(archive, temporary, progress)
@@ -56,6 +59,10 @@ def _damaged(archive: Path, error: Exception) -> DataError:
     return DataError(
         f"{archive} is damaged ({first_line(error)}): download it again, or unpack it yourself."
     )
+
+
+def _digest(text: str, size: int) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=size).hexdigest()
 
 
 def _mark_of(folder: Path) -> str:

@@ -18,7 +18,9 @@ from lacewing.data.shards import is_shard
 from lacewing.errors import DataError
 from lacewing.store.made_once import made_once
 
-IP102 = re.compile(r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?(\.unpacked)?", re.IGNORECASE)
+IP102 = re.compile(
+    r"ip[-_]?102(_v1[._]1)?([-_(. ]*\d*\)?)(\.tar)?((-[0-9a-f]{8})?\.unpacked)?", re.IGNORECASE
+)
 D0 = re.compile(r"(unzip_)?d0(\.tar)?", re.IGNORECASE)
 
 RELEASES = {
@@ -151,7 +153,10 @@ def _named(name: str, data_root: Path | None) -> Path | None:
 
 
 def _preference(entry: Path) -> tuple[bool, bool, str]:
-    """Folders first, then archives, then what was unpacked from them, which may be older."""
+    """Folders first, then archives, then what was unpacked from them, which may be older.
+
+    Of that, what a later state of the archive held is the first: `-` is before `.`.
+    """
     return entry.name.endswith(".unpacked"), not entry.is_dir(), entry.name
 
 

@@ -123,9 +123,22 @@ def test_an_archive_is_unpacked_once(tmp_path, class_folders, tarred):
     mark.touch()
     open_images(str(archive))
     assert mark.exists()
-    os.utime(archive, ns=(1, 1))
-    open_images(str(archive))
-    assert not mark.exists()
+
+
+def test_another_state_of_an_archive_is_unpacked_apart(tmp_path, class_folders, tarred):
+    place = tmp_path / "x"
+    archive = tarred(class_folders(tmp_path / "ip102", {"a": 3, "b": 3}), place / "ip102.tar")
+    first = open_images(str(archive))
+    (first.root / "notes.txt").touch()
+    tarred(class_folders(tmp_path / "ip102", {"c": 3}, 50), archive)
+    second = open_images(str(archive))
+    assert (first.classes, second.classes) == (("a", "b"), ("a", "b", "c"))
+    assert (first.root / "notes.txt").exists() and all(map(os.path.exists, first.paths()))
+    assert open_images(str(archive)).root == second.root
+    assert len(list(place.iterdir())) == 3
+    archive.unlink()
+    assert open_images("IP102", data_root=place).root == second.root
+    assert open_images(str(second.root.parent)).name == "IP102"
 
 
 def test_an_archive_in_a_place_that_cannot_be_written(tmp_path, class_folders, tarred, monkeypatch):
