@@ -1,11 +1,13 @@
 """A CSV of images: path, label and, if it likes, split; with or without a header."""
 
 import csv
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lacewing.data.image_places import exists
 from lacewing.data.listing import SPLIT_WORDS, Entry
-from lacewing.data.lists import tidy_path
+from lacewing.data.lists import tidy_path, without_dots
 from lacewing.data.text import read_lines
 from lacewing.errors import DataError
 
@@ -51,6 +53,15 @@ def whole_rows(file: Path) -> list[Entry]:
     cells = [(row[columns.path], row[columns.label]) for _, row in rows if len(row) > wanted]
     entries = [Entry(tidy_path(path), label.strip()) for path, label in cells]
     return [entry for entry in entries if entry.path and entry.key]
+
+
+def _path_in(folder: Path, cell: str) -> str:
+    """The path in a cell: as it stands where there is just this file, else tidied.
+
+    A name may begin with a space, or have a backslash in it.
+    """
+    tidy, exact = tidy_path(cell), without_dots(cell.replace(os.sep, "/"))
+    return exact if exact != tidy and exists(folder / exact) else tidy
 
 
 def _columns_of(rows: list[Row]) -> tuple[Columns, list[Row]]:
@@ -115,7 +126,7 @@ def _entry(file: Path, number: int, row: list[str], columns: Columns, split: str
             raise DataError(f"{file}, line {number}: the {name} is missing.")
         return text
 
-    path = tidy_path(cell(columns.path, "path"))
+    path = _path_in(file.parent, row[columns.path]) if columns.path < len(row) else ""
     if not path:
         raise DataError(f"{file}, line {number}: the path is missing.")
     label = cell(columns.label, "label")

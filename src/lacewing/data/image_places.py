@@ -60,7 +60,7 @@ def labels_by_folder(folder: Path, entries: list[Entry]) -> dict[str, set[str]]:
 def image_root(paths: list[str], places: list[Path]) -> Path | None:
     """The place below which most of the paths exist; None if it is none."""
     places = [place for place in places if place.is_dir()]  # below any, absolute paths exist
-    hits = [sum(_exists(place / path) for path in paths) for place in places]
+    hits = [sum(exists(place / path) for path in paths) for place in places]
     best = max(range(len(places)), key=lambda position: hits[position], default=0)
     return places[best] if places and hits[best] else None
 
@@ -72,9 +72,10 @@ def image_places(folder: Path, images: Path | None) -> list[Path]:
     return [folder / "images", folder, folder.parent / "images", folder.parent]
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether there is a file, or a tar file for a member of it; False for what can be no path."""
     try:
         stat_image(path)
-    except (OSError, ValueError):  # also too long, or with characters no path can have
+    except (OSError, ValueError):  # too long, or with characters that no path can have
         return False
     return True

@@ -45,7 +45,11 @@ def read_list(file: Path, split: str | None) -> list[Entry]:
 
 def tidy_path(text: str) -> str:
     """A path as written on any system, with forward slashes and without a leading `./`."""
-    path = text.strip().replace("\\", "/")
+    return without_dots(text.strip().replace("\\", "/"))
+
+
+def without_dots(path: str) -> str:
+    """A path without a leading `./`."""
     while path.startswith("./"):
         path = path[2:].lstrip("/")
     return path

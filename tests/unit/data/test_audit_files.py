@@ -161,6 +161,16 @@ def test_a_data_set_without_splits_gets_a_list_without(tmp_path, class_folders):
     assert check(tmp_path / "clean.csv").images == {"all": 6}
 
 
+def test_the_list_names_files_whose_names_look_untidy(tmp_path, class_folders, jpeg):
+    root = class_folders(tmp_path / "field", {" ants": 3, "bees": 3, "ants": 3})
+    jpeg(root / "bees" / "a\\b.jpg", 50)
+    report = check(root)
+    for folder in (tmp_path, root):
+        write_cleaned(report, folder / "clean.csv")
+        index = open_images(folder / "clean.csv")
+        assert index.paths() == report.index.paths() and not index.excluded
+
+
 def test_numbered_classes_keep_their_order_and_names(tmp_path, ip102):
     names = ["moth", "ant", "fly", "bee", "moth"]
     root = ip102(tmp_path / "field", classes=5, names=names)
