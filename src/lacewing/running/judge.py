@@ -9,6 +9,7 @@ from lacewing.data.index import SPLITS, ImageIndex
 from lacewing.data.open import open_images
 from lacewing.data.sample import draw_sample
 from lacewing.errors import ConfigError
+from lacewing.hardware.limits import usable_cores
 from lacewing.results.finish import evaluate_others, evaluate_own, show_answer
 from lacewing.running.outcome import TrainedRun
 from lacewing.store.run import Run, open_run
@@ -69,6 +70,7 @@ def other_images(data: str, data_root: Path | None, images: Path | None) -> Imag
             images=images,
             val_share=0.0,
             test_share=0.0,
+            threads=usable_cores().value,
             progress=update,
             draw_sample=draw_sample,
         )
