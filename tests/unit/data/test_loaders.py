@@ -227,6 +227,25 @@ def test_evaluation_takes_every_image_once_in_order(index, workers, batch_size):
     assert torch.equal(images, normalised_squares(squares, SETTINGS))
 
 
+def test_a_large_batch_of_evaluation_is_decoded_in_pieces(index, monkeypatch):
+    monkeypatch.setattr("lacewing.data.eval_loader.PIECE", 3)
+    store = PixelStore(index, SETTINGS, keep="none")
+    loading = Loading(device=CPU, augment_device=CPU, workers=2)
+    batches = EvalLoader(index, store, batch_size=7, loading=loading)
+    decoded, squares = [], batches._squares
+    monkeypatch.setattr(
+        batches, "_squares", lambda rows: decoded.append(len(rows)) or squares(rows)
+    )
+    sizes = [len(batch.images) for batch in batches]
+    assert sizes[0] == 7
+    assert sum(sizes) == sum(decoded) == len(index)
+    assert max(decoded) == 3
+    store = PixelStore(index, SETTINGS, keep="none")
+    whole = np.stack([central_square(store.get(row), 28) for row in range(len(index))])
+    images = torch.cat([batch.images for batch in batches])
+    assert torch.equal(images, normalised_squares(whole, SETTINGS))
+
+
 def test_normalisation_is_mean_and_std():
     squares = np.full((1, 2, 2, 3), 255, np.uint8)
     values = normalised_squares(squares, SETTINGS)[0, :, 0, 0]
