@@ -50,3 +50,10 @@ def test_an_images_copies_have_numbers_of_their_own():
     samples = distinct(rows, len(LABELS))
     assert len(set(samples.tolist())) == len(samples)
     assert np.array_equal(samples % len(LABELS), rows)
+
+
+def test_rows_that_are_shown_once_are_not_sorted(monkeypatch):
+    rows = order(0, 0, 50)
+    monkeypatch.setattr(np, "argsort", None)
+    assert distinct(rows, 50) is rows
+    assert distinct(rows[:0], 50).tolist() == []
