@@ -17,6 +17,8 @@ MIN_CONTRAST = 4
 """A hash with fewer bits of either kind says too little (a plain area, a gradient)."""
 MAX_ASPECT_CHANGE = 1.1
 MAX_SCALE_CHANGE = 2.0
+SMALL_BUCKET = 64
+"""Rows of one chunk: so many are compared together with those of all other small buckets."""
 PAIRS_AT_ONCE = 2**20
 """Some 60 MB of distances and ratios."""
 
@@ -59,7 +61,7 @@ def near_identical_groups(
     """
     parents = equal_groups(contents)
     _join_similar(parents, hashes, widths, heights)
-    return np.array([_root(parents, row) for row in range(len(parents))], dtype=np.int64)
+    return _roots(parents)
 
 
 def _join_similar(
@@ -76,18 +78,43 @@ def _join_similar(
     keys = np.stack([hashes[rows], widths[rows].astype(np.uint64), heights[rows].astype(np.uint64)])
     _, firsts, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     chosen = rows[firsts]
-    for first, row in zip(chosen[inverse.ravel()].tolist(), rows.tolist(), strict=True):
-        _join(parents, first, row)
+    first = chosen[inverse.ravel()]
+    _join_pairs(parents, first[first != rows], rows[first != rows])
     shift = np.uint64(16)
     for number in range(4):
-        chunk = (hashes[chosen] >> (shift * np.uint64(number))) & np.uint64(0xFFFF)
+        chunk = ((hashes[chosen] >> (shift * np.uint64(number))) & np.uint64(0xFFFF)).astype(int)
         order = np.argsort(chunk, kind="stable")
-        edges = np.flatnonzero(np.diff(chunk[order])) + 1
-        for bucket in np.split(chosen[order], edges):
+        starts = np.flatnonzero(np.diff(chunk[order], prepend=-1))
+        sizes = np.diff(starts, append=len(order))
+        is_large = sizes > SMALL_BUCKET
+        small = order[np.repeat(~is_large, sizes)]
+        _join_neighbours(parents, chosen[small], chunk[small], hashes, widths, heights)
+        for start, size in zip(starts[is_large], sizes[is_large], strict=True):
+            bucket = chosen[order[start : start + size]]
             for row, others in _alike_in(bucket, hashes, widths, heights):
                 # thousands of frames of one scene: most are joined already
                 for other in np.unique(parents[others]).tolist():
                     _join(parents, row, other)
+
+
+def _join_neighbours(
+    parents: np.ndarray,
+    rows: np.ndarray,
+    chunks: np.ndarray,
+    hashes: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+) -> None:
+    """Join rows that are alike, sorted by their chunks: each with the next ones of its chunk."""
+    places = np.arange(len(rows))
+    for step in range(1, SMALL_BUCKET):
+        places = places[places + step < len(rows)]
+        places = places[chunks[places] == chunks[places + step]]
+        left, right = rows[places], rows[places + step]
+        near = bit_count(hashes[left] ^ hashes[right]) <= MAX_DISTANCE
+        left, right = left[near], right[near]
+        alike = _similar_size(left, right, widths, heights)
+        _join_pairs(parents, left[alike], right[alike])
 
 
 def _alike_in(
@@ -97,13 +124,13 @@ def _alike_in(
     heights: np.ndarray,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each row of a bucket that others are like, with all of these, itself among them."""
-    if len(bucket) < 2:
-        return
     at_once = max(1, PAIRS_AT_ONCE // len(bucket))
     for start in range(0, len(bucket), at_once):
         block = bucket[start : start + at_once]
         distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
-        alike = (distance <= MAX_DISTANCE) & _similar_size(block, bucket, widths, heights)
+        alike = (distance <= MAX_DISTANCE) & _similar_size(
+            block[:, None], bucket[None, :], widths, heights
+        )
         for place in np.flatnonzero(alike.sum(1) > 1):  # most are like themselves only
             yield int(block[place]), bucket[alike[place]]
 
@@ -111,10 +138,28 @@ def _alike_in(
 def _similar_size(
     left: np.ndarray, right: np.ndarray, widths: np.ndarray, heights: np.ndarray
 ) -> np.ndarray:
-    wide = np.log(widths[left])[:, None] - np.log(widths[right])[None, :]
-    high = np.log(heights[left])[:, None] - np.log(heights[right])[None, :]
+    wide = np.log(widths[left]) - np.log(widths[right])
+    high = np.log(heights[left]) - np.log(heights[right])
     same_shape = np.abs(wide - high) <= np.log(MAX_ASPECT_CHANGE)
     return same_shape & (np.maximum(np.abs(wide), np.abs(high)) <= np.log(MAX_SCALE_CHANGE))
+
+
+def _join_pairs(parents: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Join each row with the one beside it; most are joined already where many are alike."""
+    if not len(left):
+        return
+    parents[:] = _roots(parents)
+    apart = parents[left] != parents[right]
+    for first, second in zip(left[apart].tolist(), right[apart].tolist(), strict=True):
+        _join(parents, first, second)
+
+
+def _roots(parents: np.ndarray) -> np.ndarray:
+    """The root of every row; each look goes twice as far."""
+    roots = parents
+    while ((further := roots[roots]) != roots).any():
+        roots = further
+    return roots
 
 
 def _join(parents: np.ndarray, first: int, second: int) -> None:

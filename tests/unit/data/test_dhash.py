@@ -81,6 +81,31 @@ def _slow_groups(hashes: list[int]) -> list[int]:
     return groups
 
 
+@pytest.mark.parametrize("small", [1, 2, 7, 64])
+@pytest.mark.parametrize("chunk", [None, 0x1234])
+def test_small_and_large_buckets_give_the_same_groups(monkeypatch, small, chunk):
+    monkeypatch.setattr(dhash, "SMALL_BUCKET", small)
+    draw = np.random.default_rng(small)
+    hashes = draw.integers(0, 2**64, 20, np.uint64, endpoint=False)[draw.integers(0, 20, 150)]
+    for _ in range(3):  # a chain of twins of twins
+        hashes ^= np.uint64(1) << draw.integers(0, 64, 150).astype(np.uint64)
+    if chunk is not None:  # one bucket of all, whose rows are seldom alike
+        hashes = hashes & ~np.uint64(0xFFFF) | np.uint64(chunk)
+    sides = np.full(150, 9)
+    groups = near_identical_groups([str(row) for row in range(150)], hashes, sides, sides)
+    assert groups.tolist() == _slow_groups(hashes.tolist())
+
+
+def test_small_buckets_are_not_looked_at_one_by_one(monkeypatch):
+    monkeypatch.setattr(dhash, "_alike_in", None)
+    hashes = np.random.default_rng(0).integers(0, 2**64, 3000, np.uint64, endpoint=False)
+    hashes[7] = hashes[2999] ^ np.uint64(0b101)
+    sides = np.full(3000, 9)
+    groups = near_identical_groups([str(row) for row in range(3000)], hashes, sides, sides)
+    assert np.flatnonzero(groups != np.arange(3000)).tolist() == [2999]
+    assert groups[2999] == 7
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_bit_count(values):
