@@ -5,13 +5,14 @@ that make up a step. The order of the images, the batch and the learning rate st
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lacewing.engine.norms import is_batchnorm
 from lacewing.hardware.backend import Memory
 from lacewing.hardware.limits import usable_cores
 from lacewing.performance_config import LEAST_BATCH_FOR_BATCHNORM
+from lacewing.planning.rules.loading import threads_within, varied_bytes
 from lacewing.training.monitor import (
     TIGHT_SHARE,
     CliffWatch,
@@ -58,15 +59,26 @@ class Monitor:
 def open_monitor(session: "Session") -> Monitor:
     """The watches for a session. What the user has set is not touched."""
     plan, capabilities = session.plan, session.backend.capabilities
-    most = max(1, usable_cores().value // session.team.ranks.local_world)
+    workers = plan.workers.value
     is_open = plan.workers.source != "user" and session.config.plan is None
+    loader = LoaderWatch(workers, most_threads(session), not is_open, 1 if is_open else workers)
     monitor = Monitor(
-        loader=LoaderWatch(plan.workers.value, most=most, settled=not is_open),
+        loader=loader,
         cliff=CliffWatch() if capabilities.spills else None,
         memory=MemoryWatch() if session.backend.kind == "cpu" else None,
     )
     monitor.restart(session)
     return monitor
+
+
+def most_threads(session: "Session") -> int:
+    """A core each; on a CPU no more than the plan's memory has room for, as each holds a batch."""
+    plan = session.plan
+    cores = max(1, usable_cores().value // session.team.ranks.local_world)
+    if session.backend.kind != "cpu" or plan.memory_bytes.value is None:
+        return cores
+    batch_bytes = varied_bytes(plan.batch.value, plan.image_size.value)
+    return min(cores, threads_within(batch_bytes, plan.memory_bytes.value))
 
 
 def adapt(session: "Session", monitor: Monitor) -> None:
@@ -81,7 +93,7 @@ def adapt(session: "Session", monitor: Monitor) -> None:
     for watch in (monitor.cliff, monitor.memory):
         reason = None if watch is None else watch.see(window)
         if session.team.any(reason is not None):  # then all do
-            reduce(session, monitor, reason or "another process has too little memory")
+            make_room(session, monitor, reason or "another process has too little memory")
             if watch is monitor.cliff:  # which asks whether these passes are faster than the last
                 monitor.micro_batch = session.progress.micro_batch
                 monitor.loader.forget_speeds()
@@ -120,7 +132,8 @@ def share_of(memory: Memory) -> float | None:
 
 def load_alone(session: "Session", monitor: Monitor) -> None:
     """Where loading has exhausted the memory: give back what is free, load nothing ahead."""
-    monitor.loader.settled = True
+    monitor.loader.least = 0
+    monitor.loader.let_go()
     session.backend.empty_cache()
     reason = f"out of memory in loading the images of step {session.progress.step}"
     use_workers(session, 0, reason, kind="out-of-memory")
@@ -148,6 +161,23 @@ def use_workers(session: "Session", workers: int, reason: str, kind: str = "load
         old=old,
         new=workers,
     )
+
+
+def make_room(session: "Session", monitor: Monitor, reason: str) -> None:
+    """Let go of decoding threads where the memory is theirs too, on a CPU; then halve the passes.
+
+    Where one process has threads to let go, no other halves its passes yet: they are all alike.
+    """
+    loader = monitor.loader
+    has_spare = monitor.memory is not None and loader.workers > loader.least
+    if not session.team.any(has_spare):
+        reduce(session, monitor, reason)
+    elif has_spare:
+        workers = loader.let_go()
+        use_workers(session, workers, reason)
+        loading = session.train_loader.loading  # else as many batches as before stay ahead
+        session.train_loader.loading = replace(loading, prefetch=workers)
+        session.backend.empty_cache()
 
 
 def reduce(session: "Session", monitor: Monitor, reason: str) -> None:

@@ -20,7 +20,7 @@ CLIFF = 3.0
 TIGHT_SHARE = 0.03
 """Of the memory: with less of it free, the system is about to end a process."""
 MOST_REDUCTIONS = 2
-"""Of the micro-batch for others' use of the memory: beyond that it does not help."""
+"""Of what the run holds, for others' use of the memory: beyond that it does not help."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class LoaderWatch:
     most: int
     settled: bool = False
     """Whether no further change is tried."""
+    least: int = 1
+    """So many stay where the memory is tight."""
     recent: list[Window] = field(default_factory=list)
     rate_before: float | None = None
     """Images per second with one thread fewer, while one more is on trial."""
@@ -80,6 +82,11 @@ class LoaderWatch:
     def forget_speeds(self) -> None:
         """Compare with nothing that was seen before; one more thread on trial stays."""
         self.recent, self.rate_before = [], None
+
+    def let_go(self) -> int:
+        """Down to the least, for good: each thread holds a batch. The number that is left."""
+        self.workers, self.settled = min(self.workers, self.least), True
+        return self.workers
 
     def _back(self, rate: float) -> tuple[int, str]:
         before, self.rate_before, self.settled = self.rate_before, None, True

@@ -7,6 +7,8 @@ import torch
 
 from lacewing.engine.prepare import training_mode
 from lacewing.hardware.fake import FakeBackend
+from lacewing.performance_config import AHEAD_SHARE
+from lacewing.planning.rules.loading import varied_bytes
 from lacewing.store.run import read_lines
 from lacewing.training import adapt, loop, meter
 from lacewing.training.adapt import Monitor, open_monitor
@@ -18,6 +20,8 @@ ONCE = {"epochs": 2, "model": "test_convnext", "image_size": 64}
 
 class Scripted:
     """A watch that answers by script."""
+
+    workers = least = 0
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -130,6 +134,49 @@ def test_what_is_watched_where(begun):
     assert (gpu.cliff is None, gpu.memory) == (True, None)
     assert open_monitor(begun(FakeBackend(kind="mps"), name="b")).cliff is not None
     assert isinstance(open_monitor(begun(name="c")).memory, MemoryWatch)
+
+
+def with_plan(session, **choices):
+    """A session whose plan has other values, chosen by rules."""
+    changed = {name: Choice(value, "", "rule") for name, value in choices.items()}
+    session.plan = replace(session.plan, **changed)
+    return session
+
+
+def test_on_a_cpu_more_threads_stay_within_the_plans_memory(begun, monkeypatch):
+    monkeypatch.setattr(adapt, "usable_cores", lambda: Choice(16, "", "rule"))
+    each = varied_bytes(8, 64)
+    plan = {"batch": 8, "image_size": 64, "workers": 1}
+    for batches, most in ((1, 1), (4, 3), (100, 16)):
+        allowed = int((batches + 0.5) * each / AHEAD_SHARE)
+        session = with_plan(begun(name=f"cpu{batches}"), **plan, memory_bytes=allowed)
+        assert open_monitor(session).loader.most == most
+    unknown = with_plan(begun(name="unknown"), **plan, memory_bytes=None)
+    assert open_monitor(unknown).loader.most == 16
+    gpu = with_plan(begun(FakeBackend(kind="cuda"), name="gpu"), **plan, memory_bytes=1)
+    assert open_monitor(gpu).loader.most == 16
+
+
+def test_where_a_cpus_memory_is_tight_threads_go_before_passes_are_halved(
+    begun, monkeypatch, every_step
+):
+    session = with_plan(begun(**ONCE, batch_size=8), workers=3)
+    session.progress.micro_batch = 8
+    session.train_loader.loading = replace(session.train_loader.loading, workers=3, prefetch=3)
+    monitor = Monitor(LoaderWatch(3, most=4), None, Scripted("tight", None, "tight"))
+    trained(session, monkeypatch, monitor)
+    assert changes(session) == [("workers", 3, 1), ("micro_batch", 8, 4)]
+    assert session.train_loader.loading.prefetch == 1
+    assert monitor.loader.settled
+
+
+def test_a_users_threads_stay_where_the_memory_is_tight(begun):
+    session = begun(workers=2, batch_size=8)
+    session.progress.micro_batch = 8
+    monitor = open_monitor(session)
+    adapt.make_room(session, monitor, "tight")
+    assert changes(session) == [("micro_batch", 8, 4)]
+    assert session.train_loader.loading.workers == 2
 
 
 def test_a_users_number_of_threads_stays(begun):
