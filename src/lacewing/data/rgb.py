@@ -124,6 +124,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 65535 and image.mode != "F":
         low, high = 0.0, 65535.0
     scaled = (values - low) * (255.0 / max(high - low, 1e-12))
+    if "transparency" in image.info:  # a PNG's one value that is
+        scaled[values == image.info["transparency"]] = 255.0
     return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 

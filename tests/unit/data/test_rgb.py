@@ -174,3 +174,10 @@ def test_a_tiff_is_turned_once(tmp_path, orientation):
         decoded = decode(file)
     assert np.array_equal(np.asarray(decoded.image), np.asarray(scene()))
     assert (decoded.width, decoded.height) == scene().size
+
+
+def test_the_transparent_value_of_16_bit_grey_is_white(tmp_path):
+    values = np.full((4, 4), 20_000, np.uint16)
+    values[0] = 40_000
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=20_000)
+    assert np.asarray(open_rgb(tmp_path / "a.png"))[:, 0, 0].tolist() == [156, 255, 255, 255]
