@@ -1,6 +1,7 @@
 """A benchmark that a time limit ends has written what it measured before."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -61,3 +62,10 @@ def test_a_gpus_forecast_is_of_more_epochs(device, epochs, monkeypatch, tmp_path
     monkeypatch.setattr(sys, "argv", ["plan_accuracy", *words])
     names["main"]()
     assert asked == [epochs]
+
+
+def test_all_checks_of_a_gpu_end_within_ten_minutes():
+    script = (BENCHMARKS / "gpu" / "run.sh").read_text()
+    limits = re.findall(r"^(?:check|bench) (\d+) ", script, re.MULTILINE)
+    (grace,) = re.findall(r"timeout -k (\d+) ", script)
+    assert len(limits) == 7 and sum(map(int, [*limits, grace])) <= 600
