@@ -39,8 +39,10 @@ bench 270 plan_speed --batch 256 --image-size 224 --rounds 10 --epochs 100000 \
 bench 75 pixels --model mobilenetv2_100
 bench 60 plan_accuracy --models resnet50 --sizes 224
 bench 55 oom_sweep --jobs "${JOBS:-3}"
+kernels=""
+case "$device" in cuda*) kernels=tests/unit/data/kernel_pixels.py ;; esac
 # warnings of other versions than those that the tests are kept clean with are no failures here
-check 35 backends "$python" -m pytest -q -W default tests/contract/test_backends.py
+check 35 backends "$python" -m pytest -q -W default tests/contract/test_backends.py $kernels
 
 printf '\n'; printf '%s\n' "${summary[@]}"
 case "${summary[*]}" in *FAILED*) exit 1 ;; esac

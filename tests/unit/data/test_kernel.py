@@ -12,7 +12,7 @@ triton = pytest.importorskip("triton")
 
 
 def test_interpreted_they_make_the_pixels_of_tensor_operations():
-    tests = Path(__file__).with_name("kernel_interpreted.py")
+    tests = Path(__file__).with_name("kernel_pixels.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
         env=os.environ | {"TRITON_INTERPRET": "1"},
