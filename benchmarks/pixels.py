@@ -69,6 +69,7 @@ from lacewing.engine.step import train_step
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.limits import usable_cores
+from lacewing.planning.rules.loading import has_kernels
 
 MODELS = ("mobilenetv2_100", "resnet18")
 PRECISIONS = {"resnet18": "bf16"}
@@ -143,12 +144,23 @@ class Folder(Dataset[tuple[Tensor, int]]):
 
 
 def lacewing_epochs(
-    index: ImageIndex, setting: Setting, device: torch.device, keep: str, workers: int, cache: Path
+    index: ImageIndex,
+    setting: Setting,
+    device: torch.device,
+    keep: str,
+    workers: int,
+    cache: Path,
+    by_kernel: bool = False,
 ) -> Epoch:
     """Our loader, with a cache of its own on the disk."""
     store = PixelStore(index, setting.preprocessing, keep=keep, cache_dir=cache)
-    pin = device.type == "cuda"
-    loading = Loading(device=device, augment_device=device, workers=workers, pin_memory=pin)
+    loading = Loading(
+        device=device,
+        augment_device=device,
+        by_kernel=by_kernel,
+        workers=workers,
+        pin_memory=device.type == "cuda",
+    )
     loader = TrainLoader(index, store, AUGMENT, batch_size=setting.batch, seed=0, loading=loading)
     return lambda epoch: ((batch.images, batch.labels) for batch in loader.epoch(epoch))
 
@@ -209,19 +221,23 @@ def trainer(name: str, classes: int, device_name: str) -> Callable[[Batches], No
 def ways_of(
     index: ImageIndex, setting: Setting, device: torch.device, cache: Path
 ) -> dict[str, Way]:
-    """Every way to get the batches."""
+    """Every way to get the batches; on a GPU by Triton's kernels, and once by tensor operations."""
     is_cpu, cores = device.type == "cpu", usable_cores().value
     threads = max(1, cores - 1)
     kinds = ("none", "disk", "ram") if is_cpu else ("none", "ram", "device")
     ready = lacewing_epochs(index, setting, device, "none", 0 if is_cpu else threads, cache)
     ways = {"compute": Way(ready_epochs(ready))}
     kept = kept_bytes(index, setting.preprocessing.resize_size)
+    by_kernel = has_kernels(backend_for(str(device))[0].capabilities)
     for keep in kinds:
         for workers in (0, threads) if is_cpu else (threads,):
             place = cache / f"{keep}{workers}"
-            epoch = lacewing_epochs(index, setting, device, keep, workers, place)
+            epoch = lacewing_epochs(index, setting, device, keep, workers, place, by_kernel)
             ram = kept if keep == "ram" else 0
             ways[f"lacewing, keep {keep}, {workers} threads"] = Way(epoch, ram, place)
+    if by_kernel:
+        plain = lacewing_epochs(index, setting, device, "device", threads, cache / "plain")
+        ways[f"lacewing, keep device, {threads} threads, tensor operations"] = Way(plain)
     for workers in (0, 1, 2) if is_cpu else (cores,):
         epoch = torch_epochs(index, setting, device, workers)
         ways[f"ImageFolder, {workers} workers"] = Way(epoch, has_processes=workers > 0)
