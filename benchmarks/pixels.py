@@ -7,9 +7,9 @@ begins anew several times, without what it kept:
 * lacewing: each kind of keeping decoded pixels, with and without a decoding thread;
 * torch: what torchvision's ImageFolder and DataLoader do, with 0, 1 and 2 worker processes.
 
-A GPU has five ways and begins once: compute, lacewing with decoding threads that keeps nothing or
-keeps pixels in RAM or on the device, and ImageFolder with a worker for each core. It is quick, so
-the images come again and again until there are 5,120: a short epoch would tell how its first batch
+A GPU has six ways and begins once: compute, lacewing with decoding threads that keeps nothing or
+keeps pixels in RAM or on the device, by Triton's kernels and the last by tensor operations too, and
+ImageFolder with a worker for each core. It is quick, so the images come again and again until there are 5,120: a short epoch would tell how its first batch
 is waited for. What is kept goes by rows, so each of them is decoded and kept as if it were another
 image; only its file is read from the system's cache.
 
@@ -39,6 +39,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,6 @@ from lacewing.engine.step import train_step
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.limits import usable_cores
-from lacewing.planning.rules.loading import has_kernels
 
 MODELS = ("mobilenetv2_100", "resnet18")
 PRECISIONS = {"resnet18": "bf16"}
@@ -228,7 +228,7 @@ def ways_of(
     ready = lacewing_epochs(index, setting, device, "none", 0 if is_cpu else threads, cache)
     ways = {"compute": Way(ready_epochs(ready))}
     kept = kept_bytes(index, setting.preprocessing.resize_size)
-    by_kernel = has_kernels(backend_for(str(device))[0].capabilities)
+    by_kernel = device.type == "cuda" and find_spec("triton") is not None
     for keep in kinds:
         for workers in (0, threads) if is_cpu else (threads,):
             place = cache / f"{keep}{workers}"
