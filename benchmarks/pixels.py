@@ -9,9 +9,10 @@ begins anew several times, without what it kept:
 
 A GPU has six ways and begins once: compute, lacewing with decoding threads that keeps nothing or
 keeps pixels in RAM or on the device, by Triton's kernels and the last by tensor operations too, and
-ImageFolder with a worker for each core. It is quick, so the images come again and again until there are 5,120: a short epoch would tell how its first batch
-is waited for. What is kept goes by rows, so each of them is decoded and kept as if it were another
-image; only its file is read from the system's cache.
+ImageFolder with a worker for each core. It is quick, so the images come again and again until there
+are 5,120: a short epoch would tell how its first batch is waited for. What is kept goes by rows, so
+each of them is decoded and kept as if it were another image; only its file is read from the
+system's cache.
 
 The figure is the share of the compute rate, in the first epoch and in later ones, and how many
 times as fast as the quickest of torchvision's ways. RAM counts decoded pixels and what worker
