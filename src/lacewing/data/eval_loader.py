@@ -39,10 +39,13 @@ class EvalLoader:
         batch_size: int,
         loading: Loading,
         ranks: Ranks = ALONE,
+        learnt: bool = False,
     ) -> None:
+        """learnt: whether something is fitted to the images, of which few may then be lost."""
         self.batch_size = batch_size
         self._own = ranks.part(len(index))
         self._store = store
+        self._get = store.get if learnt else store.get_judged
         self._loading = loading
         self._labels = index.column("label").astype(np.int64)
         self._scale = normalisation(store.preprocessing, loading.device)
@@ -80,5 +83,5 @@ class EvalLoader:
 
     def _squares(self, rows: np.ndarray) -> Tensor:
         size = self._store.preprocessing.image_size
-        squares = [central_square(self._store.get_judged(int(row)), size) for row in rows]
+        squares = [central_square(self._get(int(row)), size) for row in rows]
         return as_tensor(np.stack(squares), self._loading.pin_memory)

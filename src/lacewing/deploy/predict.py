@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lacewing.data.ahead import ahead
 from lacewing.data.batch import normalised_squares
+from lacewing.data.eval_loader import PIECE
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE, none_below
@@ -62,7 +63,9 @@ class Predictor:
         if top_k < 1:
             raise ConfigError(f"top_k must be at least 1, but it was {top_k}.")
         files = [Path(path) for path in paths]
-        chunks = [files[start : start + self.batch] for start in range(0, len(files), self.batch)]
+        # a thread reads a chunk: several are to have work
+        size = min(self.batch, PIECE)
+        chunks = [files[start : start + size] for start in range(0, len(files), size)]
         result: list[Prediction] = []
         for chunk, read in zip(
             chunks, ahead(chunks, self._read, self.threads, prefetch=2), strict=True

@@ -210,7 +210,10 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
     backend.configure(execution.precision, machine.cores.value, deterministic=False)
     device = backend.torch_device(number)
     model = restore_model(bundle).to(device)
-    return Judge(model, bundle.preprocessing, backend, execution, decoding_of(plan, device))
+    loading = decoding_of(plan, device)
+    pins = loading.pin_memory and backend.capabilities.pinned_memory
+    loading = replace(loading, pin_memory=pins)
+    return Judge(model, bundle.preprocessing, backend, execution, loading)
 
 
 def relabelled(index: ImageIndex, bundle: Bundle) -> ImageIndex:

@@ -255,7 +255,7 @@ def open_loaders(
 
 def tell_lost(events: EventLog, image: str) -> None:
     """Say that an image vanished or broke since the scan."""
-    events.add("image", f"{image} can't be read any more: replaced by another image of its class")
+    events.add("image", f"{image} can't be read any more: another image stands in for it")
 
 
 def limit_memory(backend: Backend, device_index: int, plan: Plan, events: EventLog) -> None:

@@ -1,5 +1,7 @@
 """The same batches, however they are loaded."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from lacewing.data.pixels import PixelStore, central_square
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.resample import batch as resampling
 from lacewing.data.train_loader import TrainLoader
+from lacewing.errors import DataError
 from lacewing.hardware.ranks import ALONE, Ranks
 
 SETTINGS = Preprocessing(image_size=28, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
@@ -325,3 +328,19 @@ def test_copies_to_a_device_other_than_cuda_are_waited_for(index, keep, augment_
     }
     assert copies.made
     assert not copies.unwaited
+
+
+def test_a_class_that_is_lost_is_black_where_it_is_judged_and_ends_what_is_learnt(index):
+    lost = np.flatnonzero(index.column("label") == 0)[:1]
+    few = index.take(np.append(lost, np.flatnonzero(index.column("label") == 1)))
+    Path(few.path(0)).unlink()
+
+    def first(learnt):
+        store = PixelStore(few, SETTINGS, keep="none")
+        loading = Loading(device=CPU, augment_device=CPU)
+        return next(iter(EvalLoader(few, store, batch_size=1, loading=loading, learnt=learnt)))
+
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (SETTINGS.mean, SETTINGS.std))
+    torch.testing.assert_close(first(False).images, (-mean / std).expand(1, 3, 28, 28))
+    with pytest.raises(DataError, match="no other image of its class can"):
+        first(True)

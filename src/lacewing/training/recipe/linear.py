@@ -104,7 +104,7 @@ def collect(session: Session, split: str, views: int, deadline: float) -> Featur
     with console.progress(f"features of the {split} images") as update:
         found = feature_pass(
             session.model,
-            loader_of(session, rows, session.preprocessing),
+            loader_of(session, rows, session.preprocessing, learnt=split == "train"),
             session.backend,
             session.plan.eval_execution,
             views,
@@ -137,9 +137,16 @@ def within_memory(session: Session, rows: ImageIndex, views: int) -> ImageIndex:
 
 
 def loader_of(
-    session: Session, rows: ImageIndex, preprocessing: Preprocessing, keep: str = "none"
+    session: Session,
+    rows: ImageIndex,
+    preprocessing: Preprocessing,
+    keep: str = "none",
+    learnt: bool = False,
 ) -> EvalLoader:
-    """Images in the given order; none is kept where each is used once."""
+    """Images in the given order; none is kept where each is used once.
+
+    learnt: whether something is fitted to them.
+    """
     store = PixelStore(
         rows,
         preprocessing,
@@ -152,6 +159,7 @@ def loader_of(
         store,
         batch_size=session.plan.eval_batch.value,
         loading=decoding_of(session.plan, device),
+        learnt=learnt,
     )
 
 
