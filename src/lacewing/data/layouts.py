@@ -67,7 +67,7 @@ def table(folder: Path, images: Path | None) -> Listing | None:
         entries = [entry for split, file in chosen.items() for entry in read_csv(file, split)]
     except DataError:
         whole = [entry for file in chosen.values() for entry in whole_rows(file)]
-        if place_of(first, images, whole) is None:
+        if images is None and place_of(first, images, whole) is None:
             return None  # the table is about something else; the folders may say the classes
         raise
     root = place_of(first, images, entries)

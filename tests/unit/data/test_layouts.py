@@ -225,6 +225,16 @@ def test_a_table_with_a_fault_is_not_dropped_for_the_folders(tmp_path, batches, 
         open_images(str(tmp_path))
 
 
+def test_a_fault_in_a_table_is_named_where_the_folder_of_the_images_is_wrong(
+    tmp_path, class_folders
+):
+    class_folders(tmp_path / "set", {"ants": 3, "bees": 3})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "set" / "labels.csv").write_text("path,label\nx.jpg,ants\ny.jpg,\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 3: the label is missing"):
+        open_images(str(tmp_path / "set"), images=tmp_path / "other")
+
+
 def test_a_fault_in_a_table_beside_its_images_is_named(tmp_path, jpeg):
     for number in range(4):
         jpeg(tmp_path / "images" / f"{number}.jpg", number)
