@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from lacewing.data.listing import Entry, find_images, subfolders
+from lacewing.data.listing import Entry, find_images
 from lacewing.data.member import stat_image
 from lacewing.errors import DataError
 
@@ -25,9 +25,10 @@ def place_of(file: Path, images: Path | None, entries: list[Entry]) -> Path | No
     labels = labels_by_folder(folder, entries)
     if all(len(inside) == 1 for inside in labels.values()):
         return None
-    holding = [sub for sub in subfolders(folder) if image_root(paths, [sub]) is not None]
-    if images is None and len(holding) == 1:
-        return holding[0]
+    holding = {place.split("/")[0] for place in labels}  # one image in another counts too
+    root = image_root(paths, [folder / first for first in holding])
+    if images is None and len(holding) == 1 and root is not None:
+        return root
     where = ", ".join(str(folder / place) for place in sorted(labels)[:3])
     raise DataError(
         f"{file} names images like {paths[0]!r}, but not the way to them: such lie in {where}"

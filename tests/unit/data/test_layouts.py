@@ -265,6 +265,18 @@ def test_a_list_whose_images_lie_in_several_folders_is_refused(tmp_path, batches
         open_images(str(tmp_path))
 
 
+def test_a_few_images_in_another_folder_are_not_dropped(tmp_path, jpeg):
+    """The tables name so many images that none of the test's is looked for."""
+    lines = [f"{number}.jpg,{number % 2}" for number in range(200)]
+    for number in (*range(0, 200, 10), 198, 199):
+        folder = "train_images" if number < 198 else "test_images"
+        jpeg(tmp_path / folder / f"{number}.jpg", number)
+    for name, part in (("train", lines[:198]), ("test", lines[198:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["image_id,label", *part]))
+    with pytest.raises(DataError, match=r"such lie in .*test_images, .*train_images"):
+        open_images(str(tmp_path))
+
+
 def test_of_two_tables_of_images_in_folders_one_must_be_named(tmp_path, batches):
     for name in ("labels", "older"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *rows_of(batches)]))
