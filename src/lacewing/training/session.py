@@ -11,6 +11,7 @@ from torch import nn
 from lacewing.config import TrainConfig
 from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.index import ImageIndex
+from lacewing.data.kernel_fault import kernel_fault
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.train_loader import TrainLoader
@@ -233,13 +234,18 @@ def open_loaders(
         )
 
     training, validation = index.split("train"), index.split("val")
+    loading = loading_of(plan, device)
+    fault = kernel_fault(device) if loading.by_kernel else None
+    if fault is not None:  # the trial found none: on another machine, or of other versions
+        events.add("pixels", f"images are varied by tensor operations, not by kernels: {fault}")
+        loading = replace(loading, by_kernel=False)
     return (
         train_loader(
             config,
             training,
             store(training, plan.image_size.value, keep),
             plan.batch.value,
-            loading_of(plan, device),
+            loading,
             ranks,
             sides,
         ),

@@ -14,6 +14,7 @@ import torch
 from lacewing.data import kernel
 from lacewing.data.augment import AugmentConfig, Parameters, draw, jitter
 from lacewing.data.batch import Loading
+from lacewing.data.kernel_fault import kernel_fault
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
@@ -88,6 +89,16 @@ def test_every_field_lies_where_the_compiled_kernels_read_fastest():
         begin = packed.buffer.data_ptr()
         for field in (packed.facts, packed.steps, packed.jitter):
             assert (field.data_ptr() - begin) % 16 == 0
+
+
+def test_it_finds_no_fault_in_them():
+    assert kernel_fault(DEVICE) is None
+
+
+def test_it_finds_wrong_pixels(monkeypatch):
+    right = kernel.vary
+    monkeypatch.setattr(kernel, "vary", lambda *given: right(*given).flip(3))
+    assert kernel_fault(DEVICE) == "their pixels are wrong"
 
 
 @pytest.mark.parametrize(("keep", "workers"), [("ram", 0), ("device", 2)])
