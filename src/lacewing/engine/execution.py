@@ -1,6 +1,8 @@
 """How one step is run: plain values, resolved once in the plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from lacewing.hardware.switches import HALF_DTYPES
 
 GRAPH_MODES = ("cudagraphs", "reduce-overhead")
 """That record CUDA graphs, of torch's own kernels or of Inductor's. A graph's gradients lie where
@@ -28,3 +30,14 @@ class Execution:
     """Passes per optimiser step."""
     optimizer_kernel: str = "plain"
     """plain, foreach or fused."""
+
+
+def for_judging(usual: Execution) -> Execution:
+    """How a finished model is judged, where the plan's forward-only passes run so.
+
+    As `predict` computes, so that both give the same probabilities. Of passes that fill the
+    memory in half precision, half the images: each takes twice as much.
+    """
+    images = usual.micro_batch
+    fitting = max(1, images // 2) if usual.precision in HALF_DTYPES else images
+    return replace(usual, precision="fp32", micro_batch=fitting)

@@ -1,7 +1,7 @@
 """Judge a network on a split, and write down what came out."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from lacewing.engine.execution import Execution
 from lacewing.engine.inference import predict_logits
 from lacewing.errors import DataError
 from lacewing.hardware.backend import Backend
-from lacewing.hardware.switches import HALF_DTYPES
 from lacewing.models.mirrored import Mirrored
 from lacewing.results.metrics import Figures, figures
 from lacewing.results.tables import write_predictions
@@ -39,17 +38,6 @@ class Judge:
         """Images at once: a mirrored model makes two of each, in the memory of the plan."""
         images = self.execution.micro_batch
         return max(1, images // 2) if isinstance(self.model, Mirrored) else images
-
-
-def for_judging(usual: Execution) -> Execution:
-    """How a finished model is judged, where the plan's forward-only passes run so.
-
-    As `predict` computes, so that both give the same probabilities. Of passes that fill the
-    memory in half precision, half the images: each takes twice as much.
-    """
-    images = usual.micro_batch
-    fitting = max(1, images // 2) if usual.precision in HALF_DTYPES else images
-    return replace(usual, precision="fp32", micro_batch=fitting)
 
 
 @dataclass(frozen=True)

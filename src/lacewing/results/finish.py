@@ -12,7 +12,7 @@ from lacewing import console
 from lacewing.data.folds import ALL
 from lacewing.data.index import ImageIndex
 from lacewing.data.subset import times_larger
-from lacewing.engine.execution import Execution
+from lacewing.engine.execution import Execution, for_judging
 from lacewing.errors import DataError, DeviceError
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
@@ -28,7 +28,6 @@ from lacewing.results.consequences import log_figures, note_doubt, take_doubt
 from lacewing.results.evaluate import (
     Judge,
     Judged,
-    for_judging,
     judge,
     record,
     write_split,

@@ -2,8 +2,7 @@
 
 import pytest
 
-from lacewing.engine.execution import Execution
-from lacewing.results.evaluate import for_judging
+from lacewing.engine.execution import Execution, for_judging
 
 
 @pytest.mark.parametrize(

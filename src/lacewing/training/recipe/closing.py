@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from lacewing.config import TrainConfig
-from lacewing.engine.execution import Execution
+from lacewing.engine.execution import Execution, for_judging
 from lacewing.training.recipe.blend import SHARES
 from lacewing.training.recipe.budget import Budget
 from lacewing.training.recipe.size import Allowance, Speed
@@ -100,8 +100,8 @@ def closing_here(session: Session) -> Closing:
 
 def in_full_precision(usual: Execution, kind: str) -> Execution:
     """How the finished model is judged on a device of this kind, in passes that are to be timed."""
-    few = PROBE_BATCH if kind == "cpu" else usual.micro_batch
-    return replace(usual, precision="fp32", micro_batch=few)
+    judging = for_judging(usual)
+    return replace(judging, micro_batch=PROBE_BATCH) if kind == "cpu" else judging
 
 
 def is_polished(config: TrainConfig) -> bool:

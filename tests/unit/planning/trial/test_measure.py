@@ -15,9 +15,9 @@ from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.findings import CompileTime
 from lacewing.planning.trial.fitting import fit_to_memory
 from lacewing.planning.trial.history import compile_seconds
-from lacewing.planning.trial.measure import budget_of, is_enough, measure
+from lacewing.planning.trial.measure import budget_of, is_enough, measure, plain_seconds
 from lacewing.planning.trial.payback import cheapest
-from lacewing.planning.trial.race import NO_TIME
+from lacewing.planning.trial.race import NO_TIME, Lane
 from lacewing.planning.trial.stage import set_up
 from lacewing.training.setup import job_of
 from lacewing.values import MIB, Choice
@@ -446,3 +446,13 @@ def test_a_look_without_time_to_compile_does_not_stand_for_one_that_has_it(
     looked = found(**{"seconds": 45.0, "allowed_seconds": 100.0, **changes})
     plan = plan_on("cpu_2core_24gb", **words)
     assert is_enough(looked, plan, TrainConfig(**words), make_job(), modes) is is_one
+
+
+def test_judging_is_forecast_in_full_precision_though_it_was_timed_in_another_format(way):
+    half = Lane(way(precision="bf16", memory_format="channels_last"), seconds=[1.0])
+    full = Lane(way(), seconds=[3.0])
+    like = Lane(way(memory_format="channels_last"), seconds=[2.0])
+    untimed = Lane(way(memory_format="channels_last"), out=NO_TIME)
+    assert plain_seconds([half, untimed, full]) == 0.3
+    assert plain_seconds([half, full, like]) == 0.2
+    assert plain_seconds([half, untimed]) == 0.1

@@ -60,5 +60,5 @@ def test_varying_is_timed_on_a_whole_batch_where_it_goes_by_the_batch(
     monkeypatch.setattr(stage, "MOST_IMAGES", 4)
     plan = replace(made.plan, batch=Choice(8, "", "rule"))
     _, sample = stage.set_up(plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
-    assert len(sample.images) == images
+    assert len(sample.images) == len(sample.labels) == 4
     assert sample.augment_seconds == pytest.approx(0.5 / images)
