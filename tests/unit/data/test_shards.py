@@ -17,7 +17,6 @@ from lacewing.data.pixels import PixelStore, load_pixels
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.scan import scan
 from lacewing.data.shard_folders import in_folders
-from lacewing.data.shard_folders import in_folders
 from lacewing.data.shards import is_shard, key_of, read_shard, split_of, suffix_of
 from lacewing.errors import DataError
 
@@ -288,43 +287,6 @@ def test_folders_around_the_classes_are_none_and_those_of_splits_say_the_split(
     }  # fmt: skip
     assert index.classes == ("ants", "bees")
     assert "Passed over in the shards: 2 images without a class." in index.notes
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "splits"),
-    [
-        ("shard-000/", "shard-001/", [None, None]),
-        ("shard-000/pests/", "shard-001/pests/", [None, None]),
-        ("imgs_train/", "imgs_val/", ["train", "val"]),
-        ("test_photos/", "test_photos/", [None, None]),
-        ("train/", "", ["train", None]),
-    ],
-)
-def test_each_shard_may_have_its_own_folder_around_the_classes(
-    shard, tmp_path, first, second, splits
-):
-    files = [
-        shard(tmp_path / "0.tar", {f"{first}ants/1.jpg": 1, f"{first}bees/2.jpg": 2}),
-        shard(tmp_path / "1.tar", {f"{second}ants/3.jpg": 3}),
-    ]
-    found = in_folders([entry for file in files for entry in read_shard(file, tmp_path).entries])
-    assert [entry.key for entry in found] == ["ants", "bees", "ants"]
-    assert [entry.split for entry in found] == [splits[0], splits[0], splits[1]]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [("rice", "maize"), ("0", "1"), ("\u7a3b", "\u7389\u7c73"), ("species1", "species2")],
-)
-def test_folders_that_may_be_classes_are_kept_in_shards_of_one_class_each(
-    shard, tmp_path, first, second
-):
-    files = [
-        shard(tmp_path / "0.tar", {f"{first}/healthy/1.jpg": 1}),
-        shard(tmp_path / "1.tar", {f"{second}/healthy/2.jpg": 2}),
-    ]
-    found = in_folders([entry for file in files for entry in read_shard(file, tmp_path).entries])
-    assert [entry.key for entry in found] == [f"{first}/healthy", f"{second}/healthy"]
 
 
 @pytest.mark.parametrize(
