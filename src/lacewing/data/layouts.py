@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from lacewing.data.csv_table import header_columns, read_csv, whole_rows
-from lacewing.data.image_places import is_contradicted, place_of
+from lacewing.data.image_places import files_near, images_below, is_contradicted, place_of
 from lacewing.data.listing import (
     SPLIT_WORDS,
     Entry,
@@ -58,7 +58,8 @@ def table(folder: Path, images: Path | None) -> Listing | None:
     if not files:
         return None
     if len(files) > 1 and not by_split:
-        if any(is_contradicted(folder, whole_rows(file)) for file in files):
+        found = images_below(folder)
+        if any(is_contradicted(found, whole_rows(file)) for file in files):
             raise DataError(_which_table(folder, files))
         return None
     chosen: dict[str | None, Path] = dict(by_split.items()) or {None: files[0]}
@@ -84,7 +85,7 @@ def tables_in(folder: Path) -> tuple[list[Path], dict[str, Path]]:
 def csv_file(file: Path, images: Path | None) -> Listing:
     """The CSV that the user names. Raises DataError if its images are nowhere."""
     entries = read_csv(file)
-    root = place_of(file, images, entries)
+    root = place_of(file, images, entries, files_near)
     if root is None:
         example = entries[0].path if entries else "(none)"
         raise DataError(

@@ -96,11 +96,14 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def find_images(folder: Path) -> Found:
-    """Every image below a folder, links followed. Raises DataError if a folder can't be read."""
+def find_images(folder: Path, *, lenient: bool = False) -> Found:
+    """Every image below a folder, links followed.
+
+    Raises DataError if a folder can't be read, unless it is lenient.
+    """
     images: list[str] = []
     others: Counter[str] = Counter()
-    for place, names in _walk(folder):
+    for place, names in _walk(folder, lenient=lenient):
         prefix = place.relative_to(folder).as_posix()
         for name in names:
             if is_system(name):
@@ -112,12 +115,13 @@ def find_images(folder: Path) -> Found:
     return Found(sorted(images), others)
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def _walk(folder: Path, *, lenient: bool) -> Iterator[tuple[Path, list[str]]]:
     def refuse(error: OSError) -> None:
         raise DataError(f"The folder {error.filename} can't be read: {error.strerror}.")
 
     seen: set[str] = set()  # links may lead back up
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+    onerror = None if lenient else refuse
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=onerror):
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lacewing.data.index import ImageIndex
-from lacewing.data.layouts import LAYOUTS
+from lacewing.data.layouts import LAYOUTS, table
 from lacewing.data.listing import class_of_paths
 from lacewing.data.open import open_images
 from lacewing.errors import DataError
@@ -265,6 +265,30 @@ def test_a_list_whose_images_lie_in_several_folders_is_refused(tmp_path, batches
         open_images(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("images", "said", "remedy"),
+    [
+        (None, "not the way to them", "say with --images FOLDER where they begin"),
+        ("other", "they are not in {}", "name another folder with --images"),
+    ],
+)
+def test_the_ways_out_of_a_table_whose_paths_lead_nowhere(
+    tmp_path, jpeg, tmp_path_factory, images, said, remedy
+):
+    for number in range(4):
+        jpeg(tmp_path / f"batch{number % 2}" / f"{number}.jpg", number)
+    table = tmp_path / "meta.csv"
+    table.write_text("name,category\n0.jpg,a\n1.jpg,a\n2.jpg,b\n3.jpg,b\n")
+    place = tmp_path_factory.mktemp(images) if images else None
+    with pytest.raises(DataError) as refusal:
+        open_images(str(tmp_path), images=place)
+    assert str(refusal.value) == (
+        f"{table} names images like '0.jpg', but {said.format(place)}: such lie in "
+        f"{tmp_path / 'batch0'}, {tmp_path / 'batch1'}. Correct its paths, or {remedy}. If the "
+        "folders are the classes, move meta.csv away."
+    )
+
+
 def test_a_few_images_in_another_folder_are_not_dropped(tmp_path, jpeg):
     """The tables name so many images that none of the test's is looked for."""
     lines = [f"{number}.jpg,{number % 2}" for number in range(200)]
@@ -281,6 +305,50 @@ def test_of_two_tables_of_images_in_folders_one_must_be_named(tmp_path, batches)
     for name in ("labels", "older"):
         (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *rows_of(batches)]))
     with pytest.raises(DataError, match="2 tables"):
+        open_images(str(tmp_path))
+
+
+@pytest.fixture
+def entered(monkeypatch):
+    """The names of the folders that are read; `locked` can't be."""
+    names = []
+    plain = os.scandir
+
+    def scandir(place):
+        names.append(Path(place).name)
+        if names[-1] == "locked":
+            raise PermissionError(13, "Permission denied", str(place))
+        return plain(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return names
+
+
+def test_images_are_looked_for_once_for_all_tables(tmp_path, class_folders, entered):
+    class_folders(tmp_path, {"ants": 3})
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.csv").write_text("name,class\nMonday,wet\nTuesday,dry\n")
+    assert table(tmp_path, None) is None
+    assert entered.count("ants") == 1
+
+
+def test_a_table_that_is_named_is_not_looked_for_in_all_below_its_folder(
+    tmp_path, class_folders, entered
+):
+    class_folders(tmp_path / "photos" / "deep", {"ants": 3})
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "all.csv").write_text("file,species\nx.jpg,ants\ny.jpg,bees\n")
+    with pytest.raises(DataError, match=r"but they are not in .*--images FOLDER"):
+        open_images(str(tmp_path / "all.csv"))
+    assert "ants" not in entered
+
+
+def test_a_folder_that_can_not_be_read_does_not_hide_what_contradicts_a_table(
+    tmp_path, batches, entered
+):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows_of(batches)]))
+    with pytest.raises(DataError, match=r"such lie in .*batch1, .*batch2"):
         open_images(str(tmp_path))
 
 
