@@ -169,7 +169,7 @@ def alike(pairs: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[list[Tensor], li
 
 
 class NormKeeper:
-    """Puts normalisation statistics back after a step that failed half-way.
+    """Puts normalisation statistics back after a step that failed half-way, or overflowed.
 
     The copies are made once; `keep` and `put_back` take none of the device's memory, so the latter
     works when it is exhausted.
@@ -191,3 +191,19 @@ class NormKeeper:
     def put_back(self) -> None:
         """Make them again what they were at the last `keep`, or when they were first copied."""
         copy_each(self._changing)
+
+    def put_back_unless(self, sound: Tensor) -> None:
+        """Do so if `sound` (bool, 0-dim, on the device) is False, without waiting for the device.
+
+        All statistics of a type go through one `where`: a network has hundreds of them.
+        """
+        for lives, kepts in alike(self._changing):
+            chosen = torch.where(sound, end_to_end(lives), end_to_end(kepts))
+            parts = chosen.split([live.numel() for live in lives])
+            shaped = (part.view_as(live) for part, live in zip(parts, lives, strict=True))
+            copy_each(zip(lives, shaped, strict=True))
+
+
+def end_to_end(tensors: list[Tensor]) -> Tensor:
+    """The numbers of all tensors in one vector."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])

@@ -271,8 +271,7 @@ def check_finite(session: Session) -> None:
 def all_finite(model: torch.nn.Module) -> bool:
     """Whether no weight and no statistic of a norm is NaN or infinite.
 
-    An overflow in fp16's forward pass stays in a BatchNorm's statistics, though a loss scaler skips
-    the update of that step. Other buffers may hold infinities on purpose, as masks do.
+    Other buffers may hold infinities on purpose, as masks do.
     """
     statistics = [buffer for module in model.modules() for buffer in norm_buffers(module)]
     with torch.no_grad():

@@ -57,8 +57,8 @@ class Meter:
         """Add up what is pending. Raises NotFiniteError for a loss that is not finite.
 
         Where fp16 overflows in a forward pass, the loss scaler skips the update: only many such
-        steps in a row count, over epochs and sessions. What they leave in the statistics of norms
-        is found before the run's state is kept.
+        steps in a row count, over epochs and sessions. `recoverable_step` leaves nothing of them
+        in the statistics of norms.
         """
         progress = self.progress
         for result in self.pending:

@@ -46,6 +46,7 @@ def recoverable_step(
     Raises TrainingError if a single image does not fit, or an update that can't be undone. A step
     of several passes is given up between two of them once `stop` is set: StoppedError, with the
     state as it was before the step.
+    Of a step that overflows, whose update a loss scaler skips, BatchNorm's statistics are put back.
     """
     session.norms.keep()
     in_update = False
@@ -53,7 +54,10 @@ def recoverable_step(
         session.rounds.begin()
         ours = True
         try:
-            return one_step(session, batch, stop)
+            result = one_step(session, batch, stop)
+            if result.scaled:
+                session.norms.put_back_unless(result.loss.isfinite())
+            return result
         except StoppedError:
             session.optimizer.zero_grad(set_to_none=True)
             session.norms.put_back()

@@ -197,6 +197,18 @@ def test_statistics_can_be_put_back(network, batch):
     assert all(map(torch.equal, kept, model.buffers()))
 
 
+@pytest.mark.parametrize("sound", [True, False])
+def test_statistics_are_put_back_after_an_overflow_only(network, batch, sound):
+    model = network()
+    keeper = NormKeeper(model)
+    keeper.keep()
+    before = [buffer.clone() for buffer in model.buffers()]
+    model(batch[0] if sound else batch[0] * torch.inf)
+    after = [buffer.clone() for buffer in model.buffers()]
+    keeper.put_back_unless(torch.tensor(sound))
+    assert all(map(torch.equal, after if sound else before, model.buffers()))
+
+
 def test_statistics_that_a_step_leaves_alone_are_not_copied(network, batch, monkeypatch):
     """As long as their modules are in evaluation mode, which may change between two steps."""
     model = nn.Sequential(network(), nn.BatchNorm1d(3))

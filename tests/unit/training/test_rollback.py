@@ -8,6 +8,7 @@ from torch.nn import BatchNorm2d
 
 from lacewing.engine.step import StepResult
 from lacewing.errors import TrainingError
+from lacewing.hardware.fake import FakeBackend
 from lacewing.store.run import read_lines
 from lacewing.training import bookkeeping, loop, meter
 from lacewing.training.loop import train
@@ -88,6 +89,28 @@ def test_a_norms_statistics_that_overflowed_are_never_kept(begun, monkeypatch):
     (event,) = events(session, "rollback")
     assert event["back_to"] == 0
     assert all(bool(mean.isfinite().all()) for mean in statistics(session.model))
+
+
+def test_a_step_that_overflows_under_a_scaler_leaves_nothing_and_sends_nobody_back(begun):
+    session = begun(FakeBackend(precisions=("fp32", "fp16")), precision="fp16", epochs=2,
+                    batch_size=8, ema=0.9)  # fmt: skip
+    session.progress.micro_batch //= 2
+    convolution = next(m for m in session.model.modules() if isinstance(m, torch.nn.Conv2d))
+    spoilt, seen = 3, []  # one of the two passes of the second step
+
+    def overflow(module, images, result):
+        if module.training:
+            seen.append(result)
+        return result * float("inf") if len(seen) == spoilt else result
+
+    convolution.register_forward_hook(overflow)
+    train(session)
+    steps = session.progress.step
+    assert len(seen) == 2 * steps > spoilt
+    assert not events(session, "rollback")
+    norms = [m for m in session.model.modules() if isinstance(m, BatchNorm2d)]
+    assert {int(norm.num_batches_tracked) for norm in norms} == {2 * (steps - 1)}
+    assert all(one.isfinite().all() for one in session.average.state.values())
 
 
 def test_an_epochs_broken_weights_do_not_replace_the_best(begun, monkeypatch):
