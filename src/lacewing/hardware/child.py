@@ -17,15 +17,21 @@ PRELUDE = f"""
 import json, sys
 def report(value):
     sys.stdout.write({MARK!r} + json.dumps(value) + "\\n")
+    sys.stdout.flush()
 """
 
 
 class ChildError(Exception):
-    """The child process ended without a report; the text is the reason, a clause."""
+    """The child process ended badly, or without a report; the text is the reason, a clause."""
+
+    def __init__(self, reason: str, reported: Any = None) -> None:
+        super().__init__(reason)
+        self.reported = reported
+        """What it gave to `report` before; None if nothing."""
 
 
 def run_child(code: str, timeout_seconds: float) -> Any:
-    """What the code gave to `report(value)`, plain data. Raises ChildError.
+    """What the code last gave to `report(value)`, plain data. Raises ChildError.
 
     The child is a fresh interpreter, not a fork: it inherits no driver's state.
     """
@@ -42,20 +48,28 @@ def run_child(code: str, timeout_seconds: float) -> Any:
             timeout=timeout_seconds,
             env={**os.environ, "PYTHONPATH": path},
         )
-    except subprocess.TimeoutExpired:
-        raise ChildError(f"no answer within {timeout_seconds:g} s") from None
+    except subprocess.TimeoutExpired as expired:
+        reason = f"no answer within {timeout_seconds:g} s"
+        raise ChildError(reason, _reported(expired.stdout)) from None
     except OSError as error:
         raise ChildError(f"no process could be started: {error}") from error
-    reports = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
-    if done.returncode != 0 or not reports:
-        raise ChildError(_why(done.returncode, done.stderr))
-    return json.loads(reports[-1].removeprefix(MARK))
+    reported = _reported(done.stdout)
+    if done.returncode != 0 or reported is None:
+        raise ChildError(_why(done.returncode, done.stderr), reported)
+    return reported
 
 
 def be_ended_first(root: Path = Path("/")) -> None:
     """Where the memory runs out, have Linux end this process before any other (proc(5))."""
     with suppress(OSError):  # there is no such file elsewhere
         (root / "proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def _reported(output: str | bytes | None) -> Any:
+    """The last report in what a child wrote, which is bytes after a time-out; None without any."""
+    text = output.decode(errors="replace") if isinstance(output, bytes) else output or ""
+    reports = [line for line in text.splitlines() if line.startswith(MARK)]
+    return json.loads(reports[-1].removeprefix(MARK)) if reports else None
 
 
 def _why(status: int, errors: str) -> str:

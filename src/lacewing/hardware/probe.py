@@ -1,6 +1,6 @@
 """Everything that is asked of one device, in this process or in a child of its own."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -29,30 +29,41 @@ class Findings:
 
 def probe(backend: Backend, index: int) -> Findings:
     """Ask and test a device in this process, whose switches stay as they are."""
-    return _probe(backend, index, smoke_test(backend, index))
+    return _with_kernels(backend, index, _probe(backend, index, smoke_test(backend, index)))
 
 
 def probe_in_child(kind: str, index: int) -> Findings:
-    """The same for a real backend in a fresh process; its death is a finding too."""
+    """The same for a real backend in a fresh process; its death is a finding too.
+
+    After a first report it was the optimiser's kernels, which a device can do without.
+    """
     code = f"from lacewing.hardware.probe import report_to; report_to(report, {kind!r}, {index})"
     try:
         found: dict[str, Any] = run_child(code, CHILD_SECONDS)
     except ChildError as error:
-        return Findings(smoke=SmokeResult(failed={"fp32": f"its test failed ({error})"}))
+        if error.reported is None:
+            return Findings(smoke=SmokeResult(failed={"fp32": f"its test failed ({error})"}))
+        kernels = BACKENDS[kind]().capabilities.optimizer_kernels
+        found = error.reported | {"failed_kernels": dict.fromkeys(kernels, str(error))}
     smoke = found.pop("smoke")
     result = SmokeResult(tuple(smoke["passed"]), smoke["failed"], tuple(smoke["pairs"]))
     return Findings(smoke=result, **found)
 
 
 def report_to(report: Any, kind: str, index: int) -> None:
-    """The child's part: probe with the switches that a run would set, and report plain data."""
+    """The child's part: probe with the switches that a run would set, and report plain data.
+
+    Once before the optimiser's kernels, which may end the process or spoil the device, and again.
+    """
     backend = BACKENDS[kind]()
     threads = torch.get_num_threads()
 
     def prepare(precision: str) -> None:
         backend.configure(precision, threads, deterministic=False)
 
-    report(asdict(_probe(backend, index, smoke_test(backend, index, prepare))))
+    found = _probe(backend, index, smoke_test(backend, index, prepare))
+    report(asdict(found))
+    report(asdict(_with_kernels(backend, index, found)))
 
 
 def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
@@ -65,6 +76,12 @@ def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
         total_bytes=memory.total_bytes,
         free_bytes=memory.free_bytes,
         is_ram=memory.is_ram,
-        failed_kernels=failed_kernels(backend, index, smoke.passed),
         details=backend.details(index),
     )
+
+
+def _with_kernels(backend: Backend, index: int, found: Findings) -> Findings:
+    """The findings, with the kernels that fail of a device that computes right without them."""
+    if "fp32" not in found.smoke.passed:
+        return found
+    return replace(found, failed_kernels=failed_kernels(backend, index, found.smoke.passed))

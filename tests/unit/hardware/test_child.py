@@ -1,12 +1,14 @@
 """Children: what they report, and what is said of those that end without a word."""
 
 import json
+import subprocess
 import sys
 
 import pytest
 
 from lacewing.hardware import probe
-from lacewing.hardware.child import ChildError, be_ended_first, run_child
+from lacewing.hardware.child import MARK, ChildError, be_ended_first, run_child
+from lacewing.hardware.fake import FakeBackend
 
 
 def test_a_report_is_found_among_a_drivers_chatter():
@@ -27,6 +29,26 @@ def test_a_failure_becomes_a_reason(code, reason):
     with pytest.raises(ChildError) as caught:
         run_child(code, 0.5 if "sleep" in code else 30)
     assert str(caught.value) == reason
+
+
+def test_what_was_reported_before_a_bad_end_is_kept():
+    with pytest.raises(ChildError, match="status 3") as caught:
+        run_child("import os; report(1); report({'names': ['a']}); os._exit(3)", 30)
+    assert caught.value.reported == {"names": ["a"]}
+
+
+@pytest.mark.parametrize("kind", [bytes, str])
+def test_what_was_reported_before_the_time_ran_out_is_kept(monkeypatch, kind):
+    """In bytes on Unix, in text on Windows."""
+    said = f"driver 1.2 loaded\n{MARK}[1]\n"
+
+    def hang(command, timeout, **options):
+        raise subprocess.TimeoutExpired(command, timeout, said if kind is str else said.encode())
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(ChildError, match="no answer within 30 s") as caught:
+        run_child("", 30)
+    assert caught.value.reported == [1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals on Windows")
@@ -62,5 +84,30 @@ def test_a_child_that_dies_rejects_its_device(monkeypatch):
 def test_findings_survive_json(monkeypatch):
     reported = []
     probe.report_to(reported.append, "cpu", 0)
-    monkeypatch.setattr(probe, "run_child", lambda code, s: json.loads(json.dumps(reported[0])))
+    monkeypatch.setattr(probe, "run_child", lambda code, s: json.loads(json.dumps(reported[-1])))
     assert "fp32" in probe.probe_in_child("cpu", 0).smoke.passed
+
+
+def test_kernels_that_take_the_child_down_cost_the_kernels_only(monkeypatch):
+    """All that is asked of the device is reported before they run."""
+    reported = []
+
+    def abort(backend, index, precisions):
+        raise SystemExit
+
+    def die(code, timeout_seconds):
+        with pytest.raises(SystemExit):
+            probe.report_to(reported.append, "cuda", 0)
+        raise ChildError("its process was ended by SIGABRT", reported[-1])
+
+    fake = FakeBackend()
+    monkeypatch.setitem(probe.BACKENDS, "cuda", lambda: fake)
+    monkeypatch.setattr(probe, "failed_kernels", abort)
+    monkeypatch.setattr(probe, "run_child", die)
+    found = probe.probe_in_child("cuda", 0)
+    assert found.smoke.passed == ("fp32", "bf16")
+    assert found.details == fake.details(0)
+    assert found.total_bytes == fake.memory(0).total_bytes
+    assert found.failed_kernels == dict.fromkeys(
+        ("foreach", "fused"), "its process was ended by SIGABRT"
+    )
