@@ -32,6 +32,7 @@ def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
     return {
         "device": [device.name, device.kind, device.index, device.total_bytes],
         "passed": [device.precisions, device.pairs],
+        "failed_kernels": sorted(device.failed_kernels),
         "cpu": [machine.cpu, machine.cpu_features, machine.cores.value],
         "software": [machine.system, machine.python, machine.torch],
         "networks": [version(name) for name in NETWORKS],

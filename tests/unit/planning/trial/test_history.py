@@ -66,6 +66,7 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
     others = {
         ask(replace(machine, torch="2.4.1")),
         ask(replace(machine, devices=(replace(cpu, pairs=("fp32 contiguous",)),))),
+        ask(replace(machine, devices=(replace(cpu, failed_kernels={"fused": "wrong"}),))),
         ask(data="weeds"),
         ask(job=make_job(model="resnet50")),
         ask(image_size=160),
@@ -78,7 +79,7 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 12
+    assert len(others) == 13
 
 
 def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):
