@@ -36,6 +36,7 @@ def roll_back(session: Session, error: NotFiniteError) -> None:
         before,
         rollbacks=now.rollbacks + 1,
         rate_factor=now.rate_factor * RATE_FACTOR,
+        overflows=0,
         micro_batch=now.micro_batch,
         elapsed_seconds=now.elapsed_seconds,
     )

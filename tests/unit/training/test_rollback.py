@@ -13,7 +13,7 @@ from lacewing.store.run import read_lines
 from lacewing.training import bookkeeping, loop, meter
 from lacewing.training.loop import train
 from lacewing.training.meter import MAX_OVERFLOWS, Meter, NotFiniteError
-from lacewing.training.rollback import MAX_ROLLBACKS
+from lacewing.training.rollback import MAX_ROLLBACKS, roll_back
 from lacewing.training.state import Progress
 
 
@@ -170,6 +170,15 @@ def overflowing(monkeypatch):
         return replace(found, loss=found.loss * float("inf"), scaled=True)
 
     monkeypatch.setattr(loop, "recoverable_step", step)
+
+
+def test_the_steps_after_going_back_are_counted_anew(begun):
+    """Those before the snapshot were skipped at a learning rate that is no longer used."""
+    session = begun(epochs=1)
+    session.progress.overflows = MAX_OVERFLOWS
+    bookkeeping.checkpoint(session)
+    roll_back(session, NotFiniteError("The loss became nan"))
+    assert (session.progress.overflows, session.progress.rollbacks) == (0, 1)
 
 
 def test_overflows_are_counted_over_epochs(begun, monkeypatch):
