@@ -94,7 +94,8 @@ def adapt(session: "Session", monitor: Monitor) -> None:
         reason = None if watch is None else watch.see(window)
         if session.team.any(reason is not None):  # then all do
             make_room(session, monitor, reason or "another process has too little memory")
-            if watch is monitor.cliff:  # which asks whether these passes are faster than the last
+            if watch is not None and watch is monitor.cliff:
+                watch.halved(window)  # it asks whether passes to come are faster
                 monitor.micro_batch = session.progress.micro_batch
                 monitor.loader.forget_speeds()
     more = monitor.loader.see(window)

@@ -133,11 +133,15 @@ class CliffWatch:
         if self.halved_at is not None and GAIN * seconds > self.halved_at:
             self.settled = True
             return None
-        self.slow, self.halved_at = 0, seconds
+        self.halved(window)
         return (
             f"steps take {seconds / self.fastest:.1f} times as long as they did: "
             "the device's memory has run over into the system's"
         )
+
+    def halved(self, window: Window) -> None:
+        """Passes are halved after this window, be it for what another process has seen."""
+        self.slow, self.halved_at = 0, window.step_seconds
 
     def forget_speeds(self) -> None:
         """Compare with no step that was seen before."""

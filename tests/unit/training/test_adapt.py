@@ -1,6 +1,7 @@
 """Changes at run time: the images and their order stay, and each change is an event."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -31,6 +32,9 @@ class Scripted:
 
     def forget_speeds(self):
         """Nothing: the script goes on."""
+
+    def halved(self, window):
+        """Likewise."""
 
 
 def changes(session):
@@ -127,6 +131,20 @@ def test_the_cliff_still_knows_the_steps_before_its_own_reduction(begun, monkeyp
     assert (session.progress.micro_batch, threads.rate_before) == (4, None)
     adapt.adapt(session, monitor)
     assert (cliff.fastest, cliff.slow, cliff.halved_at) == (0.1, 1, 1.0)
+
+
+def test_what_another_process_reduced_counts_as_halved_here_too(begun, monkeypatch):
+    session = begun(batch_size=8)
+    session.progress.micro_batch = 8
+    answers = [True, False, False]  # of the others' cliff, spare threads and memory
+    monkeypatch.setattr(session, "team", SimpleNamespace(any=lambda _: answers.pop(0)))
+    cliff = CliffWatch(fastest=0.1, slow=WINDOWS - 2)
+    monitor = Monitor(LoaderWatch(1, 4), cliff, None, micro_batch=8)
+    slow = Window(steps=1, images=8, seconds=1.0, waited=0.0)
+    monkeypatch.setattr(adapt, "window_of", lambda *_: slow)
+    adapt.adapt(session, monitor)
+    assert session.progress.micro_batch == 4
+    assert (cliff.fastest, cliff.slow, cliff.halved_at) == (0.1, 0, 1.0)
 
 
 def test_what_is_watched_where(begun):
