@@ -5,12 +5,15 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+import psutil
 import torch
 
 from lacewing.hardware import switches
 from lacewing.hardware.backend import Capabilities, Memory, NotHere
 from lacewing.hardware.limits import free_memory, usable_memory
 
+LEAST_RAM_SHARE = 0.75
+"""Of the RAM: an integrated GPU says to have at least so much (Intel's driver on Linux: 0.94, before 0.8)."""
 OUT_OF_MEMORY_PHRASES = (
     "XPU out of memory",
     "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
@@ -47,10 +50,10 @@ class XpuBackend:
     def memory(self, index: int) -> Memory:
         """As the driver counts it; RAM on integrated GPUs, which share it and can't be asked.
 
-        Before torch 2.6, which can't tell what is free, what the device has in total.
+        Before torch 2.6, which can't tell what is free, a card's whole memory is taken to be.
         """
         if not hasattr(torch.xpu, "mem_get_info"):
-            return Memory(torch.xpu.get_device_properties(index).total_memory, None)
+            return by_total(torch.xpu.get_device_properties(index).total_memory)
         try:
             free, total = torch.xpu.mem_get_info(index)
         except RuntimeError:
@@ -110,3 +113,14 @@ class XpuBackend:
     def set_rng_state(self, index: int, state: torch.Tensor) -> None:
         """The device's generator."""
         torch.xpu.set_rng_state(state, index)
+
+
+def by_total(total: int) -> Memory:
+    """The memory of a device that tells only its total: RAM where it has about as much.
+
+    A card that has as much of its own is then taken to have no more than the RAM's.
+    """
+    ram = psutil.virtual_memory().total
+    if LEAST_RAM_SHARE * ram <= total <= ram:
+        return Memory(min(total, usable_memory().value), min(total, free_memory()), is_ram=True)
+    return Memory(total, total)

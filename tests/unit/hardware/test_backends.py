@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lacewing.errors import DeviceError
-from lacewing.hardware import cpu, mps, switches
+from lacewing.hardware import cpu, mps, switches, xpu
 from lacewing.hardware.backend import Memory, NotHere
 from lacewing.hardware.backends import BACKENDS, backend_for, parse_address
 from lacewing.hardware.cpu import CpuBackend
 from lacewing.hardware.cuda import CudaBackend
 from lacewing.hardware.directml import DirectMLBackend
 from lacewing.hardware.fake import FakeBackend, fake_backends
-from lacewing.hardware.machine import Device
+from lacewing.hardware.machine import Device, Limit
 from lacewing.hardware.mps import MpsBackend
 from lacewing.hardware.xpu import XpuBackend
+from lacewing.values import GIB
 
 
 @given(kind=st.sampled_from(["cuda", "xpu", "directml"]), index=st.integers(0, 64))
@@ -207,14 +208,37 @@ def test_an_integrated_intel_gpu_has_the_rams_memory(monkeypatch):
     assert memory.is_ram
 
 
-def test_xpu_functions_that_an_old_torch_lacks_are_done_without(monkeypatch):
-    card = SimpleNamespace(total_memory=16 * 2**30)
-    monkeypatch.setattr(torch, "xpu", SimpleNamespace(get_device_properties=lambda index: card))
+@pytest.fixture
+def old_xpu(monkeypatch):
+    """`old_xpu(total_bytes)`: torch 2.4's functions, in a machine with 32 GiB of RAM."""
+    monkeypatch.setattr(xpu.psutil, "virtual_memory", lambda: SimpleNamespace(total=32 * GIB))
+    monkeypatch.setattr(xpu, "usable_memory", lambda: Limit(value=24 * GIB, source="cgroup"))
+    monkeypatch.setattr(xpu, "free_memory", lambda: 20 * GIB)
+
+    def lay(total):
+        card = SimpleNamespace(total_memory=total)
+        monkeypatch.setattr(torch, "xpu", SimpleNamespace(get_device_properties=lambda index: card))
+
+    return lay
+
+
+@pytest.mark.parametrize("total", [16 * GIB, 48 * GIB])
+def test_a_cards_memory_that_cannot_be_asked_is_taken_as_free(old_xpu, total):
+    old_xpu(total)
+    assert XpuBackend().memory(0) == Memory(total, total), "the card's, not the RAM"
+
+
+def test_an_integrated_gpus_memory_is_the_ram_with_an_old_torch_too(old_xpu):
+    old_xpu(26 * GIB)
+    assert XpuBackend().memory(0) == Memory(24 * GIB, 20 * GIB, is_ram=True)
+
+
+def test_xpu_functions_that_an_old_torch_lacks_are_done_without(old_xpu):
+    old_xpu(16 * GIB)
     backend = XpuBackend()
     backend.reset_peak(0)
     assert backend.peak_bytes(0) is None
     assert backend.limit_memory(0, 0.5) is False
-    assert backend.memory(0) == Memory(16 * 2**30, None), "the card's, not the RAM"
 
 
 def test_an_old_drivers_warning_is_the_reason(monkeypatch):
