@@ -17,6 +17,7 @@ from torch import Tensor
 from lacewing.data.augment import Parameters
 from lacewing.data.resample.places import by_samples, last_places, parts
 from lacewing.data.triton_code import FACTS, sample, tone
+from lacewing.hardware.cuda_streams import current_device_of
 
 PIXELS = 512
 """Output pixels of a program."""
@@ -84,7 +85,7 @@ def vary(flat: Tensor, packed: Packed, size: int) -> Tensor:
     grid = (count, tiles)
     # fused products would round otherwise than the tensor operations do
     exactly = {"PIXELS": PIXELS, "enable_fp_fusion": False}
-    with torch.cuda.device_of(flat):  # Triton launches on the current device
+    with current_device_of(flat):
         sample[grid](flat, packed.facts, packed.steps, packed.jitter, out, sums, size, **exactly)
         if packed.is_toned:
             width = triton.next_power_of_2(tiles)

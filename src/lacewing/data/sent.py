@@ -1,10 +1,10 @@
 """Arrays and tensors on their way to a device."""
 
-from functools import cache
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from lacewing.hardware.cuda_streams import copied_aside
 
 
 def sent(array: np.ndarray, to: torch.device | Tensor) -> Tensor:
@@ -27,21 +27,5 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def moved_aside(tensor: Tensor, device: torch.device) -> Tensor:
-    """`moved`, on CUDA by a stream of its own: the copy runs beside what computes already.
-
-    The current stream waits for it before it goes on to what it is given next.
-    """
-    if device.type != "cuda":
-        return moved(tensor, device)
-    aside, current = copy_stream(device), torch.cuda.current_stream(device)
-    with torch.cuda.stream(aside):
-        there = moved(tensor, device)
-    current.wait_stream(aside)
-    there.record_stream(current)  # its memory is not the copying stream's again before that is done
-    return there
-
-
-@cache
-def copy_stream(device: torch.device) -> torch.cuda.Stream:
-    """The stream on which this process's images are copied to a CUDA device."""
-    return torch.cuda.Stream(device)
+    """The same; a CUDA device copies beside what it computes."""
+    return copied_aside(tensor, device) if device.type == "cuda" else moved(tensor, device)

@@ -6,13 +6,21 @@ import pytest
 import torch
 
 from lacewing.data import sent
+from lacewing.hardware import cuda_streams
 
 CUDA = torch.device("cuda", 0)
 
 
 class Copied:
+    """A tensor that says what is done with it."""
+
     def __init__(self, said):
         self.said = said
+
+    def to(self, device, non_blocking):
+        assert non_blocking
+        self.said.append("copied")
+        return self
 
     def record_stream(self, stream):
         self.said.append(f"its memory is in use by {stream.name}")
@@ -36,21 +44,16 @@ def said(monkeypatch):
         yield
         said.append(f"off {one.name}")
 
-    def moved(tensor, device):
-        said.append("copied")
-        return Copied(said)
-
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("the copying one", said))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("the computing", said))
     monkeypatch.setattr(torch.cuda, "stream", stream)
-    monkeypatch.setattr(sent, "moved", moved)
-    sent.copy_stream.cache_clear()
+    cuda_streams.copy_stream.cache_clear()
     yield said
-    sent.copy_stream.cache_clear()
+    cuda_streams.copy_stream.cache_clear()
 
 
 def test_a_copy_is_waited_for_by_what_comes_after_it_and_keeps_its_memory(said):
-    sent.moved_aside(torch.zeros(2), CUDA)
+    sent.moved_aside(Copied(said), CUDA)
     assert said == [
         "on the copying one",
         "copied",
@@ -61,13 +64,14 @@ def test_a_copy_is_waited_for_by_what_comes_after_it_and_keeps_its_memory(said):
 
 
 def test_elsewhere_it_is_a_copy_like_any(said):
-    sent.moved_aside(torch.zeros(2), torch.device("cpu"))
-    assert said == ["copied"]
+    tensor = torch.zeros(2)
+    assert sent.moved_aside(tensor, torch.device("cpu")) is tensor
+    assert said == []
 
 
 def test_one_stream_copies_all(said, monkeypatch):
     made = []
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or Stream("", []))
     for _ in range(3):
-        sent.moved_aside(torch.zeros(2), CUDA)
+        sent.moved_aside(Copied(said), CUDA)
     assert made == [CUDA]
