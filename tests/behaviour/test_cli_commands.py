@@ -49,6 +49,7 @@ def field(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(predict, "load_predictor", load)
+    (tmp_path / "r").mkdir()
     folder = tmp_path / "field"
     folder.mkdir()
     for name, colour in COLOURS.items():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lacewing.results import figures
+from lacewing.results import seriation
 from lacewing.results.charts import HEIGHT, WIDTH, bars, curves, matrix, nice_ticks, rate_curve
 
 
@@ -103,10 +103,10 @@ def test_candidates_are_bars_by_the_kind_of_pass():
 
 
 def test_very_many_classes_keep_their_order(monkeypatch):
-    monkeypatch.setattr(figures, "ORDERED_UP_TO", 24)
+    monkeypatch.setattr(seriation, "ORDERED_UP_TO", 24)
     names = [f"class {label}" for label in range(25)]
     confusion = np.eye(25, dtype=int)
     confusion[0, 24] = confusion[24, 0] = 9  # in order they would stand side by side
     assert matrix(confusion, names).full_names == tuple(names)
-    monkeypatch.setattr(figures, "ORDERED_UP_TO", 25)
+    monkeypatch.setattr(seriation, "ORDERED_UP_TO", 25)
     assert matrix(confusion, names).full_names != tuple(names)

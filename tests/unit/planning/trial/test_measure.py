@@ -246,13 +246,12 @@ def test_peaks_of_a_device_give_the_line(scene):
 
 
 def test_the_peak_of_a_forward_only_pass_is_weighed_too(scene):
-    # and after the steps: what stays, and what 16 images add to it
+    # and after the steps: what stays, and what 256 images add to it
     peaks = (1000, 1700, 1900, 2300, 2000, 2160)
     found = scene(FakeBackend(peaks=peaks), precision="fp32").measure()
-    assert found.best_forward.way.images == 16
-    assert found.memory.eval_image_bytes == pytest.approx(10)
+    assert found.memory.eval_image_bytes == pytest.approx(160 / 256)
     found = scene(FakeBackend(peaks=peaks), precision="fp32", eval_size=64).measure()
-    assert found.memory.eval_image_bytes == pytest.approx(40), "twice the side"
+    assert found.memory.eval_image_bytes == pytest.approx(4 * 160 / 256), "twice the side"
 
 
 @pytest.mark.parametrize(
