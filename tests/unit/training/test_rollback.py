@@ -182,7 +182,7 @@ def test_the_steps_after_going_back_are_counted_anew(begun):
 
 
 def test_overflows_are_counted_over_epochs(begun, monkeypatch):
-    session = begun(epochs=3)
+    session = begun(epochs=2 + MAX_ROLLBACKS)  # each of which lets an epoch more overflow
     monkeypatch.setattr(meter, "MAX_OVERFLOWS", session.train_loader.steps_per_epoch)
     overflowing(monkeypatch)
     with pytest.raises(TrainingError, match="The loss became inf"):
