@@ -13,7 +13,7 @@ from lacewing.hardware.backend import Capabilities, Memory, NotHere
 from lacewing.hardware.limits import free_memory, usable_memory
 
 LEAST_RAM_SHARE = 0.75
-"""Of the RAM: an integrated GPU says to have at least so much (Intel's driver on Linux: 0.94, before 0.8)."""
+"""Of the RAM: what an integrated GPU says to have at least; by Intel's drivers 0.8 to 0.94."""
 OUT_OF_MEMORY_PHRASES = (
     "XPU out of memory",
     "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
