@@ -63,7 +63,7 @@ def test_one_is_replaced_and_told_of(session, monkeypatch, harm):
     told = [e["message"] for e in read_lines(session.run.events) if e["kind"] == "image"]
     assert len(told) == 1
     assert told[0].startswith(str(victim))
-    assert "replaced by another image of its class" in told[0]
+    assert "another image stands in for it" in told[0]
     assert [row["epoch"] for row in read_lines(session.run.metrics)] == [1, 2, 3, 4]
 
 

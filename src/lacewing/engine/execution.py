@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lacewing.hardware.switches import HALF_DTYPES
-
+HALF_PRECISIONS = ("bf16", "fp16")
 GRAPH_MODES = ("cudagraphs", "reduce-overhead")
 """That record CUDA graphs, of torch's own kernels or of Inductor's. A graph's gradients lie where
 its next pass writes, so they serve steps of one pass."""
@@ -39,5 +38,5 @@ def for_judging(usual: Execution) -> Execution:
     memory in half precision, half the images: each takes twice as much.
     """
     images = usual.micro_batch
-    fitting = max(1, images // 2) if usual.precision in HALF_DTYPES else images
+    fitting = max(1, images // 2) if usual.precision in HALF_PRECISIONS else images
     return replace(usual, precision="fp32", micro_batch=fitting)
