@@ -175,8 +175,12 @@ def test_a_short_budget_times_the_likely_way_and_full_precision_on_a_gpu(scene):
 
 def test_a_short_budget_still_times_every_way_on_a_cpu(scene):
     fake = FakeBackend("cpu", faults=Faults(seconds={"fp32": 1.0, "bf16": 0.5}))
-    found = scene(fake, plan_budget=0.1).measure()
+    made = scene(fake, plan_budget=0.1)
+    before = fake.now
+    found = made.measure()
     assert found.best.way.precision == "bf16"
+    # four ways twice, forward and backward, and two passes that count the memory
+    assert fake.now - before <= 16
     assert all(one.seconds for one in found.training)
 
 
@@ -249,6 +253,7 @@ def test_the_peak_of_a_forward_only_pass_is_weighed_too(scene):
     # and after the steps: what stays, and what 256 images add to it
     peaks = (1000, 1700, 1900, 2300, 2000, 2160)
     found = scene(FakeBackend(peaks=peaks), precision="fp32").measure()
+    assert found.best_forward.way.images == 16
     assert found.memory.eval_image_bytes == pytest.approx(160 / 256)
     found = scene(FakeBackend(peaks=peaks), precision="fp32", eval_size=64).measure()
     assert found.memory.eval_image_bytes == pytest.approx(4 * 160 / 256), "twice the side"
