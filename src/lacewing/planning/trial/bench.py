@@ -193,10 +193,15 @@ def awake(network: nn.Module) -> nn.Module:
     return network
 
 
+def dropping(network: nn.Module) -> list[nn.Module]:
+    """Modules that draw masks as they are."""
+    return [m for m in network.modules() if "Drop" in type(m).__name__ and m.training]
+
+
 @contextmanager
 def without_dropout(network: nn.Module) -> Iterator[None]:
     """Training with dropout and its kin switched off, whose masks differ between precisions."""
-    drops = [m for m in network.modules() if "Drop" in type(m).__name__ and m.training]
+    drops = dropping(network)
     for module in drops:
         module.eval()
     try:

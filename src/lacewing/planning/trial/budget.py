@@ -46,16 +46,9 @@ class Budget:
         """Seconds so far."""
         return self.clock() - self.started
 
-    @property
-    def fixed(self) -> float | None:
-        """Seconds in all, where they are known before a pass was timed; else None."""
-        if self.asked is not None:
-            return self.asked
-        return None if self.run_seconds == float("inf") else allowance(self.run_seconds)
-
     def has_room(self, seconds: float) -> bool:
-        """Whether what takes so long keeps within a time that is fixed."""
-        return self.fixed is None or seconds <= self.fixed - self.spent
+        """Whether what takes so long is done within it."""
+        return seconds <= self.left
 
     @property
     def limit(self) -> float:

@@ -46,7 +46,9 @@ def of_compiling(one: CompileTime, images: int, is_chosen: bool) -> Row:
     """A mode of torch.compile, by passes of so many images."""
     way = f"{one.mode}, {format_seconds(one.cost_seconds)} to compile"
     rate = images / one.pass_seconds if one.pass_seconds else None
-    return row("torch.compile", way, rate, "" if rate else "it did not work", is_chosen)
+    return row(
+        "torch.compile", way, rate, one.out or ("" if rate else "it did not work"), is_chosen
+    )
 
 
 def of_memory(images: int, peak: int) -> Row:

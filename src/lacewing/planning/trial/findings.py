@@ -50,6 +50,10 @@ class CompileTime:
     cost_seconds: float
     pass_seconds: float | None
     """None where it did not work."""
+    plain_seconds: float | None = None
+    """Of passes without it that ran in turn with these; None where none did."""
+    out: str = ""
+    """Why it is out, if it ran at all."""
 
 
 @dataclass(frozen=True, kw_only=True)

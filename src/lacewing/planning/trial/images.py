@@ -1,6 +1,7 @@
 """How many images a timed pass has: as many as the memory and the time allow."""
 
 from dataclasses import replace
+from math import isfinite
 
 from lacewing.planning.trial import memory, sizes
 from lacewing.planning.trial.context import Trial, TrialError
@@ -119,22 +120,25 @@ def counted(trial: Trial, way: Way, *, by_shapes: bool) -> MemoryModel | str:
 def time_image(trial: Trial, fitting: int) -> float:
     """Seconds of a training step per image as the rules would run it; 0 if it can't be run.
 
-    Only where the trial's time is fixed: a run without a budget takes what its passes need.
+    By it the length of the run is known, and with it the trial's time, before a race begins.
     """
-    if trial.budget.fixed is None:
-        return 0.0
     # a GPU takes about as long for a few images as for many
     images = min(LEAST_IMAGES, fitting) if trial.bench.backend.kind == "cpu" else fitting
     way = replace(planned(trial.plan), images=images)
     for _ in range(2):  # the first warms up
-        found = guarded(trial.bench, lambda: trial.bench.train(way).seconds)
-    return 0.0 if isinstance(found, str) else found / images
+        found = guarded(trial.bench, lambda: trial.bench.train(way))
+    if isinstance(found, str):
+        return 0.0
+    if not isfinite(found.loss):
+        trial.bench.forget(way.memory_format)
+        return 0.0
+    trial.budget.saw(found.seconds / images)
+    return found.seconds / images
 
 
 def images_in_time(trial: Trial, images: int, ways: int, image_seconds: float, share: float) -> int:
     """`images`, or as many as let every way of a race run in a share of the trial's time."""
-    fixed = trial.budget.fixed
-    if fixed is None or image_seconds == 0.0:
+    if image_seconds == 0.0:
         return images
-    most = int(share * fixed / (PASSES * ways * image_seconds))
+    most = int(share * trial.budget.limit / (PASSES * ways * image_seconds))
     return min(images, max(LEAST_IMAGES, most))

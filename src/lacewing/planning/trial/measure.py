@@ -15,6 +15,7 @@ from lacewing.planning.plan import Plan
 from lacewing.planning.trial import sizes, ways
 from lacewing.planning.trial.bench import left_as_it_was
 from lacewing.planning.trial.budget import Budget
+from lacewing.planning.trial.compiling import likely_payback, try_compile
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.feeding import race_workers
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
@@ -35,13 +36,7 @@ from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.unraced import only_weighed
 from lacewing.planning.trial.verify import verified
 from lacewing.planning.trial.ways import Way, planned
-from lacewing.planning.trial.weigh import (
-    likely_payback,
-    snapshot_of,
-    try_compile,
-    try_sizes,
-    weigh_memory,
-)
+from lacewing.planning.trial.weigh import snapshot_of, try_sizes, weigh_memory
 
 ENDLESS = 2**50
 """Bytes: more than any memory."""

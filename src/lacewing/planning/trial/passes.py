@@ -71,13 +71,18 @@ def checked(
             trial.budget.saw(found.seconds / way.images)
         if is_new:
             expected = expected_loss(trial, first, way, found, is_forward)
-            # written so that a loss that is no number is wrong too
-            if not abs(found.loss - expected) <= LOSS_TOLERANCE * max(abs(expected), 1e-3):
+            if is_off(found.loss, expected):
                 trial.bench.forget(way.memory_format)
                 return f"its loss is {found.loss:.3g}, and {expected:.3g} in full precision"
         return found.seconds
 
     return timed
+
+
+def is_off(loss: float, expected: float, tolerance: float = LOSS_TOLERANCE) -> bool:
+    """Whether two losses on the same images differ by more than rounding; one that is no number
+    does."""
+    return not abs(loss - expected) <= tolerance * max(abs(expected), 1e-3)
 
 
 def expected_loss(

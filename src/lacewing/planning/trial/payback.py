@@ -107,7 +107,8 @@ def choose(
         reason = weighed.sentence(findings.compile_left_seconds)
         return Choice("off", reason, "rule", weighed.evidence())
     if compiled.pass_seconds is None:
-        return Choice("off", "it did not work when it was tried", "measured")
-    weighed = measured(compiled.cost_seconds, best.seconds, compiled.pass_seconds, passes)
+        return Choice("off", compiled.out or "it did not work when it was tried", "measured")
+    before = compiled.plain_seconds or best.seconds
+    weighed = measured(compiled.cost_seconds, before, compiled.pass_seconds, passes)
     mode = compiled.mode if weighed.pays else "off"
     return Choice(mode, weighed.sentence(), "measured", weighed.evidence())

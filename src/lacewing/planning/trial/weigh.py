@@ -1,26 +1,17 @@
-"""After the race: the memory that the winner takes, its micro-batch, and torch.compile."""
+"""After the race: the memory that the winner takes, and its micro-batch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 
-import torch
-
-from lacewing.engine.prepare import CompiledModel, compile_model
 from lacewing.hardware.allocator import is_kept
-from lacewing.planning.job import Job
-from lacewing.planning.plan import Plan
-from lacewing.planning.rules.compile import compiled_anew, is_open, usual_seconds
-from lacewing.planning.trial import history, memory, payback, sizes
-from lacewing.planning.trial.bench import Bench
+from lacewing.planning.trial import memory, sizes
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.context import Trial
-from lacewing.planning.trial.findings import CompileTime, Timed
+from lacewing.planning.trial.findings import Timed
 from lacewing.planning.trial.forecast import larger_in_evaluation
-from lacewing.planning.trial.images import count_memory, most_images
+from lacewing.planning.trial.images import FORWARD_TO_STEP, count_memory, most_images
 from lacewing.planning.trial.memory import MemoryModel
 from lacewing.planning.trial.passes import guarded
-from lacewing.planning.trial.payback import Payback
 from lacewing.planning.trial.peaks import (
     Peaks,
     Task,
@@ -35,9 +26,10 @@ SAFE_SHARE = 0.4
 """Of the allowed memory: a run that is counted on to take less is measured in this process."""
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
+WEIGHED_STEPS, LEAST_WEIGHED = 2, 2
+"""Steps that weighing takes, and images of a pass below which BatchNorm has no statistics."""
 CHILD_SECONDS = 30.0
 """That a child process may take however short the trial: most of them go into loading torch."""
-COMPILED_PASSES = 3
 SIZES_SECONDS = 10.0
 """For trying micro-batches where `--batch-size auto` asks for it, whatever is left."""
 
@@ -58,10 +50,8 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     is_cpu = trial.bench.backend.kind == "cpu"
     if not is_cpu:
         found = peaks_of(trial, way, forward, sizes_for(micro), allowed)
-    elif is_safe and not trial.budget.has_room(3 * expected_seconds(best, micro)):
-        return counted, False
     elif is_safe and trial.config.batch_size != "auto":
-        found = peaks_of(trial, way, forward, (micro,), None)
+        found = peaks_of(trial, way, forward, sizes_in_time(trial, best, micro, forward), None)
     else:
         seconds = child_seconds(trial.budget, is_safe)
         found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
@@ -73,6 +63,16 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
         eval_image_bytes=larger * found.eval_image_bytes,
     )
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
+
+
+def sizes_in_time(trial: Trial, best: Timed, micro: int, forward: Way) -> tuple[int, ...]:
+    """The largest pass of up to `micro` images that can be weighed in the time left; () if none."""
+    each = expected_seconds(best, 1)
+    if not each:
+        return (micro,)
+    left = trial.budget.left - FORWARD_TO_STEP * each * forward.images
+    within = min(micro, int(left / (WEIGHED_STEPS * each)))
+    return (within,) if within >= min(micro, LEAST_WEIGHED) else ()
 
 
 def child_seconds(budget: Budget, is_safe: bool) -> float:
@@ -152,61 +152,3 @@ def try_sizes(trial: Trial, best: Timed, most: int) -> list[Timed]:
 def has_room_for(trial: Trial, best: Timed, open_sizes: Sequence[int]) -> bool:
     """Whether all sizes can be timed in what is left: of some of them no choice could be made."""
     return trial.budget.has_room((sizes.PASSES + 1) * expected_seconds(best, sum(open_sizes)))
-
-
-def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
-    """What compiling costs and gives in each mode, if it is open and likely to pay."""
-    plan, model, capabilities = trial.plan, trial.job.model, trial.bench.backend.capabilities
-    anew_for = compiled_anew(trial.config)
-    open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, anew_for)
-    if not open_to_it or best.seconds is None:
-        return ()
-    tried: list[CompileTime] = []
-    for mode in payback.usable(capabilities.compile_modes, plan.accumulation.value):
-        likely = likely_payback(plan, trial.job, best, trial.budget, mode)
-        if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
-            continue
-        tried.append(time_compiled(trial, best.way, mode))
-        # what failed, and perhaps at once, does not tell what compiling takes
-        if tried[-1].pass_seconds is not None:
-            history.remember_compile(model, plan.device.value, mode, tried[-1].cost_seconds)
-    return tuple(tried)
-
-
-def likely_payback(plan: Plan, job: Job, best: Timed, budget: Budget, mode: str) -> Payback:
-    """What compiling is likely to cost and to save in the run over so many images, or in as much
-    of it as its own budget holds."""
-    address = plan.device.value
-    known = history.compile_seconds(job.model, address, mode)
-    seconds = min(expected_seconds(best, budget.images), budget.run_seconds)
-    cost = usual_seconds(mode) if known is None else known
-    return payback.likely(address.partition(":")[0], seconds, cost)
-
-
-def forget_compiled(bench: Bench) -> None:
-    """Let go of compiled forms, and of the memory of CUDA graphs, in which gradients lie."""
-    for network in bench.copies.values():
-        network.zero_grad(set_to_none=True)
-    torch.compiler.reset()
-    bench.free()
-
-
-def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
-    """Compile the way's network in a mode of `torch.compile` and time its passes."""
-    bench, clock = trial.bench, trial.budget.clock
-    bench.optimizer(way)  # over the weights, which both forms share
-    network = bench.ready(way.memory_format)
-    started = clock()
-    compiled = compile_model(network, mode, lambda _: None)
-    bench.copies[way.memory_format] = compiled
-    first = guarded(bench, lambda: bench.train(way))
-    cost = clock() - started
-    passes = [guarded(bench, lambda: bench.train(way)) for _ in range(COMPILED_PASSES)]
-    seconds = [found.seconds for found in passes if not isinstance(found, str)]
-    works = isinstance(compiled, CompiledModel) and compiled.is_compiled and seconds
-    bench.copies[way.memory_format] = network
-    del compiled
-    forget_compiled(bench)
-    if isinstance(first, str) or not works:
-        return CompileTime(mode=mode, cost_seconds=cost, pass_seconds=None)
-    return CompileTime(mode=mode, cost_seconds=cost - median(seconds), pass_seconds=median(seconds))

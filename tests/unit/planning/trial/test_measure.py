@@ -1,5 +1,7 @@
 """The trial on faulty and slow devices: what it chooses, what it puts out, what it leaves alone."""
 
+import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -29,7 +31,7 @@ def rates(timed):
 
 def test_the_fastest_pair_is_chosen_by_its_exact_figures(scene):
     seconds = {"fp32": 0.4, "bf16": 0.3, "bf16 channels_last": 0.2}
-    found = scene(FakeBackend(faults=Faults(seconds=seconds))).measure()
+    found = scene(FakeBackend(faults=Faults(seconds=seconds)), epochs=100).measure()
     assert found.best.way.describe() == "bf16 channels_last"
     assert found.best.seconds == pytest.approx(0.2)
     assert found.fastest_seconds == pytest.approx(0.2 / 8)
@@ -47,7 +49,7 @@ def test_slow_bf16_is_not_chosen(scene):
 def test_training_and_forward_only_passes_choose_apart(scene):
     """Forward-only passes know no gradient; here the fake tells them apart by their images."""
     fake = FakeBackend(faults=Faults(seconds={"fp32": 0.1, "bf16": 0.2}))
-    found = scene(fake).measure(eval_batch=Choice(5, "", "rule"))
+    found = scene(fake, epochs=100).measure(eval_batch=Choice(5, "", "rule"))
     assert found.best_forward.way.images == 5
     assert {one.way.images for one in found.training} == {8}
 
@@ -92,9 +94,10 @@ def test_a_full_memory_puts_a_way_out_and_is_given_back(scene):
     calm.measure()
     made = scene(FakeBackend())
     made.fake.configure("fp32", torch.get_num_threads(), deterministic=False)
-    # one pass to count the memory, the likely way's, full precision's for the loss and for the
-    # race, the likely way's in the other format, and the next is the first of fp32 channels_last
-    made.fake.out_of_memory_at = frozenset({made.fake.forward_calls + 6})
+    # one pass to count the memory and two that tell the run's length; the likely way's, full
+    # precision's for the loss and for the race, the likely way's in the other format, and the next
+    # is the first of fp32 channels_last
+    made.fake.out_of_memory_at = frozenset({made.fake.forward_calls + 8})
     found = made.measure()
     outs = {one.way.describe(): one.out for one in found.training}
     assert outs["fp32 channels_last"] == "the memory is full"
@@ -190,6 +193,24 @@ def test_a_pass_has_as_many_images_as_its_race_has_time_for(scene, plan_budget, 
     fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
     found = scene(fake, plan_budget=plan_budget).measure()
     assert {one.way.images for one in found.training} == {images}
+
+
+@pytest.mark.parametrize(("epochs", "images", "forward"), [(2, 4, 4), (300, 7, 10), (400, 8, 14)])
+def test_a_run_without_a_budget_is_as_long_as_its_first_pass_tells(scene, epochs, images, forward):
+    """Three steps of a second each epoch; of 900 s the trial may take 27, of 1200 s 36."""
+    fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
+    found = scene(fake, epochs=epochs).measure()
+    assert {one.way.images for one in found.training} == {images}
+    assert {one.way.images for one in found.forward} == {forward}
+
+
+def test_a_first_pass_that_gives_no_number_leaves_no_trace(scene):
+    """What it did to the statistics would spoil every forward-only pass."""
+    made = scene(FakeBackend("cpu"))
+    made.fake.faults = Faults(seconds={"fp32": 0.1, "bf16": 0.1}, precisions={"bf16": "nan"})
+    found = made.measure(precision=Choice("bf16", "", "rule"))
+    assert found.best_forward.way.precision == "fp32"
+    assert math.isfinite(found.fastest_seconds)
 
 
 def test_no_size_is_tried_where_not_all_can_be(scene):
@@ -349,7 +370,7 @@ def test_each_mode_that_is_likely_to_pay_is_timed_and_the_network_left_as_it_was
         # those of a pass lie in the memory of its graph
         assert all(weight.grad is None for weight in kept[-1].parameters())
 
-    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
     monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
     monkeypatch.setattr(torch.compiler, "reset", reset)
     made.fake.capabilities = replace(made.fake.capabilities, compile=True)
@@ -362,6 +383,53 @@ def test_each_mode_that_is_likely_to_pay_is_timed_and_the_network_left_as_it_was
         assert found.compile_tried[0].pass_seconds == pytest.approx(0.1)
 
 
+@pytest.fixture
+def compiled_as(scene, monkeypatch):
+    """`compiled_as(form)`: the trial's one try of compiling, whose result `form(network)` runs."""
+
+    def try_it(form, **fields):
+        fake = FakeBackend(faults=Faults(seconds={"fp32": 0.1}))
+        made = scene(fake, precision="fp32", epochs=10_000, plan_budget=1000.0, **fields)
+        made.fake.capabilities = replace(
+            made.fake.capabilities, compile=True, compile_modes=("default",)
+        )
+
+        def compile_model(network, mode, say):
+            return CompiledModel(network, form(network, made.fake), say)
+
+        monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
+        monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
+        return made.measure(compile=Choice("off", "", "rule")).compile_tried[0]
+
+    return try_it
+
+
+def test_a_compiled_pass_is_held_against_plain_ones_of_the_same_moment(compiled_as):
+    """The device has become slower since the race: compiling must not seem a loss by that."""
+
+    def form(network, fake):
+        fake.faults = replace(fake.faults, seconds={"fp32": 0.4})
+        return network
+
+    found = compiled_as(form)
+    assert found.pass_seconds == pytest.approx(0.4)
+    assert found.plain_seconds == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("factor", "dropout", "is_out"),
+    [(1.0, 0.0, False), (1e3, 0.0, True), (float("nan"), 0.0, True), (1.0, 0.5, False),
+     (float("nan"), 0.5, True)],
+)  # fmt: skip
+def test_a_compiled_network_with_another_loss_is_out(compiled_as, factor, dropout, is_out):
+    found = compiled_as(lambda network, _: lambda images: factor * network(images), dropout=dropout)
+    assert (found.pass_seconds is None) is is_out
+    if is_out:
+        assert re.fullmatch(r"its loss is \S+, and \S+ without it", found.out)
+    else:
+        assert found.out == ""
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatch, works):
     made = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32", epochs=10_000)
@@ -370,7 +438,7 @@ def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatc
         made.fake.now += 2.0
         return CompiledModel(network, network, say) if works else network
 
-    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
     monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
     made.fake.capabilities = replace(
         made.fake.capabilities, compile=True, compile_modes=("default",)
@@ -395,7 +463,7 @@ def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
         tried.append(mode)
         return CompiledModel(network, network, say)
 
-    monkeypatch.setattr("lacewing.planning.trial.weigh.compile_model", compile_model)
+    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
     monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
     made.fake.capabilities = replace(
         made.fake.capabilities, compile=True, compile_modes=("default",)

@@ -1,9 +1,13 @@
 """Weighing: how long it may take."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from lacewing.planning.trial.budget import Budget
-from lacewing.planning.trial.weigh import CHILD_SECONDS, child_seconds, likely_payback
+from lacewing.planning.trial.compiling import likely_payback
+from lacewing.planning.trial.findings import Timed
+from lacewing.planning.trial.weigh import CHILD_SECONDS, child_seconds, sizes_in_time
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,13 @@ def test_compiling_is_worth_trying_for_what_the_budget_holds(
     budget = Budget(lambda: 0.0, images=1_000_000, run_seconds=run_seconds)
     likely = likely_payback(plan_on("cpu_2core_24gb"), make_job(), found().best, budget, "default")
     assert likely.saving_seconds == pytest.approx(saved)
+
+
+@pytest.mark.parametrize(("left", "sizes"), [(30.0, (10,)), (20.0, (5,)), (13.9, ()), (-1.0, ())])
+def test_what_is_weighed_in_this_process_is_what_the_time_allows(found, way, left, sizes):
+    """A second an image: two steps of up to 10, and a third of one of 30."""
+    budget = Budget(lambda: 0.0, images=1, asked=left)
+    best = Timed(way=way(images=4), seconds=4.0)
+    assert sizes_in_time(SimpleNamespace(budget=budget), best, 10, way(images=30)) == sizes
+    untimed = Timed(way=way(images=4))
+    assert sizes_in_time(SimpleNamespace(budget=budget), untimed, 10, way(images=30)) == (10,)
