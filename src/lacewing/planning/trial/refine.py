@@ -16,6 +16,7 @@ from lacewing.planning.trial.candidates import candidate_rows, label
 from lacewing.planning.trial.findings import Findings, Timed
 from lacewing.planning.trial.fitting import fit_to_memory, predicted_bytes
 from lacewing.planning.trial.forecast import Amounts, forecast, pass_seconds_per_image
+from lacewing.planning.trial.other_sizes import with_costs
 from lacewing.planning.trial.varying import fastest
 from lacewing.planning.trial.ways import Way
 from lacewing.values import Choice, counted, format_bytes
@@ -51,6 +52,9 @@ def refine(plan: Plan, findings: Findings, asked: Asked, *, remembered: bool = F
     plan = with_compile(plan, findings, asked)
     is_timed = findings.best.seconds is not None
     figures = forecast(plan, findings, asked.amounts, asked.cores) if is_timed else {}
+    is_even = asked.config.is_classic and not asked.config.progressive_resizing
+    if is_timed and is_even:
+        plan = with_costs(plan, asked.job, asked.tier, figures["epoch_seconds"])
     figures["peak_bytes"] = float(predicted_bytes(plan, findings, asked.job))
     return replace(
         plan,

@@ -11,8 +11,9 @@ from lacewing.planning.check import check_arithmetic
 from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
 from lacewing.planning.trial.forecast import Amounts
 from lacewing.planning.trial.memory import MemoryModel
+from lacewing.planning.trial.other_sizes import sizes_beside
 from lacewing.planning.trial.refine import Asked, refine
-from lacewing.values import GIB, MIB
+from lacewing.values import GIB, MIB, format_seconds
 
 AMOUNTS = Amounts(training=1000, validation=100, test=200, epochs=10)
 
@@ -327,3 +328,29 @@ def test_the_same_findings_give_the_same_plan_after_json(refined, found):
     again = Findings.from_dict(json.loads(json.dumps(full.as_dict())))
     assert again == full
     assert refined(again) == refined(full)
+
+
+def test_the_image_size_says_what_an_epoch_takes_at_others(refined):
+    """A tier of 128 pixels, and a network of 224: 3.06 times as many."""
+    plan = refined()
+    seconds = plan.measured.forecast["epoch_seconds"]
+    evidence = plan.image_size.evidence
+    assert evidence["epoch_seconds_at_128"] == pytest.approx(seconds, abs=0.1)
+    assert evidence["epoch_seconds_at_224"] == pytest.approx(seconds * (224 / 128) ** 2, abs=0.1)
+    assert plan.image_size.reason == (
+        f"the tier's size; an epoch takes about {format_seconds(seconds)} at 128, "
+        f"{format_seconds(seconds * (224 / 128) ** 2)} at 224"
+    )
+    assert (plan.image_size.value, plan.image_size.source) == (128, "rule")
+    assert refined(image_size=128).image_size.reason == "asked for"
+    for words in ({"recipe": "finetune"}, {"progressive_resizing": True}):
+        assert refined(**words).image_size.reason == "the tier's size"
+
+
+@pytest.mark.parametrize(
+    ("job", "sides"),
+    [({}, [128, 224]), ({"fixed_size": True}, []), ({"size_multiple": 32}, [128, 224]),
+     ({"native_size": 160, "size_multiple": 7}, [126, 161])],
+)  # fmt: skip
+def test_other_sizes_are_those_that_the_network_accepts(make_job, job, sides):
+    assert sizes_beside(192, make_job(**job), TIERS["cpu"]) == sides
