@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lacewing.data.division import divide
 from lacewing.data.preprocess import Preprocessing
 
 
@@ -48,7 +49,7 @@ def on_canvas(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def to_float(pixels: Tensor) -> Tensor:
     """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in 0..1, channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+    return divide(pixels.permute(0, 3, 1, 2).to(torch.float32), 255.0)
 
 
 def normalised_squares(squares: np.ndarray, preprocessing: Preprocessing) -> Tensor:

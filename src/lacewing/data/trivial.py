@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lacewing.data.division import divide
 from lacewing.data.sent import sent
 
 KINDS = (
@@ -119,7 +120,7 @@ def sharpen(images: Tensor, change: Tensor) -> Tensor:
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
     """Only the highest `bits` of each byte."""
     step = torch.exp2(8 - bits)
-    return ((images * 255).round_() / step).floor_().mul_(step).div_(255)
+    return divide(((images * 255).round_() / step).floor_().mul_(step), 255)
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     step = (values.shape[2] - brightest) // 255
     spread = ((below + step // 2) // step.clamp(min=1)).clamp_(0, 255)
     table = torch.where(step > 0, spread, torch.arange(256, device=images.device))
-    return table.gather(2, values).view_as(images).float().div_(255)
+    return divide(table.gather(2, values).view_as(images).float(), 255)
 
 
 TONES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lacewing.data.division import divide
 from lacewing.data.resample.grid import MOST_PIXELS, sample_grid, show
 from lacewing.data.resample.places import Places, by_samples, samples
 from lacewing.data.resample.table import Table, sample_table, tabulate
@@ -63,7 +64,7 @@ def mean_of(sample: Callable[[Places], Tensor], places: Iterator[Places], count:
     total = sample(next(places))
     for others in places:
         total += sample(others)
-    return total.div_(255.0 * count)
+    return divide(total, 255.0 * count)
 
 
 def sampler(images: Tensor | Table) -> Callable[[Places], Tensor]:
