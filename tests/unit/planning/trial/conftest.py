@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from lacewing.config import TrainConfig
 from lacewing.hardware.fake import FakeBackend, fake_backends
@@ -47,10 +49,34 @@ class Scene:
         )
 
 
+class SmallestNetwork(nn.Sequential):
+    """A convolution, BatchNorm, dropout and a linear layer, in place of a network of timm's."""
+
+    def __init__(self, classes: int, dropout: float) -> None:
+        torch.manual_seed(0)
+        super().__init__(
+            nn.Conv2d(3, 8, 3, stride=4, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(8, classes),
+        )
+
+    def get_classifier(self) -> nn.Module:
+        """The head, by timm's name for it."""
+        return self[-1]
+
+
 @pytest.fixture
 def scene(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., Scene]:
-    """`scene(fake, batch_size=8)`: a tiny network on a fake GPU."""
+    """`scene(fake, batch_size=8)`: the smallest network on a fake GPU, whose clock is scripted."""
     monkeypatch.setenv("LACEWING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        "lacewing.planning.trial.stage.build_model",
+        lambda info, classes, dropout, weights, size: SmallestNetwork(classes, dropout),
+    )
 
     def make(fake: FakeBackend, **fields) -> Scene:
         words = {"data": str(tint_index.root), "model": "test_resnet", "pretrained": False,
