@@ -70,24 +70,34 @@ def interleaved(
     rounds: int,
     warm_up: int = 1,
     tell: Callable[[str, Sequence[float]], None] = lambda *_: None,
+    failed: Callable[[str, Exception], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of each call in each round; `tell` gets a call's name and seconds once it is done.
+    """Seconds of each call in each round; `tell` gets a call's name and seconds after each round.
 
     Every round calls all of them, and each round begins with the next one, so that a drift of
     the machine's speed and a neighbour's after-effects meet all alike. A call on a GPU must
-    wait for it.
+    wait for it. One that raises is given to `failed`, and left out from then on; without that, it
+    ends all of them.
     """
-    names = list(calls)
+    names, lost = list(calls), set[str]()
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(-warm_up, rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
+            if name in lost:
+                continue
             start = time.perf_counter()
-            calls[name]()
+            try:
+                calls[name]()
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed(name, error)
+                lost.add(name)
+                continue
             if number >= 0:
                 seconds[name].append(time.perf_counter() - start)
-                if len(seconds[name]) == rounds:
-                    tell(name, seconds[name])
+                tell(name, seconds[name])
     return seconds
 
 

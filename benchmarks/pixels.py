@@ -23,7 +23,9 @@ by each loader without a network (the first run draws them, which takes long).
     python benchmarks/pixels.py [--data FOLDER] [--model NAME ...] [--images 384] [--quick]
                                 [--device cpu] [--large] [--full]
 
-The result is written anew after each network.
+The result is written anew after each epoch. A way that fails is told, and the others go on.
+ImageFolder's processes pass batches through /dev/shm: where that is small, there are fewer of them,
+or each makes one batch ahead in the place of two, and the row says so.
 """
 
 # ruff: noqa: E402 - the policy must stand before torch is loaded
@@ -35,9 +37,10 @@ ready_process()  # as `lacewing train` does
 import argparse
 import functools
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -70,7 +73,8 @@ from lacewing.engine.prepare import prepare_model, to_format
 from lacewing.engine.step import train_step
 from lacewing.hardware.backend import Backend
 from lacewing.hardware.backends import backend_for
-from lacewing.hardware.limits import usable_cores
+from lacewing.hardware.limits import shared_memory_free, usable_cores
+from lacewing.values import first_line
 
 MODELS = ("mobilenetv2_100", "resnet18")
 PRECISIONS = {"resnet18": "bf16"}
@@ -166,23 +170,40 @@ def lacewing_epochs(
     return lambda epoch: ((batch.images, batch.labels) for batch in loader.epoch(epoch))
 
 
-def torch_epochs(index: ImageIndex, setting: Setting, device: torch.device, workers: int) -> Epoch:
-    """The usual loader; its processes stay from one epoch to the next."""
+def torch_epochs(
+    index: ImageIndex, setting: Setting, device: torch.device, wanted: int
+) -> tuple[str, Epoch]:
+    """The usual loader, named by its processes, which stay from one epoch to the next."""
+    batch_bytes = setting.batch * 3 * setting.image_size**2 * 4
+    workers, ahead = within_shared_memory(wanted, batch_bytes, shared_memory_free())
     loader = DataLoader(
         Folder(index, setting.preprocessing),
         setting.batch,
         shuffle=True,
         num_workers=workers,
+        prefetch_factor=ahead if workers else None,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         drop_last=True,
     )
+    is_bounded = (workers, ahead) != (wanted, 2)
+    bounded = f" of {wanted}, {ahead} batch ahead: /dev/shm is small" if is_bounded else ""
 
     def batches(_: int) -> Batches:
         for images, labels in loader:
             yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
-    return batches
+    return f"ImageFolder, {workers} workers{bounded}", batches
+
+
+def within_shared_memory(wanted: int, batch_bytes: int, free: int | None) -> tuple[int, int]:
+    """Processes, at most those wanted, and batches that each makes ahead: torch's 2, or 1.
+
+    A process that finds /dev/shm full is ended by the system. One batch more than those made ahead
+    is there: the one in use.
+    """
+    fit = wanted * 2 if free is None else max(0, free // batch_bytes - 1)
+    return min(wanted, fit), 2 if fit >= wanted * 2 else 1
 
 
 def ready_epochs(source: Epoch) -> Epoch:
@@ -240,8 +261,8 @@ def ways_of(
         plain = lacewing_epochs(index, setting, device, "device", threads, cache / "plain")
         ways[f"lacewing, keep device, {threads} threads, tensor operations"] = Way(plain)
     for workers in (0, 1, 2) if is_cpu else (cores,):
-        epoch = torch_epochs(index, setting, device, workers)
-        ways[f"ImageFolder, {workers} workers"] = Way(epoch, has_processes=workers > 0)
+        title, epoch = torch_epochs(index, setting, device, workers)
+        ways[title] = Way(epoch, has_processes=workers > 0)
     return ways
 
 
@@ -259,7 +280,7 @@ def child_bytes() -> int:
 
 @dataclass(frozen=True)
 class Timed:
-    """What one way took in one turn."""
+    """What one way took in one turn, so far."""
 
     seconds: list[float]
     """Of each epoch."""
@@ -272,77 +293,123 @@ def one_turn(
     train: Callable[[Batches], None],
     ways_in: Callable[[Path], dict[str, Way]],
     epochs: int,
-    tell: Callable[[str, Sequence[float]], None],
-) -> dict[str, Timed]:
-    """Every way from its first epoch on, nothing kept from another turn; each begins in turn."""
+    tell: Callable[[str, Timed], None],
+    failed: Callable[[str, Exception], None],
+) -> None:
+    """Every way from its first epoch on, nothing kept from another turn; each begins in turn.
+
+    `tell` is told after each epoch.
+    """
     children: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as cache:
         ways = ways_in(Path(cache))
         train(ways["compute"].epoch(0))  # warms up the network; no other way has begun yet
         counted = {way: iter(range(epochs)) for way in ways}
 
-        def call(title: str, way: Way) -> None:
-            epoch, before = next(counted[title]), child_bytes() if way.has_processes else 0
-            train(way.epoch(epoch))
-            if epoch == 0 and way.has_processes:  # its processes have just come, and stay
-                children[title] = child_bytes() - before
+        def call(title: str) -> None:
+            train(ways[title].epoch(next(counted[title])))
+
+        def took(title: str, seconds: Sequence[float]) -> None:
+            way = ways[title]
+            if way.has_processes and title not in children:  # they have just come, and stay
+                children[title] = child_bytes() - sum(children.values())
+            ram = way.ram_bytes + children.get(title, 0)
+            tell(title, Timed(list(seconds), ram, disk_bytes(way.cache)))
 
         titles = list(ways)
         begin = turn % len(titles)
-        seconds = interleaved(
-            {title: partial(call, title, ways[title]) for title in titles[begin:] + titles[:begin]},
+        interleaved(
+            {title: partial(call, title) for title in titles[begin:] + titles[:begin]},
             rounds=epochs,
             warm_up=0,
-            tell=tell,
+            tell=took,
+            failed=failed,
         )
-        return {
-            title: Timed(
-                seconds[title],
-                way.ram_bytes + children.get(title, 0),
-                disk_bytes(way.cache),
-            )
-            for title, way in ways.items()
-        }
 
 
 def measure(
-    name: str, index: ImageIndex, setting: Setting, device_name: str
-) -> dict[str, dict[str, Any]]:
-    """Images/s of each way in the first and in later epochs, and their shares of compute."""
+    name: str,
+    index: ImageIndex,
+    setting: Setting,
+    device_name: str,
+    keep: Callable[[dict[str, Any]], None],
+) -> None:
+    """Give the figures of each way to `keep`, anew after each epoch and each failure."""
     backend, number = backend_for(device_name)
     device = backend.torch_device(number)
     train = trainer(name, len(index.classes), device_name)
     images = len(index) // setting.batch * setting.batch
+    turns: list[dict[str, Timed]] = []
+    failures: dict[str, str] = {}
 
-    def tell(title: str, seconds: Sequence[float]) -> None:
-        rates = ", ".join(f"{images / one:.0f}" for one in seconds)
-        print(f"{name}, {title}: {rates} images/s by epoch", flush=True)
+    def tell(title: str, timed: Timed) -> None:
+        turns[-1][title] = timed
+        by_epoch = ", ".join(f"{images / one:.0f}" for one in timed.seconds)
+        print(f"{name}, {title}: {by_epoch} images/s by epoch", flush=True)
+        keep(figures(turns, failures, images))
 
-    turns = [
-        one_turn(turn, train, partial(ways_of, index, setting, device), setting.epochs, tell)
-        for turn in range(setting.turns)
-    ]
-    firsts = {title: [turn[title].seconds[0] for turn in turns] for title in turns[0]}
-    laters = {
-        title: [one for turn in turns for one in turn[title].seconds[1:]] for title in turns[0]
+    def failed(title: str, error: Exception) -> None:
+        failures[title] = f"{type(error).__name__}: {first_line(error)}"
+        print(f"{name}, {title}: failed, {failures[title]}", flush=True)
+        keep(figures(turns, failures, images))
+
+    for turn in range(setting.turns):
+        turns.append({})
+        ways_in = partial(ways_of, index, setting, device)
+        one_turn(turn, train, ways_in, setting.epochs, tell, failed)
+
+
+def figures(
+    turns: Sequence[Mapping[str, Timed]], failures: Mapping[str, str], images: int
+) -> dict[str, Any]:
+    """Images/s of each way in the first and in later epochs, and their shares of compute.
+
+    None stands for what was not measured, or not yet.
+    """
+    timed = {
+        title: [turn[title] for turn in turns if title in turn]
+        for title in dict.fromkeys([*(title for turn in turns for title in turn), *failures])
     }
-    base = statistics.median(firsts["compute"] + laters["compute"])
-    theirs = [title for title in firsts if title.startswith("ImageFolder")]
-    first = min(statistics.median(firsts[title]) for title in theirs)
-    later = min(statistics.median(laters[title]) for title in theirs)
+    firsts = {title: [one.seconds[0] for one in ones] for title, ones in timed.items()}
+    laters = {
+        title: [one for each in ones for one in each.seconds[1:]] for title, ones in timed.items()
+    }
+    base = typical(firsts.get("compute", []) + laters.get("compute", []))
     return {
         title: {
-            "first": summary([images / one for one in firsts[title]]),
-            "first_share": base / statistics.median(firsts[title]),
-            "first_times": first / statistics.median(firsts[title]),
-            "later": summary([images / one for one in laters[title]]),
-            "later_share": base / statistics.median(laters[title]),
-            "later_times": later / statistics.median(laters[title]),
-            "ram_bytes": turns[0][title].ram_bytes,
-            "disk_bytes": turns[0][title].disk_bytes,
+            "first": rates(firsts[title], images),
+            "first_share": times(base, firsts[title]),
+            "first_times": times(quickest_folder(firsts), firsts[title]),
+            "later": rates(laters[title], images),
+            "later_share": times(base, laters[title]),
+            "later_times": times(quickest_folder(laters), laters[title]),
+            "ram_bytes": ones[0].ram_bytes if ones else None,
+            "disk_bytes": ones[0].disk_bytes if ones else None,
+            "failed": failures.get(title),
         }
-        for title in firsts
+        for title, ones in timed.items()
     }
+
+
+def typical(seconds: Sequence[float]) -> float | None:
+    """Their median; None of none."""
+    return statistics.median(seconds) if seconds else None
+
+
+def rates(seconds: Sequence[float], images: int) -> dict[str, float] | None:
+    """Images/s; None where nothing was measured."""
+    return summary([images / one for one in seconds]) if seconds else None
+
+
+def quickest_folder(seconds: Mapping[str, Sequence[float]]) -> float | None:
+    """What the quickest of torchvision's ways typically takes."""
+    theirs = [ones for title, ones in seconds.items() if title.startswith("ImageFolder") and ones]
+    return min(map(statistics.median, theirs), default=None)
+
+
+def times(base: float | None, seconds: Sequence[float]) -> float | None:
+    """How many times as fast as something that takes `base` seconds."""
+    return base / statistics.median(seconds) if base and seconds else None
 
 
 def show(found: dict[str, dict[str, Any]]) -> None:
@@ -353,10 +420,11 @@ def show(found: dict[str, dict[str, Any]]) -> None:
         (
             title,
             *(one["first"]["median"], one["first_share"], one["first_times"]),
-            *(one["later"]["median"], one["later_share"], one["later_times"]),
+            *(one["later"] and one["later"]["median"], one["later_share"], one["later_times"]),
             *(one["ram_bytes"] / 1e6, one["disk_bytes"] / 1e6),
         )
         for title, one in found.items()
+        if one["first"]
     ]
     print_table(columns, rows)
 
@@ -381,12 +449,13 @@ def read_all(index: ImageIndex, setting: Setting) -> dict[str, dict[str, float]]
     found = {}
     cores, device = usable_cores().value, torch.device("cpu")
     with tempfile.TemporaryDirectory() as cache:
-        ways = {
-            f"lacewing, keep disk, {cores} threads": lacewing_epochs(
-                index, setting, device, "disk", cores, Path(cache)
-            ),
-            f"ImageFolder, {cores} workers": torch_epochs(index, setting, device, cores),
-        }
+        ours = lacewing_epochs(index, setting, device, "disk", cores, Path(cache))
+        ways = dict(
+            [
+                (f"lacewing, keep disk, {cores} threads", ours),
+                torch_epochs(index, setting, device, cores),
+            ]
+        )
         for title, epochs in ways.items():
             rates = []
             for epoch in range(2):
@@ -453,24 +522,30 @@ def main() -> None:
         "kept_bytes": kept_bytes(index, setting.preprocessing.resize_size),
         "models": {},
     }
-    for name in models:
-        content["models"][name] = measure(name, index, setting, chosen.device)
+    found: dict[str, dict[str, Any]] = {}
+
+    def keep(title: str, group: dict[str, Any], figures: dict[str, Any]) -> None:
+        group[title] = found[title] = figures
         write_result("pixels", facts, content, chosen.results)
+
+    for name in models:
+        measure(name, index, setting, chosen.device, partial(keep, name, content["models"]))
         print(f"\n{name}")
-        show(content["models"][name])
+        show(found[name])
     if chosen.large:
         count, size = (8, (800, 600)) if chosen.quick else (60, (4000, 3000))
         with tempfile.TemporaryDirectory() as folder:
             photos = enlarged(everything, Path(folder), count, size)
-            content["large"] = measure(models[0], photos, setting, chosen.device)
+            measure(models[0], photos, setting, chosen.device, partial(keep, "large", content))
         print(f"\n{models[0]}, photos of {size[0]} x {size[1]}")
-        show(content["large"])
+        show(found["large"])
     if chosen.full:
         content["full"] = read_all(sample_of(200 if chosen.quick else 50_000), setting)
         print("\nreading alone, images/s")
         rows = [(way, one["first"], one["later"]) for way, one in content["full"].items()]
         print_table(("way", "first epoch", "second"), rows)
     print(f"written to {write_result('pixels', facts, content, chosen.results)}")
+    sys.exit(any(row["failed"] for rows in found.values() for row in rows.values()))
 
 
 if __name__ == "__main__":

@@ -48,27 +48,70 @@ def test_a_gpu_computes_in_bf16_and_a_cpu_where_it_is_known_to_pay(pixels):
     assert [precision(name, cpu, 0) for name in pixels["MODELS"]] == ["fp32", "bf16"]
 
 
-def test_figures_are_written_after_each_network(pixels, photos, monkeypatch, tmp_path):
-    main = pixels["main"]
-    way = {"median": 1.0}
-    figures = {"first": way, "later": way, "ram_bytes": 0, "disk_bytes": 0} | dict.fromkeys(
-        ("first_share", "first_times", "later_share", "later_times"), 1.0
-    )
-
-    def measure(name, index, setting, device):
-        if name == "resnet18":
-            raise KeyboardInterrupt  # as a time limit ends it
-        return {"compute": figures}
-
-    monkeypatch.setitem(main.__globals__, "measure", measure)
-    words = ["--data", str(photos), "--results", str(tmp_path), "--batch", "4"]
+def main_of(pixels, photos, monkeypatch, folder, *words):
+    """The program with its words, and its names, which a test may change."""
+    words = ["--data", str(photos), "--results", str(folder), "--batch", "4", *words]
     monkeypatch.setattr(sys, "argv", ["pixels.py", *words])
+    return pixels["main"], pixels["main"].__globals__
+
+
+def written(folder):
+    (file,) = folder.glob("pixels_*.json")
+    return json.loads(file.read_text())
+
+
+def test_figures_are_written_after_each_epoch(pixels, photos, monkeypatch, tmp_path):
+    main, names = main_of(pixels, photos, monkeypatch, tmp_path)
+    timed = pixels["Timed"]([2.0], 0, 0)
+
+    def one_turn(turn, train, ways_in, epochs, tell, failed):
+        tell("compute", timed)
+        raise KeyboardInterrupt  # as a time limit ends it
+
+    monkeypatch.setitem(names, "one_turn", one_turn)
+    monkeypatch.setitem(names, "trainer", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
         main()
-    (file,) = tmp_path.glob("pixels_*.json")
-    written = json.loads(file.read_text())
-    assert list(written["models"]) == ["mobilenetv2_100"]
-    assert (written["setting"]["batch"], written["setting"]["turns"]) == (4, 3)
+    result = written(tmp_path)
+    row = result["models"]["mobilenetv2_100"]["compute"]
+    assert (row["first_share"], row["first_times"], row["later"]) == (1.0, None, None)
+    assert (result["setting"]["batch"], result["setting"]["turns"]) == (4, 3)
+
+
+def test_a_way_that_fails_is_told_and_the_others_go_on(
+    pixels, photos, monkeypatch, tmp_path, capsys
+):
+    words = ["--model", "resnet18", "--turns", "1", "--epochs", "2"]
+    main, names = main_of(pixels, photos, monkeypatch, tmp_path, *words)
+
+    def fail(_):
+        raise RuntimeError("no such kernel")
+
+    ways = {"compute": iter, "lacewing": fail, "ImageFolder, 2 workers": iter}
+    made = {title: pixels["Way"](lambda _, read=read: read(())) for title, read in ways.items()}
+    monkeypatch.setitem(names, "ways_of", lambda *_: made)
+    monkeypatch.setitem(names, "trainer", lambda *_: list)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    rows = written(tmp_path)["models"]["resnet18"]
+    assert rows["lacewing"]["failed"] == "RuntimeError: no such kernel"
+    assert rows["lacewing"]["first"] is None
+    for title in ("compute", "ImageFolder, 2 workers"):
+        assert rows[title]["failed"] is None
+        assert (rows[title]["first"]["n"], rows[title]["later"]["n"]) == (1, 1)
+    assert "lacewing: failed, RuntimeError: no such kernel" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("free", "loader"),
+    [(None, (16, 2)), (33, (16, 2)), (32, (16, 1)), (17, (16, 1)), (5, (4, 1)), (0, (0, 1))],
+)
+def test_processes_make_no_more_ahead_than_shared_memory_holds(pixels, free, loader):
+    """One batch more than those made ahead is there: the one in use."""
+    within = pixels["within_shared_memory"]
+    assert within(16, 154, None if free is None else free * 154) == loader
+    assert within(0, 154, 0) == (0, 2)
 
 
 def test_rows_are_repeated_up_to_a_count(pixels, photos, tmp_path):
