@@ -56,7 +56,7 @@ def hurt(case: dict[str, Any], rank: int) -> None:
 
 def break_update(case: dict[str, Any], rank: int) -> None:
     """Let the memory run out in the case's updates of this process."""
-    make, calls, script = session.make_optimizer, [0], case.get("update")
+    make, calls, script = session.optimizer_of, [0], case.get("update")
     if not script or script["rank"] != rank:
         return
 
@@ -73,7 +73,7 @@ def break_update(case: dict[str, Any], rank: int) -> None:
         optimizer.step = counted
         return optimizer
 
-    session.make_optimizer = made
+    session.optimizer_of = made
 
 
 def watch_rows(file: Path) -> None:

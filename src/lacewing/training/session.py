@@ -16,11 +16,9 @@ from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.train_loader import TrainLoader
 from lacewing.engine.average import Average
-from lacewing.engine.calibration import prior_shift
 from lacewing.engine.execution import GRAPH_MODES
-from lacewing.engine.losses import Loss, make_loss
+from lacewing.engine.losses import Loss
 from lacewing.engine.norms import synchronise_norms
-from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.engine.prepare import compile_model, prepare_model
 from lacewing.engine.rounds import Rounds
 from lacewing.engine.schedules import Schedule, make_schedule
@@ -34,10 +32,10 @@ from lacewing.models.build import (
     preprocessing_for,
 )
 from lacewing.models.catalog import ModelInfo
-from lacewing.models.layers import layer_rates
 from lacewing.models.mirrored import Mirrored
 from lacewing.models.weights import Weights
 from lacewing.planning.growth import sides_of
+from lacewing.planning.learning import loss_of, optimizer_of
 from lacewing.planning.loaders import decoding_of, keep_for_evaluation, loading_of, train_loader
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import synchronises
@@ -167,17 +165,7 @@ def open_session(
         ),
         preprocessing=preprocessing,
         loss=loss_of(config, index, device),
-        optimizer=make_optimizer(
-            find_optimizer(config.optimizer),
-            model,
-            learning_rate=plan.learning_rate.value,
-            weight_decay=config.weight_decay,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            kernel=execution.optimizer_kernel,
-            decay_norms=config.decay_norms,
-            rates=layer_rates(model, config.head_rate or 1.0, config.layer_decay),
-        ),
+        optimizer=optimizer_of(config, model, plan.learning_rate.value, execution.optimizer_kernel),
         scaler=backend.grad_scaler(execution.precision),
         schedule=make_schedule(
             config.scheduler,
@@ -196,14 +184,6 @@ def open_session(
         rounds=rounds,
         average=Average(model, config.ema) if config.ema else None,
     )
-
-
-def loss_of(config: TrainConfig, index: ImageIndex, device: torch.device) -> Loss:
-    """The training loss that the configuration describes, for logits on the device."""
-    tau = config.logit_adjustment
-    # sent once: each copy from ordinary memory waits for the device
-    shift = prior_shift(index.counts("train"), -tau).to(device) if tau else None
-    return make_loss(config.label_smoothing, config.focal, shift)
 
 
 def open_loaders(

@@ -19,7 +19,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 14
+VERSION = 15
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 NETWORKS = ("timm", "torchvision")
@@ -49,7 +49,8 @@ def key_of(
     asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
              "progressive_resizing", "gradual_unfreezing", "memory_share", "trivial_augment",
-             "erasing", "mixup", "cutmix", "eval_size", "momentum")  # fmt: skip
+             "erasing", "mixup", "cutmix", "eval_size", "momentum", "focal", "logit_adjustment",
+             "decay_norms", "head_rate", "layer_decay")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

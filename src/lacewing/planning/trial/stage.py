@@ -11,12 +11,11 @@ from lacewing.data.chance import order
 from lacewing.data.index import ImageIndex
 from lacewing.data.preprocess import Preprocessing
 from lacewing.data.train_loader import TrainLoader
-from lacewing.engine.losses import make_loss
-from lacewing.engine.optimizers import find_optimizer, make_optimizer
 from lacewing.hardware.backend import Backend
 from lacewing.models.build import build_model, preprocessing_for
 from lacewing.models.catalog import ModelInfo
 from lacewing.models.weights import Weights
+from lacewing.planning.learning import loss_of, optimizer_of
 from lacewing.planning.loaders import loading_of, train_loader
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
@@ -77,20 +76,13 @@ def set_up(
     size = plan.image_size.value
     preprocessing = preprocessing_for(work.info, size, work.weights)
     sample = draw_sample(plan, config, work.index, preprocessing, backend, number, clock)
-    optimizer = find_optimizer(config.optimizer)
     classes = len(work.index.classes)
     bench = Bench(
         model=build_model(work.info, classes, config.dropout, work.weights, size),
-        make_optimizer=lambda model, kernel: make_optimizer(
-            optimizer,
-            model,
-            learning_rate=plan.learning_rate.value,
-            weight_decay=config.weight_decay,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            kernel=kernel,
+        make_optimizer=lambda model, kernel: optimizer_of(
+            config, model, plan.learning_rate.value, kernel
         ),
-        loss=make_loss(config.label_smoothing),
+        loss=loss_of(config, work.index, backend.torch_device(number)),
         images=sample.images,
         labels=sample.labels,
         backend=backend,

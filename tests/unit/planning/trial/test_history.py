@@ -76,10 +76,14 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(epochs=99),
         ask(eval_size=160),
         ask(momentum=0.0),
+        ask(focal=2.0),
+        ask(decay_norms=False),
+        ask(head_rate=10.0),
+        ask(layer_decay=0.8),
         ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 13
+    assert len(others) == 17
 
 
 def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):

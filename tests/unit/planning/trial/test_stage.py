@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from lacewing.data.batch import Batch
+from lacewing.engine.losses import make_loss
 from lacewing.hardware.fake import FakeBackend
+from lacewing.planning.learning import loss_of, optimizer_of
 from lacewing.planning.trial import stage
+from lacewing.planning.trial.bench import STILL
+from lacewing.planning.trial.ways import planned
 from lacewing.values import Choice
 
 
@@ -62,3 +66,28 @@ def test_varying_is_timed_on_a_whole_batch_where_it_goes_by_the_batch(
     _, sample = stage.set_up(plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
     assert len(sample.images) == len(sample.labels) == 4
     assert sample.augment_seconds == pytest.approx(0.5 / images)
+
+
+def test_the_bench_has_the_loss_and_the_optimiser_of_the_run(scene):
+    words = {"focal": 2.0, "logit_adjustment": 1.0, "label_smoothing": 0.1}
+    made = scene(FakeBackend(), decay_norms=False, head_rate=10.0, layer_decay=0.8, **words)
+    bench, sample = stage.set_up(made.plan, made.config, made.work, made.fake, 0, lambda: 0.0)
+    classes = len(made.work.index.classes)
+    found = bench.optimizer(planned(made.plan))
+    run = optimizer_of(made.config, bench.copy("contiguous"), 0.1, "plain")
+    assert groups_of(found) == groups_of(run)
+    assert len(groups_of(found)) > 2
+    assert {group["lr"] for group in found.param_groups} == {STILL}
+    logits = torch.randn(len(sample.labels), classes)
+    loss = float(bench.loss(logits, sample.labels))
+    device = torch.device("cpu")
+    assert loss == float(loss_of(made.config, made.work.index, device)(logits, sample.labels))
+    assert loss != float(make_loss(0.1)(logits, sample.labels))
+
+
+def groups_of(optimizer):
+    """Rate, decay and number of weights of each group."""
+    return [
+        (group["lr_scale"], group["weight_decay"], len(group["params"]))
+        for group in optimizer.param_groups
+    ]
