@@ -176,9 +176,10 @@ def added_by_forward(bench: Bench, way: Way, weights_format: str) -> float:
     Where the memory is full, of half as many images, and so on; 0 if a single one does not run.
     """
     bench.free()
-    bench.backend.reset_peak(bench.index)
-    before = bench.backend.peak_bytes(bench.index) or 0
     try:
+        search(bench, lambda: bench.forward(way, weights_format))
+        bench.backend.reset_peak(bench.index)
+        before = bench.backend.peak_bytes(bench.index) or 0
         bench.forward(way, weights_format)
         return max(0, (bench.backend.peak_bytes(bench.index) or 0) - before) / way.images
     except Exception as error:  # each backend has its own type: it tells which is meant
@@ -192,10 +193,9 @@ def added_by_forward(bench: Bench, way: Way, weights_format: str) -> float:
 
 def two_steps(bench: Bench, way: Way) -> int | None:
     """Highest memory of two steps, the second with the optimiser's state; None if it is full."""
-    if bench.backend.kind != "cpu":
-        bench.free()  # or blocks that smaller passes left would count
-    bench.backend.reset_peak(bench.index)
     try:
+        search(bench, lambda: bench.train(way))
+        bench.backend.reset_peak(bench.index)
         bench.train(way)
         bench.train(way)
     except Exception as error:  # each backend has its own type: it tells which is meant
@@ -204,6 +204,19 @@ def two_steps(bench: Bench, way: Way) -> int | None:
         forget_moments(bench)
         return None
     return bench.backend.peak_bytes(bench.index)
+
+
+def search(bench: Bench, run: Callable[[], object]) -> None:
+    """A device's first pass of a size, which is no part of its peak; the memory is given back.
+
+    A GPU searches for algorithms in it and tries each with all the memory that it asks for, unless
+    a pass of as many images was timed before. The search makes do with what there is: where this
+    pass fails, so would the run's first. A CPU searches nothing.
+    """
+    if bench.backend.kind == "cpu":
+        return
+    run()
+    bench.free()  # blocks that smaller passes left would count too
 
 
 def sizes_for(micro: int) -> tuple[int, ...]:

@@ -15,8 +15,8 @@ from lacewing.planning.trial.refine import Asked, sized
 from lacewing.planning.trial.weigh import expected_seconds
 
 MOST_SIZES = 3
-STEPS = 2
-"""Of each size."""
+STEPS = 3
+"""Of each size, the search for algorithms among them."""
 
 
 def verified(trial: Trial, findings: Findings, model: MemoryModel) -> MemoryModel:

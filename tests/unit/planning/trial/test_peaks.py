@@ -128,6 +128,7 @@ class Peaked:
     def __init__(self, *peaks, most=99, kind="cuda"):
         self.kind = kind
         self.backend, self.peaks, self.most, self.log = self, list(peaks), most, []
+        self.optimizers = {}
 
     def free(self):
         self.log.append("free")
@@ -143,6 +144,8 @@ class Peaked:
 
     def train(self, way):
         self.log.append(f"{way.images}")
+        if way.images > self.most:
+            raise MemoryError
 
     def forward(self, way, weights_format):
         self.log.append(f"{way.images} {weights_format}")
@@ -150,15 +153,23 @@ class Peaked:
             raise MemoryError
 
 
-@pytest.mark.parametrize(("kind", "before"), [("cuda", ["free", "reset"]), ("cpu", ["reset"])])
-def test_what_smaller_passes_left_on_a_device_is_no_part_of_the_peak(way, kind, before):
+@pytest.mark.parametrize(("kind", "before"), [("cuda", ["8", "free", "reset"]), ("cpu", ["reset"])])
+def test_what_a_search_and_smaller_passes_left_on_a_device_is_no_part_of_the_peak(
+    way, kind, before
+):
     bench = Peaked(900, kind=kind)
     assert two_steps(bench, way(images=8)) == 900
     assert bench.log == [*before, "8", "8"]
 
 
+def test_a_size_whose_search_finds_no_memory_has_no_peak(way):
+    bench = Peaked(most=7)
+    assert two_steps(bench, way(images=8)) is None
+    assert bench.log == ["8"]
+
+
 def test_each_image_of_a_forward_pass_adds_to_what_stays(way):
-    bench = Peaked(500, 620)
+    bench = Peaked(500, 620, kind="cpu")
     assert added_by_forward(bench, way(images=12), "contiguous") == 10
     assert bench.log == ["free", "reset", "12 contiguous"]
     silent = Peaked(None, None)
@@ -167,10 +178,21 @@ def test_each_image_of_a_forward_pass_adds_to_what_stays(way):
 
 def test_a_forward_pass_that_is_too_large_is_halved_until_it_runs(way):
     """0 would say that any number of images fits."""
-    bench = Peaked(500, 500, 500, 530, most=3)
+    bench = Peaked(500, 530, most=3)
     assert added_by_forward(bench, way(images=13), "contiguous") == 10
     assert bench.log[-3:] == ["free", "reset", "3 contiguous"]
-    assert added_by_forward(Peaked(5, 5, most=0), way(images=2), "contiguous") == 0
+    on_cpu = Peaked(500, 500, 500, 530, most=3, kind="cpu")
+    assert added_by_forward(on_cpu, way(images=13), "contiguous") == 10
+    assert on_cpu.log[-3:] == ["free", "reset", "3 contiguous"]
+    for kind in ("cuda", "cpu"):
+        bench = Peaked(5, 5, most=0, kind=kind)
+        assert added_by_forward(bench, way(images=2), "contiguous") == 0
+
+
+def test_what_a_forward_pass_adds_is_without_its_search_on_a_device(way):
+    bench = Peaked(500, 620)
+    assert added_by_forward(bench, way(images=12), "contiguous") == 10
+    assert bench.log == ["free", "12 contiguous", "free", "reset", "12 contiguous"]
 
 
 @pytest.mark.slow
