@@ -1,5 +1,6 @@
 """Flags beside a plan from a file: what was asked for must be what the plan says."""
 
+from collections.abc import Sequence
 from math import isclose
 from typing import Any
 
@@ -25,16 +26,17 @@ DECIDES = {"batch_size": "batch"}
 def check_asked(config: TrainConfig, plan: Plan, job: Job, tier: Tier) -> None:
     """Raise ConfigError for a flag that was given beside the plan file, which says otherwise.
 
-    None and auto leave the decision to the plan.
+    None and auto leave the decision to the plan; a batch of auto is one that was measured.
     """
     for flag, values in fitting_values(config, plan, job, tier).items():
         asked, name = getattr(config, flag), DECIDES.get(flag, flag)
         said = plan.choices()[name].value
-        if asked in (None, "auto") or any(is_same(said, value) for value in values):
+        is_open = asked is None or (asked == "auto" and flag != "batch_size")
+        if is_open or any(is_same(said, value) for value in values):
             continue
         raise ConfigError(
             f"--plan {config.plan} says {name} {show(name, said)} and "
-            f"--{flag.replace('_', '-')} says {in_words(asked, values[0])}: change the file, or "
+            f"--{flag.replace('_', '-')} says {in_words(asked, values)}: change the file, or "
             "leave the flag out."
         )
 
@@ -62,8 +64,10 @@ def addresses(device: str | None) -> tuple[str, ...]:
 def batches(config: TrainConfig, plan: Plan, job: Job, tier: Tier) -> tuple[int, ...]:
     """What may come of a requested batch: all of it or, if not accumulated, the tier's share.
 
-    As the rules make it, or as the trial rounds it.
+    As the rules make it, or as the trial rounds it. For auto, the plan's own where it was measured.
     """
+    if config.batch_size == "auto":
+        return (plan.batch.value,) if plan.batch.source == "measured" else ()
     if not isinstance(config.batch_size, int):
         return ()
     whole = min(config.batch_size, job.training_images)
@@ -96,8 +100,8 @@ def is_same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def in_words(asked: Any, made_of_it: Any) -> str:
+def in_words(asked: Any, fitting: Sequence[Any]) -> str:
     """What was asked, and what the plan's batch makes of a rate."""
-    if isinstance(asked, float) and not is_same(asked, made_of_it):
-        return f"{asked:g}, which is {made_of_it:.3g} at its batch"
+    if isinstance(asked, float) and not is_same(asked, fitting[0]):
+        return f"{asked:g}, which is {fitting[0]:.3g} at its batch"
     return str(asked)

@@ -40,6 +40,7 @@ def with_values(plan, **values):
         ({"memory_share": 0.9}, "memory_share 0.5 and --memory-share says 0.9"),
         ({"batch_size": 64}, "batch 16 and --batch-size says 64"),
         ({"batch_size": 40, "accumulate": True}, "batch 16 and --batch-size says 40"),
+        ({"batch_size": "auto"}, "batch 16 and --batch-size says auto"),
         ({"learning_rate": 0.1}, "learning_rate 0.00015 and --learning-rate says 0.1:"),
         (
             {"learning_rate": 0.1, "batch_size": 40},
@@ -58,7 +59,7 @@ def test_a_flag_that_the_file_contradicts_is_refused(beside, words, said):
     "words",
     [
         {},
-        {"device": "auto", "batch_size": "auto", "learning_rate": "auto", "precision": None},
+        {"device": "auto", "learning_rate": "auto", "precision": None},
         {"device": "cpu", "image_size": 128, "precision": "fp32", "compile": "off"},
         {"workers": 1, "threads": 2, "memory_share": 0.5, "memory_format": "channels_last"},
         {"batch_size": 16},
@@ -80,6 +81,11 @@ def test_a_share_of_the_batch_may_be_rounded_on_a_device_alone(beside, plan_on):
         beside(with_values(on_device, batch=size, micro_batch=size), batch_size=64)
     with pytest.raises(ConfigError, match="batch 16 and --batch-size says 64"):
         beside(batch_size=64)
+
+
+def test_a_batch_of_auto_goes_with_one_that_was_measured(beside, plan_on):
+    plan = plan_on("cpu_2core_24gb")
+    beside(replace(plan, batch=replace(plan.batch, source="measured")), batch_size="auto")
 
 
 def test_the_first_device_needs_no_number(beside, plan_on):
