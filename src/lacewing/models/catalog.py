@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 
 import timm
 from timm.models import is_model, list_pretrained
@@ -87,8 +88,12 @@ class ModelRow:
     weights: WeightsState
 
 
+@cache
 def find_model(name: str) -> ModelInfo:
-    """The network of a classic name or a timm name, with or without a tag. Raises ModelError."""
+    """The network of a classic name or a timm name, with or without a tag. Raises ModelError.
+
+    Found once in a process: the network is built for it, without weights.
+    """
     library, architecture = look_up(name)
     net = original_network(library, architecture)
     if library == "timm" and not hasattr(net, "get_classifier"):

@@ -183,7 +183,7 @@ def test_networks_side_by_side_get_the_weights_of_each(monkeypatch):
     members = ("tf_efficientnet_lite0", "tf_efficientnet_lite0")
     monkeypatch.setitem(JOINED, "lites", members)
     monkeypatch.setitem(OWN, "lites", partial(Joined, members))
-    info = find_model("efficientnet_lites")
+    info = find_model.__wrapped__("efficientnet_lites")
     joined = build_model(info, 3, 0.0, fetch_weights(info), 64)
     lite = find_model("efficientnet_lite0")
     single = build_model(lite, 3, 0.0, fetch_weights(lite), 64)

@@ -39,11 +39,14 @@ def small(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., TrainConfig]
 
 @pytest.fixture
 def begun(small) -> Callable[..., Session]:
-    """`begun(fake, epochs=3)`: a session on a fake GPU, or on the CPU without one."""
+    """`begun(fake, epochs=3)`: a session on a fake GPU, or on the CPU without one.
+
+    In full precision unless asked otherwise: where bf16 is emulated, it is ten times as slow.
+    """
 
     def start(fake: FakeBackend | None = None, **fields) -> Session:
         backends: BackendTable = fake_backends(fake) if fake else BACKENDS
-        device = None if fake else "cpu"
-        return begin(prepare(small(device=device, **fields), backends), backends)
+        words = {"device": None if fake else "cpu", "precision": "fp32", **fields}
+        return begin(prepare(small(**words), backends), backends)
 
     return start

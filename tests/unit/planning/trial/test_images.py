@@ -126,7 +126,8 @@ def test_what_a_gpu_does_not_hold_is_counted_by_shapes_and_refused(scene, monkey
     assert found.best.seconds is None
     assert found.memory.image_bytes > 0
     job = job_of(made.config, made.work.info, None, made.work.index)
-    with pytest.raises(PlanError, match=r"for a pass of a single image beside .*, .* more than the"):
+    says = r"for a pass of a single image beside .*, .* more than the"
+    with pytest.raises(PlanError, match=says):
         fit_to_memory(made.plan, found, job)
 
 
