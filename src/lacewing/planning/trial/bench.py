@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lacewing.engine.execution import Execution
 from lacewing.engine.losses import Loss
 from lacewing.engine.prepare import prepare_model, to_format, training_mode
-from lacewing.engine.step import eval_step, train_step
+from lacewing.engine.step import StepResult, eval_step, train_step
 from lacewing.hardware.backend import Backend
 from lacewing.planning.trial.ways import Way
 
@@ -68,21 +68,30 @@ class Bench:
 
     def train(self, way: Way) -> Pass:
         """One optimiser step on `way.images` images."""
+        step = self.stepper(way)
+        images, labels = self.batch(way.images)
+        started = self.now()
+        result = step(images, labels)
+        return Pass(self.now() - started, float(result.loss))
+
+    def stepper(self, way: Way) -> Callable[[Tensor, Tensor], StepResult]:
+        """Takes an optimiser step on images and labels, and does not wait for the device."""
         self.configure(way)
         network, optimizer = self.ready(way.memory_format), self.optimizer(way)
         scaler = scaled_little(self.backend.grad_scaler(way.precision))
-        images, labels = self.batch(way.images)
-        started = self._now()
-        result = train_step(
-            network,
-            optimizer,
-            scaler,
-            self.loss,
-            [(to_format(images, way.memory_format), labels)],
-            autocast=lambda: self.backend.autocast(way.precision),
-            clip_norm=self.clip_norm,
-        )
-        return Pass(self._now() - started, float(result.loss))
+
+        def step(images: Tensor, labels: Tensor) -> StepResult:
+            return train_step(
+                network,
+                optimizer,
+                scaler,
+                self.loss,
+                [(to_format(images, way.memory_format), labels)],
+                autocast=lambda: self.backend.autocast(way.precision),
+                clip_norm=self.clip_norm,
+            )
+
+        return step
 
     def forward(self, way: Way, weights_format: str) -> Pass:
         """One forward-only pass, of the network whose weights lie in `weights_format`."""
@@ -90,13 +99,13 @@ class Bench:
         network = self.copy(weights_format)
         network.eval()
         images, labels = self.batch(way.images)
-        started = self._now()
+        started = self.now()
         logits = eval_step(
             network,
             to_format(images, way.memory_format),
             lambda: self.backend.autocast(way.precision),
         )
-        seconds = self._now() - started
+        seconds = self.now() - started
         return Pass(seconds, float(self.loss(logits, labels)))
 
     def copy(self, memory_format: str) -> nn.Module:
@@ -167,7 +176,8 @@ class Bench:
         self.backend.configure(way.precision, way.threads, self.deterministic)
         self.backend.seed(SEED)
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The clock, once the device has done all that it was given."""
         self.backend.synchronize(self.index)
         return self.clock()
 

@@ -1,11 +1,16 @@
 """Threads that prepare batches: raced in the real loop, and the fewest that are about the best."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from lacewing.hardware.fake import FakeBackend
 from lacewing.planning.trial import feeding
-from lacewing.planning.trial.feeding import choose, counts_to_race
+from lacewing.planning.trial.feeding import Lap, choose, counts_to_race, run_lap
 from lacewing.planning.trial.findings import Fed
+from lacewing.planning.trial.stage import set_up
+from lacewing.planning.trial.ways import planned
 from lacewing.training import setup
 from lacewing.values import Choice
 
@@ -65,6 +70,17 @@ def test_a_lap_is_real_training(scene):
     assert [one.workers for one in found.fed] == [0, 1]
     # the fake takes the same time for each step, whoever prepares it
     assert found.fed[0].seconds == pytest.approx(found.best.seconds / 4)
+
+
+def test_a_lap_waits_for_the_device_before_and_after_its_steps_only(scene):
+    made = scene(FakeBackend(), batch_size=4)
+    bench, sample = set_up(made.plan, made.config, made.work, made.fake, 0, lambda: made.fake.now)
+    way = replace(planned(made.plan), images=4)
+    before, passes = made.fake.calls.count("synchronize"), made.fake.forward_calls
+    lap = Lap(batch=4, images=12)
+    assert run_lap(SimpleNamespace(bench=bench, sample=sample), way, lap, 0) == 0.0
+    assert made.fake.forward_calls == passes + 3
+    assert made.fake.calls.count("synchronize") == before + 2
 
 
 def test_readers_of_a_server_are_not_raced_on_images_in_ram(scene, monkeypatch):
