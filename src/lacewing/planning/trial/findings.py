@@ -85,6 +85,8 @@ class Findings:
     """Per image of a forward-only pass in full precision."""
     sizes: tuple[Timed, ...] = ()
     """The best way at several micro-batches."""
+    average_seconds: float = 0.0
+    """Per step, of the average of the weights; 0 where none is kept."""
     fed: tuple[Fed, ...] = ()
     """The best way, fed by several numbers of threads, the fewest first."""
     memory: MemoryModel | None = None

@@ -24,6 +24,9 @@ class Amounts:
     """What each epoch's steps take of those at the full image size; () where all take that."""
     eval_share: float = 1.0
     """What a forward-only pass takes of one at the full image size; see `larger_in_evaluation`."""
+    undecoded: tuple[float, float] = (1.0, 1.0)
+    """Of training and of validation, the share that the first epoch decodes: the disk may have
+    pixels of earlier runs."""
     judges: bool = True
     """Whether the run is judged at its end."""
 
@@ -41,21 +44,24 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     Whatever is compiled is so in the first.
     """
     batch = plan.batch.value
-    images = amounts.training // batch * batch / amounts.processes
+    steps = amounts.training // batch
+    images = steps * batch / amounts.processes
     validated = amounts.validation / amounts.processes
     shares = amounts.work_shares or (1.0,)
     validating = validated * amounts.eval_share / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
     decodes = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
-    reading = waiting(decodes, validated * decoding, validating, cores)
+    training_share, validation_share = amounts.undecoded
+    reading = waiting(decodes, validation_share * validated * decoding, validating, cores)
     each = pass_seconds_per_image(plan, findings)
 
     def training(share: float, opening: float) -> float:
         computing = images * (share * each + findings.augment_seconds)
+        computing += steps * findings.average_seconds  # every process keeps it
         loading = images * (opening + findings.prepare_seconds)
         return computing + waiting(plan, loading, computing, cores)
 
-    first = training(shares[0], decoding) + validating + reading
+    first = training(shares[0], training_share * decoding) + validating + reading
     first += compile_seconds(plan, findings)
     again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
     later = training(fmean(shares[1:] or shares), again[0]) + validating + again[1]

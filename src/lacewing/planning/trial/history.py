@@ -50,7 +50,7 @@ def key_of(
              "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
              "progressive_resizing", "gradual_unfreezing", "memory_share", "trivial_augment",
              "erasing", "mixup", "cutmix", "eval_size", "momentum", "focal", "logit_adjustment",
-             "decay_norms", "head_rate", "layer_decay")  # fmt: skip
+             "decay_norms", "head_rate", "layer_decay", "ema")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

@@ -13,6 +13,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial import sizes, ways
+from lacewing.planning.trial.averaging import average_seconds
 from lacewing.planning.trial.bench import left_as_it_was
 from lacewing.planning.trial.budget import Budget
 from lacewing.planning.trial.compiling import likely_payback, try_compile
@@ -167,6 +168,7 @@ def carry_out(trial: Trial) -> Findings:
         sizes=tried,
         memory=model,
         memory_measured=is_measured,
+        average_seconds=average_seconds(trial, best.way),
         snapshot_bytes=snapshot_of(trial, best.way, model),
         base_bytes=trial.base_bytes,
         varied=trial.sample.varied,

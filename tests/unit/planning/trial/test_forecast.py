@@ -41,6 +41,17 @@ def test_pixels_that_are_not_kept_are_decoded_in_each_epoch(plan_on, found):
     assert figures["epoch_seconds"] == figures["first_epoch_seconds"]
 
 
+def test_what_the_disk_has_of_earlier_runs_is_not_decoded_again(plan_on, found):
+    plan = planned(plan_on("cpu_2core_24gb"), batch=10, pixels="disk", workers=1)
+    findings = found(decode_seconds=0.01)
+    a_part = forecast(plan, findings, replace(AMOUNTS, undecoded=(0.3, 0.5)), cores=2)
+    decoding = (0.3 * 1000 + 0.5 * 100) * 0.01 / 2
+    assert a_part["first_epoch_seconds"] - a_part["epoch_seconds"] == pytest.approx(decoding)
+    nothing = forecast(plan, findings, replace(AMOUNTS, undecoded=(0.0, 0.0)), cores=2)
+    assert nothing["first_epoch_seconds"] == pytest.approx(nothing["epoch_seconds"])
+    assert nothing["judge_seconds"] == a_part["judge_seconds"], "which decodes all"
+
+
 def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
     plan = planned(plan_on("h100_80gb"), batch=10, pixels="ram", workers=4)
     fast = forecast(plan, found(decode_seconds=0.1), AMOUNTS, cores=8)
@@ -135,6 +146,17 @@ def test_processes_share_whole_batches_and_the_validation(plan_on, found):
     figures = forecast(plan, found(), shared, cores=8)
     assert figures["epoch_seconds"] == pytest.approx(192 / 4 * 0.05 + 100 / 4 / 40)
     assert figures["judge_seconds"] == pytest.approx(300 * 0.1), "one process judges"
+
+
+def test_an_average_of_the_weights_is_moved_at_each_step_of_every_process(plan_on, found):
+    plan = planned(plan_on("h100_80gb"), batch=100, pixels="ram", workers=0)
+    for processes in (1, 4):
+        amounts = replace(AMOUNTS, processes=processes)
+        plain, kept = (
+            forecast(plan, found(average_seconds=seconds), amounts, cores=8)["epoch_seconds"]
+            for seconds in (0.0, 0.2)
+        )
+        assert kept - plain == pytest.approx(10 * 0.2)
 
 
 def test_a_compiled_pass_has_the_images_with_which_it_was_timed(plan_on, found, way):

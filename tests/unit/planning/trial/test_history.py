@@ -80,10 +80,11 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(decay_norms=False),
         ask(head_rate=10.0),
         ask(layer_decay=0.8),
+        ask(ema=0.99),
         ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 17
+    assert len(others) == 18
 
 
 def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):

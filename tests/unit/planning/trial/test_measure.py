@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lacewing.config import TrainConfig
+from lacewing.engine.average import Average
 from lacewing.engine.prepare import CompiledModel
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
@@ -63,6 +64,18 @@ def test_an_earlier_runs_cap_on_the_memory_does_not_bound_what_is_measured(scene
 
 def test_equal_speed_leaves_full_precision(scene):
     assert scene(FakeBackend()).measure().best.way.describe() == "fp32 contiguous"
+
+
+@pytest.mark.parametrize(("ema", "seconds"), [(0.99, 0.25), (0.0, 0.0)])
+def test_the_average_of_the_weights_is_timed_where_one_is_kept(scene, monkeypatch, ema, seconds):
+    """Its first update takes ten seconds more, which come once."""
+    made = scene(FakeBackend(), ema=ema)
+
+    def update(average, step):
+        made.fake.now += 0.25 + 10 * (step == 1)
+
+    monkeypatch.setattr(Average, "update", update)
+    assert made.measure().average_seconds == pytest.approx(seconds)
 
 
 def test_what_the_user_asked_for_is_not_raced(scene):
