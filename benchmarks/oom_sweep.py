@@ -2,9 +2,10 @@
 
 On the CPU each job is the command itself under a limit on its address space (RLIMIT_AS), on a GPU
 (--device cuda) under a share of the card's memory, the same GiB on every card. It must finish, or
-end with one sentence that says what lacks and what would fit: "refused". Those that only say that
-the memory ran out, as any error does that nobody foresaw, are counted apart: "unexplained". The
-result is written anew after each job.
+end with one sentence that says what lacks and what would fit: "refused". Those whose plan was
+accepted, and that ended with such a sentence all the same, are counted apart: "stopped"; so are
+those that only say that the memory ran out, as any error does that nobody foresaw: "unexplained".
+The result is written anew after each job.
 
     python benchmarks/oom_sweep.py [--quick] [--jobs 40] [--seed 0] [--device cpu]
 """
@@ -32,8 +33,8 @@ CAPS_GIB = {"cpu": (5, 5.5, 6, 7, 8, 10), "gpu": (0.5, 1, 2, 4, 8)}
 """Address space of a CPU job, of which libraries reserve the most; of a GPU's memory."""
 MOST_SHARE = 0.9
 """Of a device's memory, for a job."""
-EXPECTED = (0, 1, 2)
-"""Exit codes of the command: done, or an error that says what to do."""
+EXPECTED = {0: "done", 1: "stopped", 2: "refused"}
+"""Exit codes of the command, of which the last two come with an error that says what to do."""
 
 
 def draw(random_: random.Random, kind: str) -> dict[str, Any]:
@@ -77,11 +78,12 @@ def one_job(job: dict[str, Any], flags: argparse.Namespace) -> dict[str, Any]:
 
 def outcome_of(code: int, said: list[str]) -> str:
     """How a job ended, by its exit code and the errors that it said."""
-    if code == 0:
-        return "done"
-    if code not in EXPECTED or not said or any("fault of lacewing" in line for line in said):
+    outcome = EXPECTED.get(code, "crashed")
+    if outcome in ("done", "crashed"):
+        return outcome
+    if not said or any("fault of lacewing" in line for line in said):
         return "crashed"
-    return "unexplained" if any(RAN_OUT in line for line in said) else "refused"
+    return "unexplained" if any(RAN_OUT in line for line in said) else outcome
 
 
 def share_of(gib: float, free: int) -> float:
@@ -138,8 +140,8 @@ def main() -> None:
         print(f"{number + 1}/{jobs}", json.dumps(rows[-1]), flush=True)
     print_table(["outcome", "jobs"], sorted(counts.items()))
     print(
-        f"{counts['crashed']} crashes, {counts['unexplained']} unexplained, {changed} changed "
-        f"batches in {jobs} jobs"
+        f"{counts['crashed']} crashes, {counts['unexplained']} unexplained, {counts['stopped']} "
+        f"stopped, {changed} changed batches in {jobs} jobs"
     )
     print(f"written to {path}")
     sys.exit(1 if counts["crashed"] or changed else 0)

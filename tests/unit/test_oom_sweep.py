@@ -25,9 +25,11 @@ def sweep(monkeypatch):
         (0, [], "done"),
         (2, ["error: resnet18 does not fit into the memory of cpu"], "refused"),
         (1, [f"error: {RAN_OUT}: close other programs"], "unexplained"),
+        (1, ["error: cuda has too little memory for a single image"], "stopped"),
         (1, ["error: This is a fault of lacewing: KeyError"], "crashed"),
         (1, [], "crashed"),
         (134, ["error: anything"], "crashed"),
+        (134, [f"error: {RAN_OUT}: close other programs"], "crashed"),
     ],
 )
 def test_an_outcome_is_told_by_code_and_sentence(sweep, code, said, outcome):
