@@ -22,7 +22,7 @@ import yaml
 from common import machine_facts, parser, print_table, write_result
 from plan_speed import MODELS
 
-CPU_EPOCHS, GPU_EPOCHS = 2, 60
+CPU_EPOCHS, GPU_EPOCHS = 2, 20
 
 
 def one_run(model: str, size: int, flags: argparse.Namespace) -> dict[str, Any]:

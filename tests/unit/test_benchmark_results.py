@@ -52,7 +52,7 @@ def test_a_gpus_jobs_have_the_same_caps_on_every_card(monkeypatch):
     assert share_of(8, 4 * 2**30) == 0.9
 
 
-@pytest.mark.parametrize(("device", "epochs"), [("cpu", 2), ("mps", 60)])
+@pytest.mark.parametrize(("device", "epochs"), [("cpu", 2), ("mps", 20)])
 def test_a_gpus_forecast_is_of_more_epochs(device, epochs, monkeypatch, tmp_path):
     names = load("plan_accuracy", monkeypatch)["main"].__globals__
     asked = []
