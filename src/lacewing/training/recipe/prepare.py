@@ -16,6 +16,7 @@ from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.rules.batch import eval_batch_within
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.rules.memory import choose_pixels
+from lacewing.training.few_images import few_images_note
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
 from lacewing.training.recipe.closing import allowance_of
 from lacewing.training.recipe.finetune import RATE, asked_epochs
@@ -104,7 +105,8 @@ def with_growth(prepared: Prepared) -> Prepared:
 def with_norms_decided(prepared: Prepared) -> Prepared:
     """Whether BatchNorm's statistics stay, by the passes of the finished plan.
 
-    Where it was not asked, classic training says so in the plan's notes.
+    Where it was not asked, classic training says so in the plan's notes. These also say where the
+    statistics are made of too few images.
     """
     config, plan = prepared.config, prepared.plan
     images = plan.micro_batch.value
@@ -116,9 +118,10 @@ def with_norms_decided(prepared: Prepared) -> Prepared:
             "for new ones (--freeze-norms False lets them go)."
         )
         notes = (*notes, note)
-    return replace(
-        prepared, config=replace(config, freeze_norms=kept), plan=replace(plan, notes=notes)
-    )
+    settled = replace(prepared, config=replace(config, freeze_norms=kept))
+    few = few_images_note(settled)
+    notes = notes if few is None else (*notes, few)
+    return replace(settled, plan=replace(plan, notes=notes))
 
 
 def decided(config: TrainConfig, info: ModelInfo, weights: Weights | None) -> TrainConfig:

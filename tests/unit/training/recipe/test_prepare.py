@@ -219,6 +219,37 @@ def test_norms_are_decided_by_the_passes_of_the_finished_plan(in_passes_of):
     assert asked.plan.notes == ("Another.",)
 
 
+@pytest.mark.parametrize(
+    ("images", "processes", "model", "words", "is_said"),
+    [
+        (3, 1, "test_resnet", {}, True),
+        (2, 1, "test_resnet", {}, True),
+        (4, 1, "test_resnet", {}, False),
+        (2, 1, "test_resnet", {"batch_size": 3}, False),
+        (2, 1, "test_resnet", {"freeze_norms": True}, False),
+        (2, 2, "test_resnet", {}, False),
+        (2, 1, "test_vit", {"image_size": 160}, False),
+    ],
+)
+def test_statistics_of_fewer_than_four_images_do_not_come_without_a_word(
+    small, images, processes, model, words, is_said
+):
+    prepared = replace(prepare_run(small(device="cpu", model=model, **words)), processes=processes)
+    micro = replace(prepared.plan.micro_batch, value=images)
+    plan = replace(prepared.plan, micro_batch=micro)
+    added = with_norms_decided(replace(prepared, plan=plan)).plan.notes[len(plan.notes) :]
+    start = f"BatchNorm makes its statistics of {images} images at a time"
+    assert [note.startswith(start) for note in added] == [True] * is_said
+    assert all("a smaller --image-size" in note for note in added)
+    assert all("pretrained weights and --freeze-norms True" in note for note in added)
+
+
+def test_pretrained_statistics_that_were_let_go_may_be_kept_instead(in_passes_of):
+    (_, note) = in_passes_of(2, freeze_norms=False).plan.notes
+    assert note.startswith("BatchNorm makes its statistics of 2 images")
+    assert note.endswith(" or --freeze-norms True.")
+
+
 @pytest.mark.parametrize("recipe", ["classic", "finetune"])
 def test_a_plan_and_a_run_by_it_decide_what_a_run_alone_does(small, weights_file, tmp_path, recipe):
     words = {"device": "cpu", "weights": weights_file, "recipe": recipe, "learning_rate": None}
