@@ -21,6 +21,10 @@ class DevicePixels:
         self._flat = torch.zeros(size, dtype=torch.uint8, device=device)
         self._is_here = np.zeros(len(shapes), bool)
 
+    def let_go(self) -> None:
+        """Free the memory at once, though a thread may hold this a little longer."""
+        self._flat = self._flat.new_empty(0)
+
     def missing(self, rows: np.ndarray) -> np.ndarray:
         """Those of some rows, int64, that have yet to be put here."""
         return rows[~self._is_here[rows]]

@@ -161,12 +161,19 @@ class PixelStore:
     ) -> None:
         """keep: ram, disk, device or none; the other parameters as in `open_kept`."""
         self.preprocessing = preprocessing
-        self.keep = keep
         self.lost: dict[int, str] = {}
         self._on_lost = on_lost
         self._index = index
         self._labels = index.column("label")
-        self._kept = open_kept(index, preprocessing, keep, cache_dir, on_event)
+        self._cache_dir, self._on_event = cache_dir, on_event
+        self.move(keep)
+
+    def move(self, keep: str) -> None:
+        """Keep pixels here from now on; none of them comes along."""
+        self.keep = keep
+        self._kept = open_kept(
+            self._index, self.preprocessing, keep, self._cache_dir, self._on_event
+        )
 
     def __len__(self) -> int:
         return len(self._index)

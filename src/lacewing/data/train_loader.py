@@ -7,6 +7,7 @@ needs no shared memory, no pickling and no start-up, and can't be killed on its 
 (docs/decisions/0002-threads-load.md).
 """
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -91,7 +92,7 @@ class TrainLoader:
         self._balance = balance
         self._sides = sides
         self.loading = loading
-        """Replaced by `use_workers`: epochs that are under way stay as they are."""
+        """Replaced by what changes how batches are prepared; an epoch under way goes on by it."""
         self._ranks = ranks
         self._mixes = augment.enabled and bool(augment.mixup or augment.cutmix)
         self._classes = len(index.classes)
@@ -102,7 +103,19 @@ class TrainLoader:
 
     def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
         """The epoch's batches from `start_step` on; the same however they are loaded."""
-        if self._store.keep == "device" and self._resident is None:
+        step = start_step
+        while step < self.steps_per_epoch:
+            loading = self.loading
+            with contextlib.closing(self._loaded(epoch, step)) as batches:
+                for batch in batches:
+                    step += 1
+                    yield batch
+                    if self.loading is not loading:
+                        break
+
+    def _loaded(self, epoch: int, start_step: int) -> Generator[Batch, None, None]:
+        """The epoch's batches from `start_step` on, by the loading of this moment."""
+        if self.is_on_device and self._resident is None:
             self._resident = DevicePixels(self._store.shapes, self.loading.augment_device)
         rows = balanced_order(self._seed, epoch, self._labels, self._balance)
         samples = distinct(rows, len(self._labels))
@@ -133,6 +146,23 @@ class TrainLoader:
         self.loading = replace(self.loading, workers=workers)
         return old
 
+    @property
+    def is_on_device(self) -> bool:
+        """Whether pixels are kept in the device's memory."""
+        return self._store.keep == "device"
+
+    def let_go(self) -> None:
+        """Free what is kept in the device's memory; an epoch asked for takes it again."""
+        if self._resident is not None:
+            self._resident.let_go()
+        self._resident = None
+
+    def keep_pixels(self, keep: str) -> None:
+        """Keep pixels elsewhere from the next batch on, see `open_kept`: each is decoded anew."""
+        self._store.move(keep)
+        self.let_go()
+        self.loading = replace(self.loading)
+
     def _own(self, batch: np.ndarray) -> np.ndarray:
         """This process's samples of a batch; before them the one that the first is mixed with."""
         part = self._ranks.part(len(batch))
@@ -142,7 +172,7 @@ class TrainLoader:
 
     @property
     def _varies_ahead(self) -> bool:
-        return self._store.keep != "device" and self.loading.augment_device.type == "cpu"
+        return not self.is_on_device and self.loading.augment_device.type == "cpu"
 
     @property
     def _has_neighbour(self) -> bool:
@@ -150,7 +180,8 @@ class TrainLoader:
 
     def _prepare(self, epoch: int, samples: np.ndarray) -> Prepared:
         rows = samples % len(self._labels)
-        pixels, heights, widths = self._pixels(rows)
+        resident = self._resident  # asked once: another thread may give it up
+        pixels, heights, widths = self._pixels(rows, resident)
         size = self.side(epoch)
         augment, seed = self._augment, self._seed
         parameters = draw(
@@ -167,36 +198,41 @@ class TrainLoader:
             mixture = draw_mixture(
                 augment.mixup, augment.cutmix, seed=seed, epoch=epoch, samples=samples, size=size
             )
-        packed = self._packed(rows, pixels, parameters, size) if self.loading.by_kernel else None
+        packed = None
+        if self.loading.by_kernel:
+            packed = self._packed(self._places(rows, pixels, resident), parameters, size)
         return Prepared(rows, pixels, parameters, packed, mixture, size)
 
-    def _packed(
+    def _places(
         self,
         rows: np.ndarray,
         pixels: Tensor | list[tuple[int, Tensor]],
-        parameters: Parameters,
-        size: int,
+        resident: DevicePixels | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the rows' images begin, and pixels from row to row: int64 [N]."""
+        if isinstance(pixels, Tensor):
+            return lie_on(pixels)
+        assert resident is not None
+        table = resident.table(rows)
+        return table.starts, table.widths
+
+    def _packed(
+        self, places: tuple[np.ndarray, np.ndarray], parameters: Parameters, size: int
     ) -> "Packed":
         from lacewing.data import kernel  # with Triton, which only GPUs have a use for
 
-        if isinstance(pixels, Tensor):
-            starts, lines = lie_on(pixels)
-        else:
-            assert self._resident is not None
-            table = self._resident.table(rows)
-            starts, lines = table.starts, table.widths
-        packed = kernel.pack(parameters, starts, lines, size)
+        packed = kernel.pack(parameters, *places, size)
         return replace(packed, buffer=pinned(packed.buffer, self.loading.pin_memory))
 
     def _pixels(
-        self, rows: np.ndarray
+        self, rows: np.ndarray, resident: DevicePixels | None
     ) -> tuple[Tensor | list[tuple[int, Tensor]], np.ndarray, np.ndarray]:
         """What has to go to the device for these rows; the images' heights and widths."""
         pin = self.loading.pin_memory and not self._varies_ahead
-        if self._resident is not None:
-            fresh = {int(row): self._store.get(int(row)) for row in self._resident.missing(rows)}
-            if all(self._resident.fits(row, pixels) for row, pixels in fresh.items()):
-                heights, widths = self._resident.shapes[rows].T
+        if resident is not None:
+            fresh = {int(row): self._store.get(int(row)) for row in resident.missing(rows)}
+            if all(resident.fits(row, pixels) for row, pixels in fresh.items()):
+                heights, widths = resident.shapes[rows].T
                 # a copy: what the decoder gives can't be written to, of which torch warns
                 images = [(row, as_tensor(one.copy(), pin)) for row, one in fresh.items()]
                 return images, heights, widths

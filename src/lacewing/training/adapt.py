@@ -143,11 +143,10 @@ def load_alone(session: "Session", monitor: Monitor) -> None:
 def no_room_to_load(session: "Session") -> str:
     """The sentence for the images of a step that can't be loaded, even when nothing is ahead."""
     plan = session.plan
-    where = "" if plan.pixels.value != "device" else ", or pixels: ram in a plan file (--plan)"
     return (
         f"The memory ran out in loading the {plan.batch.value} images of step "
         f"{session.progress.step}, though nothing is loaded ahead: close other programs, use a "
-        f"smaller --batch-size or --image-size{where}."
+        "smaller --batch-size or --image-size."
     )
 
 

@@ -26,6 +26,7 @@ from lacewing.training.bookkeeping import (
     deliver,
     finish_epoch,
 )
+from lacewing.training.kept_pixels import loaded
 from lacewing.training.loggers import open_loggers
 from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.progress import show_watchers
@@ -71,6 +72,7 @@ def train(session: Session) -> Ending:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
                 roll_back(session, error)
+        session.train_loader.let_go()  # what comes now looks at other images
         if ending.finished and team.leads:
             deliver(session)
     loggers.close()
@@ -196,7 +198,7 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
 
 
 def remaining(session: Session, monitor: Monitor) -> Iterator[Batch]:
-    """The epoch's batches from the next step on, from a loader that may change under way.
+    """The epoch's batches from the next step on, also where the memory runs out in loading them.
 
     Raises TrainingError where the memory runs out twice in loading the images of one step.
     """
@@ -204,7 +206,7 @@ def remaining(session: Session, monitor: Monitor) -> Iterator[Batch]:
     full_at = None
     while progress.step_in_epoch < loader.steps_per_epoch:
         try:
-            yield from until_changed(session)
+            yield from loaded(session, progress.epoch, progress.step_in_epoch)
             continue
         except Exception as error:
             if not is_exhausted(session.backend, error):
@@ -214,17 +216,6 @@ def remaining(session: Session, monitor: Monitor) -> Iterator[Batch]:
             raise TrainingError(no_room_to_load(session))
         full_at = progress.step
         load_alone(session, monitor)
-
-
-def until_changed(session: Session) -> Iterator[Batch]:
-    """The epoch's batches from the next step on, until the loader is another."""
-    progress, loader = session.progress, session.train_loader
-    loading = loader.loading
-    with contextlib.closing(loader.epoch(progress.epoch, progress.step_in_epoch)) as batches:
-        for batch in batches:
-            yield batch
-            if loader.loading is not loading:
-                break
 
 
 def out_of_time(session: Session) -> bool:

@@ -17,6 +17,7 @@ from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.planning.document import save_plan
 from lacewing.store.run import write_json
+from lacewing.training.kept_pixels import loaded
 from lacewing.training.recovery import recoverable_step
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop
@@ -144,7 +145,7 @@ def endless(session: Session) -> Iterator[Batch]:
     """Training batches, epoch after epoch."""
     epoch = 0
     while True:
-        yield from session.train_loader.epoch(epoch)
+        yield from loaded(session, epoch)
         epoch += 1
 
 

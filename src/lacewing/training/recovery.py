@@ -1,6 +1,7 @@
 """Out of memory in a step: free, halve the micro-batch, repeat the same images.
 
-The batch of the step, and so the learning rate and the loss curve, stay what they were; only
+Decoded images that lie in the device's memory are given up first, and passes stay as large. The
+batch of the step, and so the learning rate and the loss curve, stay what they were; only
 the number of passes it takes grows. Augmentation is drawn per image and BatchNorm's
 statistics are put back, so nothing of the failed attempt is left. Of several processes that
 train together all do so, whichever ran out.
@@ -26,6 +27,7 @@ from lacewing.errors import TrainingError
 from lacewing.models.sizes import sees_one_value
 from lacewing.planning.processes import passes
 from lacewing.planning.trial.fitting import held_bytes, no_room
+from lacewing.training.kept_pixels import give_up_pixels
 from lacewing.training.signals import StoppedError
 from lacewing.training.state import restore_optimizer
 from lacewing.training.together import goes_on, together
@@ -75,7 +77,7 @@ def recoverable_step(
             undo_update(session, good)
         elif ours and not session.team.alone:
             session.rounds.give_up()
-        shrink(session, in_update)
+        make_room(session, in_update)
         session.norms.put_back()
 
 
@@ -128,12 +130,23 @@ def undo_update(session: "Session", good: "Snapshot | None") -> None:
         session.scaler.load_state_dict(good.plain["scaler"])
 
 
-def shrink(session: "Session", in_update: bool) -> None:
-    """Halve the micro-batch and give the memory back. Raises TrainingError below one image."""
-    progress = session.progress
+def make_room(session: "Session", in_update: bool) -> None:
+    """Give memory back: first that of decoded images on the device, then by smaller passes.
+
+    Raises TrainingError below one image. Of several processes the others have smaller passes too.
+    """
     session.optimizer.zero_grad(set_to_none=True)
     let_go_of_graphs(session)
+    if session.team.alone and session.train_loader.is_on_device:
+        give_up_pixels(session, f"at step {session.progress.step}")
+        return
     session.backend.empty_cache()
+    shrink(session, in_update)
+
+
+def shrink(session: "Session", in_update: bool) -> None:
+    """Halve the micro-batch. Raises TrainingError below one image."""
+    progress = session.progress
     old, new = progress.micro_batch, progress.micro_batch // 2
     if new == 0:
         raise TrainingError(shortage(session, in_update))
@@ -149,7 +162,7 @@ def shrink(session: "Session", in_update: bool) -> None:
 
 
 def let_go_of_graphs(session: "Session") -> None:
-    """Smaller passes are run without CUDA graphs, whose memory goes with them alone."""
+    """Passes to come are run without CUDA graphs, whose memory goes with them alone."""
     if session.plan.compile.value in GRAPH_MODES:
         session.forward = session.model
         torch.compiler.reset()

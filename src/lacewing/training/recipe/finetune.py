@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lacewing.config import TrainConfig, save_config
-from lacewing.data.pixels import kept_bytes
 from lacewing.engine.schedules import Schedule
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
-from lacewing.hardware.machine import Machine
 from lacewing.planning.document import save_plan
 from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules.memory import choose_pixels
 from lacewing.store.atomic import replacing
-from lacewing.store.run import read_json
 from lacewing.training.distributed import Team
+from lacewing.training.kept_pixels import place_beside_device
 from lacewing.training.loop import has_model
 from lacewing.training.rate_finder import search_if_asked, search_seconds
 from lacewing.training.recipe.blend import keep_start
@@ -31,7 +28,6 @@ from lacewing.training.recipe.length import (
 )
 from lacewing.training.recipe.speed import training_speed
 from lacewing.training.session import Session, open_session
-from lacewing.training.setup import room_on_disk
 from lacewing.training.together import share_weights
 from lacewing.values import Choice, counted, format_seconds
 
@@ -255,8 +251,4 @@ def place_of_pixels(session: Session, size: int) -> Choice[str]:
     """
     if session.config.plan is not None or session.plan.pixels.value == "device":
         return session.plan.pixels
-    machine = Machine.from_dict(read_json(session.run.machine))
-    rule, index = session.preprocessing, session.index
-    training = kept_bytes(index.split("train"), replace(rule, image_size=size).resize_size)
-    validation = kept_bytes(index.split("val"), rule.resize_size)
-    return choose_pixels(training + validation, room_on_disk(), machine)
+    return place_beside_device(session, size)
