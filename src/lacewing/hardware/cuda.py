@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from lacewing.hardware import switches
+from lacewing.hardware import smaller, switches
 from lacewing.hardware.backend import Capabilities, Memory, NotHere
 
 OUT_OF_MEMORY_PHRASES = (
@@ -80,17 +80,18 @@ class CudaBackend:
                 "architecture": architecture,
                 "multiprocessors": count,
                 "rocm": torch.version.hip,
+                **smaller.note(),
             }
         return {
             "compute capability": f"{properties.major}.{properties.minor}",
             "multiprocessors": count,
             "cuda": str(torch.version.cuda),
+            **smaller.note(),
         }
 
     def memory(self, index: int) -> Memory:
         """As the driver counts it: free is what no process holds."""
-        free, total = torch.cuda.mem_get_info(index)
-        return Memory(total, free)
+        return smaller.as_told(driver_memory(index))
 
     def peak_bytes(self, index: int) -> int | None:
         """Highest memory reserved by torch's allocator: what other processes can't have."""
@@ -102,7 +103,8 @@ class CudaBackend:
 
     def limit_memory(self, index: int, fraction: float) -> bool:
         """Beyond the fraction, torch's allocator raises its out-of-memory error."""
-        torch.cuda.set_per_process_memory_fraction(fraction, index)
+        share = smaller.share_of_real(fraction, driver_memory(index))
+        torch.cuda.set_per_process_memory_fraction(share, index)
         return True
 
     def empty_cache(self) -> None:
@@ -151,6 +153,12 @@ class CudaBackend:
     def set_rng_state(self, index: int, state: torch.Tensor) -> None:
         """The card's generator."""
         torch.cuda.set_rng_state(state, index)
+
+
+def driver_memory(index: int) -> Memory:
+    """The card's own, as its driver counts it."""
+    free, total = torch.cuda.mem_get_info(index)
+    return Memory(total, free)
 
 
 def switch_tf32(precision: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lacewing.hardware import switches
+from lacewing.hardware import smaller, switches
 from lacewing.hardware.backend import Backend, BackendTable, Capabilities, Memory, NotHere
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.fake_faults import (
@@ -66,9 +66,8 @@ class FakeBackend:
         self.calls: list[str] = []
         """The names of the other calls that were made, in their order."""
         self.memory_fraction: float | None = None
-        """What `limit_memory` was last told."""
-        self._total_bytes = total_bytes
-        self._free_bytes = total_bytes if free_bytes is None else free_bytes
+        """The last cap, as a share of the scripted memory."""
+        self._memory = Memory(total_bytes, total_bytes if free_bytes is None else free_bytes)
         self._peaks = list(peaks)
         self._counting = False
 
@@ -88,11 +87,11 @@ class FakeBackend:
 
     def details(self, index: int) -> dict[str, str]:
         """Says that it is a fake."""
-        return {"fake": "computes on the CPU"}
+        return {"fake": "computes on the CPU", **smaller.note()}
 
     def memory(self, index: int) -> Memory:
         """The scripted memory."""
-        return Memory(self._total_bytes, self._free_bytes)
+        return smaller.as_told(self._memory)
 
     def peak_bytes(self, index: int) -> int | None:
         """The next scripted peak."""
@@ -104,8 +103,8 @@ class FakeBackend:
 
     def limit_memory(self, index: int, fraction: float) -> bool:
         """Noted in `memory_fraction`; True where the fake has a memory to limit."""
-        self.memory_fraction = fraction
-        return self._total_bytes is not None
+        self.memory_fraction = smaller.share_of_real(fraction, self._memory)
+        return self._memory.total_bytes is not None
 
     def empty_cache(self) -> None:
         """Noted in `calls`."""
