@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from lacewing import console
 from lacewing.config import TrainConfig
+from lacewing.data.decoded import missing_share
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
 from lacewing.hardware.lost import device_watched
+from lacewing.models.build import preprocessing_for
 from lacewing.performance_config import load_tiers
 from lacewing.planning.document import candidate_table, forecast_rows
 from lacewing.planning.growth import sides_of, work_shares
@@ -52,7 +54,8 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         config=config,
         job=job,
         tier=tier,
-        amounts=amounts_of(prepared),
+        # what lies on the disk comes and goes, and the work stays the same
+        amounts=replace(amounts_of(prepared), undecoded=undecoded_shares(prepared)),
         cores=machine.cores.value,
         compile_modes=capabilities.compile_modes if can_compile else (),
         own_memory=capabilities.pinned_memory,
@@ -88,6 +91,20 @@ def amounts_of(prepared: Prepared) -> Amounts:
         eval_share=larger_in_evaluation(config.eval_size, size),
         judges=config.evaluate,
     )
+
+
+def undecoded_shares(prepared: Prepared) -> tuple[float, float]:
+    """Of training and of validation, the share of the images that the first epoch decodes."""
+    if prepared.plan.pixels.value != "disk":
+        return 1.0, 1.0
+    size = prepared.plan.image_size.value
+    training, validation = (
+        missing_share(
+            prepared.index.split(name), preprocessing_for(prepared.info, side, prepared.weights)
+        )
+        for name, side in (("train", size), ("val", prepared.config.eval_size or size))
+    )
+    return training, validation
 
 
 def record_forecast(plan: Plan, events: EventLog) -> None:

@@ -23,6 +23,7 @@ from lacewing.training.begin import begin
 from lacewing.training.loop import train
 from lacewing.training.setup import job_of, obeyed, prepare
 from lacewing.training.trial import amounts_of, with_trial
+from lacewing.values import Choice
 
 WORDS = {"threads": 1, "trial": True}
 
@@ -213,3 +214,21 @@ def test_amounts_go_by_what_is_judged_and_at_which_size(small):
     prepared = prepare(small(image_size=32, eval_size=64, evaluate=False))
     amounts = amounts_of(prepared)
     assert (amounts.judges, amounts.eval_share) == (False, 4.0)
+
+
+def test_what_a_run_left_on_the_disk_is_not_forecast_to_be_decoded(small, monkeypatch):
+    """Of 21 images an epoch takes three whole batches of six."""
+    told, backends = [], fake_backends(FakeBackend())
+
+    def refine(plan, findings, asked, **_):
+        told.append(asked.amounts.undecoded)
+        return plan
+
+    monkeypatch.setattr(trial, "refine", refine)
+    in_ram = prepare(small(**WORDS, epochs=1, eval_size=64), backends)
+    on_disk = replace(in_ram, plan=replace(in_ram.plan, pixels=Choice("disk", "", "user")))
+    with_trial(on_disk, backends)
+    train(begin(on_disk, backends))
+    with_trial(on_disk, backends)
+    with_trial(in_ram, backends)
+    assert told == [(1.0, 1.0), (3 / 21, 0.0), (1.0, 1.0)]
