@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from lacewing import console
 from lacewing.data.batch import normalised_squares
 from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import central_square, load_pixels
+from lacewing.hardware.backends import is_exhausted
 from lacewing.results.evaluate import Judge
 from lacewing.results.explain import heat_map, overlay
 from lacewing.store.run import Run
@@ -25,17 +27,19 @@ def heat_deadline() -> float:
     return time.perf_counter() + HEAT_SECONDS
 
 
-@dataclass(frozen=True)
+@dataclass
 class Camera:
     """Takes pictures of an index's rows; each method gives the picture's file name.
 
-    None where the image can't be read any more, or the time for heat maps is over.
+    None where the image can't be read any more, or the time or the memory for heat maps is over.
     """
 
     run: Run
     judge: Judge
     index: ImageIndex
     heat_until: float = field(default_factory=heat_deadline)
+    is_full: bool = False
+    """Whether the memory did not hold a heat map: then no other is tried."""
 
     def picture(self, row: int) -> str | None:
         """What the network saw of a row."""
@@ -45,12 +49,29 @@ class Camera:
     def heat(self, row: int, label: int) -> str | None:
         """The same under the heat map of a class."""
         square = self._square(row)
-        if square is None or time.perf_counter() > self.heat_until:
+        if square is None or self.is_full or time.perf_counter() > self.heat_until:
             return None
-        image = normalised_squares(square[None], self.judge.preprocessing)
-        model = self.judge.model.eval()
-        drawn = overlay(square, heat_map(model, image.to(self.judge.loading.device), label))
-        return self._keep(f"{self._name(row)}-heat.jpg", drawn)
+        heat = self._heat_map(square, label)
+        if heat is None:
+            return None
+        return self._keep(f"{self._name(row)}-heat.jpg", overlay(square, heat))
+
+    def _heat_map(self, square: np.ndarray, label: int) -> np.ndarray | None:
+        """Where a class is seen; None where the memory runs out, which is said."""
+        judge = self.judge
+        image = normalised_squares(square[None], judge.preprocessing)
+        try:
+            return heat_map(judge.model.eval(), image.to(judge.loading.device), label)
+        except Exception as error:
+            if not is_exhausted(judge.backend, error):
+                raise
+        # outside the except block: the traceback above held the pass's tensors
+        judge.backend.empty_cache()
+        self.is_full = True
+        console.warn(
+            "There is no memory for a heat map, with its gradients: the report lacks some."
+        )
+        return None
 
     def _name(self, row: int) -> str:
         return f"{self.index.table.column('split')[row].as_py()}-{row}"

@@ -45,6 +45,7 @@ def gather_evidence(run: Run, judge: Judge, judged: Mapping[str, Judged]) -> Non
         ],
         "suspected": sum(len(ones) for ones in found.values()),
         "judged": sum(len(one.index) for one in judged.values()),
+        "no_memory_for_heat": camera.is_full,
     }
     write_json(run.evidence, evidence)
 

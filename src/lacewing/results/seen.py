@@ -6,7 +6,8 @@ from typing import Any
 from lacewing.results.pieces import Table
 from lacewing.store.run import Run
 
-NOTHING: Table = {"mistakes": [], "pairs": [], "suspects": [], "suspected": 0, "judged": 0}
+NOTHING: Table = {"mistakes": [], "pairs": [], "suspects": [], "suspected": 0, "judged": 0,
+                  "no_memory_for_heat": False}  # fmt: skip
 PICTURES = ("picture", "heat", "beside")
 """Fields of an entry that name a file."""
 

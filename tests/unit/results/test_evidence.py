@@ -16,6 +16,8 @@ from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
 from lacewing.errors import DataError
 from lacewing.hardware.cpu import CpuBackend
+from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake_faults import running_out
 from lacewing.results import camera
 from lacewing.results.evaluate import Judge, judge
 from lacewing.results.evidence import COLUMNS, gather_evidence
@@ -101,6 +103,26 @@ def test_heat_maps_end_when_their_time_is_over(run, judging, tint_index, monkeyp
     gather_evidence(run, judging, judged_of(judging, tint_index))
     found = read_json(run.evidence)
     assert all(one["picture"] and one["heat"] is None for one in found["mistakes"])
+
+
+def test_heat_maps_that_the_memory_does_not_hold_are_left_out(
+    run, judging, tint_index, monkeypatch, capsys
+):
+    judged = judged_of(judging, tint_index)
+    monkeypatch.setattr(camera, "heat_map", running_out(range(2, 99), camera.heat_map))
+    gather_evidence(run, replace(judging, backend=FakeBackend()), judged)
+    found = read_json(run.evidence)
+    assert found["mistakes"][0]["heat"]
+    assert all(one["picture"] and one["heat"] is None for one in found["mistakes"][1:])
+    assert found["no_memory_for_heat"]
+    assert capsys.readouterr().err.count("no memory for a heat map") == 1
+
+
+def test_another_error_of_a_heat_map_is_not_kept_quiet(run, judging, tint_index, monkeypatch):
+    judged = judged_of(judging, tint_index)
+    monkeypatch.setattr(camera, "heat_map", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gather_evidence(run, judging, judged)
 
 
 def test_nothing_judged_leaves_nothing(run, judging):
