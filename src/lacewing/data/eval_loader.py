@@ -66,7 +66,11 @@ class EvalLoader:
         return loader
 
     def __iter__(self) -> Iterator[Batch]:
-        rows = np.array(self._own, np.int64)
+        return self.batches()
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """This process's batches, from an image of its part of the split on."""
+        rows = np.array(self._own[start:], np.int64)
         parts = in_parts(rows, self.batch_size)
         pieces = [in_parts(part, PIECE) for part in parts]
         squares = ahead(

@@ -1,15 +1,17 @@
 """A forward-only pass over one split: validation, test and prediction call this."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from lacewing.data.batch import Batch
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.execution import Execution
 from lacewing.engine.prepare import to_format
 from lacewing.engine.step import eval_step
 from lacewing.hardware.backend import Backend
+from lacewing.hardware.backends import is_exhausted
 
 
 def in_halves(compute: Callable[[Tensor], Tensor], images: Tensor, backend: Backend) -> Tensor:
@@ -25,6 +27,26 @@ def in_halves(compute: Callable[[Tensor], Tensor], images: Tensor, backend: Back
     # outside the except block: the traceback above held the pass's tensors
     backend.empty_cache()
     return torch.cat([in_halves(compute, half, backend) for half in images.tensor_split(2)])
+
+
+def loaded_in_halves(loader: EvalLoader, backend: Backend) -> Iterator[Batch]:
+    """The loader's batches; half as large from one on that exhausts the memory in loading.
+
+    The loader's `batch_size` stays what it became. Raises the error of a single image's batch.
+    """
+    done = 0
+    while True:
+        try:
+            for batch in loader.batches(done):
+                done += len(batch.rows)
+                yield batch
+            return
+        except Exception as error:
+            if loader.batch_size == 1 or not is_exhausted(backend, error):
+                raise
+        # outside the except block: the traceback above held the batch's tensors
+        backend.empty_cache()
+        loader.batch_size //= 2
 
 
 WAITING_BYTES = 2**24
@@ -62,20 +84,20 @@ def predict_logits(
 ) -> tuple[Tensor, Tensor]:
     """Logits float32 [n, classes] and labels int64 [n] on the CPU, in the batches' order.
 
-    Leaves the network in the mode it was in. `on_batch` gets the images done so far.
+    Leaves the network in the mode it was in. `on_batch` gets the images done so far. A pass that
+    exhausts the memory is halved; for loading that does, see `loaded_in_halves`.
     """
+
+    def scores_of(part: Tensor) -> Tensor:
+        images = to_format(part, execution.memory_format)
+        return eval_step(model, images, lambda: backend.autocast(execution.precision))
+
     was_training = model.training
     model.eval()
     logits, labels, done = Fetched(), [], 0
     try:
         for batch in batches:
-            images = to_format(batch.images, execution.memory_format)
-            scores = in_halves(
-                lambda part: eval_step(model, part, lambda: backend.autocast(execution.precision)),
-                images,
-                backend,
-            )
-            logits.add(scores)
+            logits.add(in_halves(scores_of, batch.images, backend))
             labels.append(batch.labels)
             done += len(batch.labels)
             on_batch(done)

@@ -14,7 +14,7 @@ from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import PixelStore
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.execution import Execution
-from lacewing.engine.inference import predict_logits
+from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.errors import DataError
 from lacewing.hardware.backend import Backend
 from lacewing.models.mirrored import Mirrored
@@ -64,7 +64,7 @@ def judge(judge: Judge, index: ImageIndex, title: str) -> Judged:
     with console.progress(title) as update:
         logits, labels = predict_logits(
             judge.model,
-            loader,
+            loaded_in_halves(loader, judge.backend),
             judge.backend,
             judge.execution,
             lambda done: update(done, len(index)),

@@ -1,6 +1,6 @@
 """One step, one validation and one decision of several processes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from lacewing.data.batch import Batch
 from lacewing.data.eval_loader import EvalLoader
-from lacewing.engine.inference import predict_logits
+from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.engine.norms import SyncedNorm, is_batchnorm
 from lacewing.engine.step import StepResult, Together
 from lacewing.errors import TrainingError
 from lacewing.hardware.backends import is_exhausted
 from lacewing.training.distributed import Team
+from lacewing.training.kept_pixels import give_up_pixels
 from lacewing.training.signals import SIGNALS, Stop
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
     """Logits and labels of the whole validation split at rank 0, by row; None elsewhere.
 
     Every image counts once: the parts of the processes differ by one image at most, and none
-    is repeated to fill them up. A pass that exhausts the memory is halved by `predict_logits`;
-    where loading a batch does, all is done once more in batches half as large.
+    is repeated to fill them up. A pass that exhausts the memory is halved by `predict_logits`, and
+    batches of a process that is alone where loading them does.
     Raises StoppedError in all processes at a signal to one, TrainingError where one image does not
     fit, or where one of several processes runs out.
     """
@@ -98,38 +99,53 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
             if not is_exhausted(session.backend, error):
                 raise
         # outside the except block: the traceback above held the pass's tensors
-        halve_validation(session)
+        make_room(session)
 
 
 def own_logits(session: "Session", stop: Stop) -> tuple[Tensor, Tensor]:
     """Logits and labels of this process's part of the validation split."""
-    team, loader = session.team, session.val_loader
-    batches: Iterable[Batch] = stop.checked(loader) if team.alone else in_step(team, loader, stop)
-    return predict_logits(session.model, batches, session.backend, session.plan.eval_execution)
+    backend, loader, before = session.backend, session.val_loader, session.val_loader.batch_size
+    # of several processes the others would have fewer batches, and not be in step
+    batches = (
+        stop.checked(loaded_in_halves(loader, backend))
+        if session.team.alone
+        else in_step(session.team, loader, stop)
+    )
+    found = predict_logits(session.model, batches, backend, session.plan.eval_execution)
+    if loader.batch_size < before:
+        tell_halved(session, before)
+    return found
 
 
-def halve_validation(session: "Session") -> None:
-    """Load half as many images at once. Raises TrainingError where that can't be done.
-
-    Of several processes the others are at one batch or another, and don't begin again.
-    """
-    session.backend.empty_cache()
-    old = session.val_loader.batch_size
-    if old == 1 or not session.team.alone:
-        raise TrainingError(
-            f"The memory of {session.plan.device.value} ran out in validation, in batches of {old} "
-            f"images: close other programs, then {goes_on(session)}. A smaller --image-size or "
-            "--model takes less."
-        )
-    session.val_loader.batch_size = old // 2
+def tell_halved(session: "Session", old: int) -> None:
+    """Say that validation has smaller batches from now on."""
+    new = session.val_loader.batch_size
     session.events.add(
         "out-of-memory",
-        f"out of memory in validation: batches of {old} -> {old // 2} images",
+        f"out of memory in validation: batches of {old} -> {new} images",
         step=session.progress.step,
         field="eval_batch",
         old=old,
-        new=old // 2,
+        new=new,
     )
+
+
+def make_room(session: "Session") -> None:
+    """For validation, of which a single image did not fit: give up images on the device.
+
+    Raises TrainingError where none lies there, or where the processes are several, which would
+    have to begin again together.
+    """
+    session.backend.empty_cache()
+    size = session.val_loader.batch_size
+    if not session.team.alone or not session.train_loader.is_on_device:
+        raise TrainingError(
+            f"The memory of {session.plan.device.value} ran out in validation, in batches of "
+            f"{size} images: close other programs, then {goes_on(session)}. A smaller --image-size "
+            "or --model takes less."
+        )
+    give_up_pixels(session, "in validation")
+    session.val_loader.batch_size = session.plan.eval_batch.value
 
 
 def goes_on(session: "Session") -> str:

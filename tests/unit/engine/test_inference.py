@@ -7,7 +7,7 @@ from torch import nn
 from lacewing.data.batch import Batch
 from lacewing.engine import inference
 from lacewing.engine.execution import Execution
-from lacewing.engine.inference import in_halves, predict_logits
+from lacewing.engine.inference import in_halves, loaded_in_halves, predict_logits
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError
 
 EXECUTION = Execution(
@@ -85,3 +85,30 @@ def test_a_device_is_waited_for_once_in_a_while(network, monkeypatch, waiting, t
     assert Score.fetched == times
     assert torch.equal(logits, expected)
     assert torch.equal(labels, order)
+
+
+class Loader:
+    """Batches of ten images, of which the memory holds but so many at once."""
+
+    def __init__(self, holds):
+        self.batch_size, self.holds = 8, holds
+
+    def batches(self, start=0):
+        for first in range(start, 10, self.batch_size):
+            rows = torch.arange(first, min(10, first + self.batch_size))
+            if len(rows) > self.holds and first:
+                raise FakeOutOfMemoryError
+            yield Batch(torch.zeros(len(rows), 3, 8, 8), rows, rows.numpy())
+
+
+def test_batches_are_loaded_in_halves_from_the_first_that_does_not_fit_on():
+    loader, backend = Loader(holds=1), configured()
+    found = [batch.rows.tolist() for batch in loaded_in_halves(loader, backend)]
+    assert found == [list(range(8)), [8], [9]]
+    assert loader.batch_size == 1
+    assert backend.calls.count("empty_cache") == 3
+
+
+def test_an_image_that_can_not_be_loaded_alone_is_an_error():
+    with pytest.raises(FakeOutOfMemoryError):
+        list(loaded_in_halves(Loader(holds=0), configured()))

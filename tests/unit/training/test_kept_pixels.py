@@ -7,7 +7,7 @@ import torch
 
 from lacewing.data import train_loader
 from lacewing.hardware.fake import FakeBackend, fake_backends
-from lacewing.hardware.fake_faults import running_out
+from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
 from lacewing.planning.document import save_plan
 from lacewing.planning.rules import memory
 from lacewing.store.run import read_lines
@@ -154,3 +154,20 @@ def test_the_search_for_a_rate_gives_them_up_too(on_device, monkeypatch):
 def test_after_training_nothing_lies_on_the_device(calm):
     assert calm.train_loader._resident is None
     assert changes(calm) == []
+
+
+def test_a_validation_that_never_fits_gives_them_up_before_the_run_ends(on_device, calm):
+    session = on_device(FakeBackend(), name="full")
+    loader = session.val_loader
+    inner = loader._squares
+
+    def squares(rows):
+        if session.train_loader.is_on_device:
+            raise FakeOutOfMemoryError
+        return inner(rows)
+
+    loader._squares = squares
+    train(session)
+    assert [change[1:] for change in changes(session)] == [("pixels", "device", "ram")]
+    assert loader.batch_size == calm.val_loader.batch_size
+    assert torch.equal(weights(session), weights(calm))

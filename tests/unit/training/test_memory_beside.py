@@ -7,7 +7,7 @@ from lacewing.errors import TrainingError
 from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.fake_faults import running_out
 from lacewing.store.run import read_lines
-from lacewing.training import bookkeeping, together
+from lacewing.training import bookkeeping
 from lacewing.training.loop import train
 
 WORDS = {"epochs": 2, "model": "test_convnext", "image_size": 64}
@@ -96,8 +96,8 @@ def test_validation_is_done_again_in_smaller_batches(begun, calm, monkeypatch):
 
 def test_a_validation_that_never_fits_ends_the_run_with_the_way_on(begun, monkeypatch):
     session = begun(FakeBackend(), **WORDS)
-    failing = running_out(range(1, 99), together.predict_logits)
-    monkeypatch.setattr(together, "predict_logits", failing)
+    failing = running_out(range(1, 99), session.val_loader._squares)
+    monkeypatch.setattr(session.val_loader, "_squares", failing)
     with pytest.raises(TrainingError, match=r"in validation, in batches of 1 .*lacewing resume"):
         train(session)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from lacewing import console
 from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.calibration import macro_f1
-from lacewing.engine.inference import predict_logits
+from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.store.atomic import replacing
 from lacewing.training.bookkeeping import load_best, save_best
 from lacewing.training.recipe.views import (
@@ -151,7 +151,10 @@ def judged(session: Session, images: EvalLoader, state: State, share: float | No
     """Weights on validation images, in the session's network."""
     session.model.load_state_dict(state)
     logits, labels = predict_logits(
-        session.model, images, session.backend, session.plan.eval_execution
+        session.model,
+        loaded_in_halves(images, session.backend),
+        session.backend,
+        session.plan.eval_execution,
     )
     accuracy = float((logits.argmax(1) == labels).float().mean())
     loss = float(calibrated_losses(logits, labels).mean())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lacewing.data.batch import Batch
 from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.execution import Execution
-from lacewing.engine.inference import in_halves
+from lacewing.engine.inference import in_halves, loaded_in_halves
 from lacewing.engine.prepare import to_format
 from lacewing.hardware.backend import Backend
 from lacewing.models.build import features
@@ -56,7 +56,7 @@ def feature_pass(
     """
     values: list[Tensor] = []
     labels: list[Tensor] = []
-    for batch in batches:
+    for batch in loaded_in_halves(batches, backend):
         values.append(views_of(model, batch, backend, execution, views))
         labels.append(batch.labels.cpu())
         on_batch(sum(len(part) for part in labels))
@@ -69,15 +69,16 @@ def views_of(
     model: nn.Module, batch: Batch, backend: Backend, execution: Execution, views: int
 ) -> Tensor:
     """Features float32 [views, n, D] of one batch, on the CPU."""
-    seen = []
-    for images in (batch.images, batch.images.flip(3))[:views]:
-        found = in_halves(
-            lambda part: features_of(model, part, backend, execution),
-            to_format(images, execution.memory_format),
-            backend,
-        )
-        seen.append(found.float().cpu())
-    return torch.stack(seen)
+
+    def as_it_is(part: Tensor) -> Tensor:
+        images = to_format(part, execution.memory_format)
+        return features_of(model, images, backend, execution)
+
+    def mirrored(part: Tensor) -> Tensor:
+        return as_it_is(part.flip(3))
+
+    seen = (in_halves(view, batch.images, backend) for view in (as_it_is, mirrored)[:views])
+    return torch.stack([found.float().cpu() for found in seen])
 
 
 def features_of(model: nn.Module, images: Tensor, backend: Backend, execution: Execution) -> Tensor:

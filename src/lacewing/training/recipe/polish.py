@@ -19,7 +19,7 @@ from lacewing.engine.calibration import (
     prior_shift,
 )
 from lacewing.engine.heads import read_head, write_head
-from lacewing.engine.inference import predict_logits
+from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.errors import ModelError
 from lacewing.models.build import linear_head
 from lacewing.training.bookkeeping import load_best, save_best
@@ -90,7 +90,7 @@ def fitted(session: Session) -> Polish:
     load_best(session)
     logits, labels = predict_logits(
         session.finished,
-        validation_images(session),
+        loaded_in_halves(validation_images(session), session.backend),
         session.backend,
         session.plan.eval_execution,
     )

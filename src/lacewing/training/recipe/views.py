@@ -18,7 +18,7 @@ from lacewing import console
 from lacewing.data.eval_loader import EvalLoader
 from lacewing.data.preprocess import Preprocessing
 from lacewing.engine.calibration import fit_temperature
-from lacewing.engine.inference import predict_logits
+from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.models.mirrored import both_ways
 from lacewing.training.bookkeeping import load_best, save_best
 from lacewing.training.recipe.linear import loader_of
@@ -122,9 +122,10 @@ def seen_in(session: Session, names: tuple[str, ...]) -> tuple[dict[str, Tensor]
     mirrors = any(VIEWS[name].mirror for name in names)
     logits, labels = {}, torch.empty(0)
     for frame in dict.fromkeys(VIEWS[name].whole for name in names):
+        images = images_to_compare(session, frame, 2 if mirrors else 1)
         seen, labels = predict_logits(
             BothWays(session.model) if mirrors else session.model,
-            images_to_compare(session, frame, 2 if mirrors else 1),
+            loaded_in_halves(images, session.backend),
             session.backend,
             session.plan.eval_execution,
         )
