@@ -60,7 +60,7 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
         compile_modes=capabilities.compile_modes if can_compile else (),
         own_memory=capabilities.pinned_memory,
     )
-    key = history.key_of(plan, config, machine, job, tier, index.name)
+    key = history.key_of(plan, config, machine, job, tier, history.data_of(index))
     known = history.recall(key)
     if known is not None and is_enough(known, plan, config, job, asked.compile_modes, processes):
         return refine(plan, known, asked, remembered=True)

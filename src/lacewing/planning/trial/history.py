@@ -7,8 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from lacewing.config import TrainConfig
 from lacewing.data.cache import cache_folder
+from lacewing.data.index import ImageIndex
 from lacewing.hardware.machine import Machine
 from lacewing.parsing import parse_json
 from lacewing.performance_config import Tier
@@ -24,6 +28,12 @@ VERSION = 15
 COSTS = "compile-seconds.json"
 NETWORKS = ("timm", "torchvision")
 """The packages that networks and optimisers come from."""
+FLAGS = (
+    "clip_norm", "dropout", "augment", "min_crop", "rotation", "flip", "color_jitter",
+    "trivial_augment", "erasing", "mixup", "cutmix", "focal", "logit_adjustment", "layer_decay",
+    "momentum", "ema", "deterministic", "progressive_resizing", "gradual_unfreezing", "eval_size",
+)  # fmt: skip
+"""What changes the time of a step or a pass, and is no decision of a plan."""
 
 
 def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
@@ -39,18 +49,27 @@ def fingerprint(machine: Machine, address: str) -> dict[str, Any]:
     }
 
 
+def data_of(index: ImageIndex) -> str:
+    """A data set's name with the mean pixels and bytes of its images, by which opening one takes
+    its time; to two digits, so that they hardly change with the images that are drawn of it."""
+    width, height = (index.table[name].cast(pa.float64()) for name in ("width", "height"))
+    pixels, size = (pc.mean(values).as_py() or 0.0 for values in
+                    (pc.multiply(width, height), index.table["bytes"]))  # fmt: skip
+    return f"{index.name}: {pixels:.1e} pixels, {size:.1e} bytes"
+
+
 def key_of(
     plan: Plan, config: TrainConfig, machine: Machine, job: Job, tier: Tier, data: str
 ) -> str:
-    """The name of a question: machine, work, and what the user has fixed."""
+    """The name of a question: machine, work, and what the user has fixed.
+
+    `data` is what `data_of` says of the images.
+    """
     # not eval_batch, which may go by the memory that is free
     decided = ("image_size", "batch", "micro_batch", "accumulation", "threads",
                "optimizer_kernel", "workers", "pixels")  # fmt: skip
-    asked = ("precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
-             "clip_norm", "dropout", "augment", "deterministic", "epochs", "workers",
-             "progressive_resizing", "gradual_unfreezing", "memory_share", "trivial_augment",
-             "erasing", "mixup", "cutmix", "eval_size", "momentum", "focal", "logit_adjustment",
-             "decay_norms", "head_rate", "layer_decay", "ema")  # fmt: skip
+    asked = (*FLAGS, "precision", "memory_format", "threads", "compile", "batch_size", "accumulate",
+             "epochs", "workers", "memory_share", "decay_norms", "head_rate")  # fmt: skip
     question = {
         "version": VERSION,
         "machine": fingerprint(machine, plan.device.value),

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from lacewing.config import TrainConfig
@@ -80,11 +82,31 @@ def test_whatever_changes_speed_changes_the_question(ask, recorded, make_job):
         ask(decay_norms=False),
         ask(head_rate=10.0),
         ask(layer_decay=0.8),
+        ask(min_crop=0.9),
+        ask(rotation=20.0),
+        ask(flip=False),
+        ask(color_jitter=0.0),
         ask(ema=0.99),
         ask(tier=replace(TIERS["cpu"], compile=False)),
     }
     assert ask() not in others
-    assert len(others) == 18
+    assert len(others) == 22
+
+
+def test_so_do_larger_images_of_the_same_name(tint_index):
+    """Photos that were replaced by others in place, or another folder of the same name."""
+    same = tint_index.take(np.arange(len(tint_index))[::-1])
+    assert history.data_of(same) == history.data_of(tint_index)
+    for column in ("width", "bytes"):
+        values = pa.array(3 * tint_index.column(column))
+        place = tint_index.table.schema.get_field_index(column)
+        table = tint_index.table.set_column(place, column, values)
+        assert history.data_of(replace(tint_index, table=table)) != history.data_of(tint_index)
+
+
+def test_without_images_it_is_the_name_that_tells(tint_index):
+    none = replace(tint_index, table=tint_index.table.slice(0, 0))
+    assert history.data_of(none) == f"{tint_index.name}: 0.0e+00 pixels, 0.0e+00 bytes"
 
 
 def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):
