@@ -62,7 +62,8 @@ def refined(prepared: Prepared, backends: BackendTable) -> Plan:
     )
     key = history.key_of(plan, config, machine, job, tier, history.data_of(index))
     known = history.recall(key)
-    if known is not None and is_enough(known, plan, config, job, asked.compile_modes, processes):
+    modes = asked.compile_modes
+    if known is not None and is_enough(known, plan, config, machine, job, modes, processes):
         return refine(plan, known, asked, remembered=True)
     work = Work(index, prepared.info, prepared.weights)
     remedy = "check it and its driver, or use --device cpu"

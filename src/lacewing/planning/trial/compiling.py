@@ -3,7 +3,7 @@
 import torch
 
 from lacewing.engine.prepare import CompiledModel, compile_model
-from lacewing.planning.job import Job
+from lacewing.hardware.machine import Machine
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import compiled_anew, is_open, usual_seconds
 from lacewing.planning.trial import history, payback
@@ -25,31 +25,33 @@ compiled code draws other masks."""
 
 def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
     """What compiling costs and gives in each mode, if it is open and likely to pay."""
-    plan, model, capabilities = trial.plan, trial.job.model, trial.bench.backend.capabilities
+    plan, machine, model = trial.plan, trial.machine, trial.job.model
+    capabilities = trial.bench.backend.capabilities
     anew_for = compiled_anew(trial.config)
     open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, anew_for)
     if not open_to_it or best.seconds is None:
         return ()
     tried: list[CompileTime] = []
     for mode in payback.usable(capabilities.compile_modes, plan.accumulation.value):
-        likely = likely_payback(plan, trial.job, best, trial.budget, mode)
+        likely = likely_payback(plan, machine, model, best, trial.budget, mode)
         if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
             continue
         tried.append(time_compiled(trial, best.way, mode))
         # what failed, and perhaps at once, does not tell what compiling takes
         if tried[-1].pass_seconds is not None:
-            history.remember_compile(model, plan.device.value, mode, tried[-1].cost_seconds)
+            history.remember_compile(plan, machine, model, mode, tried[-1].cost_seconds)
     return tuple(tried)
 
 
-def likely_payback(plan: Plan, job: Job, best: Timed, budget: Budget, mode: str) -> Payback:
+def likely_payback(
+    plan: Plan, machine: Machine, model: str, best: Timed, budget: Budget, mode: str
+) -> Payback:
     """What compiling is likely to cost and to save in the run over so many images, or in as much
     of it as its own budget holds."""
-    address = plan.device.value
-    known = history.compile_seconds(job.model, address, mode)
+    known = history.compile_seconds(plan, machine, model, mode)
     seconds = min(expected_seconds(best, budget.images), budget.run_seconds)
     cost = usual_seconds(mode) if known is None else known
-    return payback.likely(address.partition(":")[0], seconds, cost)
+    return payback.likely(plan.device.value.partition(":")[0], seconds, cost)
 
 
 def forget_compiled(bench: Bench) -> None:

@@ -79,8 +79,7 @@ def key_of(
         "asked": {name: str(getattr(config, name)) for name in asked},
         "norms": keeps_statistics(config, job.pretrained, plan.micro_batch.value),
     }
-    text = json.dumps(question, sort_keys=True, default=str)
-    return blake2b(text.encode(), digest_size=12).hexdigest()
+    return _digest(question)
 
 
 def recall(key: str) -> Findings | None:
@@ -97,20 +96,28 @@ def remember(key: str, findings: Findings) -> None:
     _write(_file(key), findings.as_dict())
 
 
-def compile_seconds(model: str, address: str, mode: str) -> float | None:
-    """What compiling a network once took on a device; None if it is not known."""
-    value = _costs().get(_compiled(model, address, mode))
+def compile_seconds(plan: Plan, machine: Machine, model: str, mode: str) -> float | None:
+    """What compiling a network once took at the plan's image size, on its device with these
+    versions; None if it is not known."""
+    value = _costs().get(_compiled(plan, machine, model, mode))
     return float(value) if isinstance(value, int | float) else None
 
 
-def remember_compile(model: str, address: str, mode: str, seconds: float) -> None:
+def remember_compile(plan: Plan, machine: Machine, model: str, mode: str, seconds: float) -> None:
     """Keep what compiling took."""
-    _write(_folder() / COSTS, {**_costs(), _compiled(model, address, mode): seconds})
+    _write(_folder() / COSTS, {**_costs(), _compiled(plan, machine, model, mode): seconds})
 
 
-def _compiled(model: str, address: str, mode: str) -> str:
+def _compiled(plan: Plan, machine: Machine, model: str, mode: str) -> str:
     # Inductor takes about as long in each of its modes
-    return f"{model} {address} cudagraphs" if mode == "cudagraphs" else f"{model} {address}"
+    compiler = "cudagraphs" if mode == "cudagraphs" else "inductor"
+    size, address = plan.image_size.value, plan.device.value
+    return f"{model} {size} {address} {compiler} {_digest(fingerprint(machine, address))}"
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def _costs() -> dict[str, Any]:

@@ -105,6 +105,7 @@ def is_enough(
     findings: Findings,
     plan: Plan,
     config: TrainConfig,
+    machine: Machine,
     job: Job,
     compile_modes: Sequence[str],
     processes: int = 1,
@@ -118,7 +119,7 @@ def is_enough(
         return False
     budget = budget_of(plan, config, job, time.perf_counter, processes)
     budget.saw(findings.fastest_seconds)
-    if has_time_to_compile(findings, plan, job, budget, compile_modes):
+    if has_time_to_compile(findings, plan, machine, job.model, budget, compile_modes):
         return False
     return findings.allowed_seconds >= ENOUGH * budget.limit
 
@@ -130,14 +131,20 @@ def has_more_memory(findings: Findings, allowed: int | None) -> bool:
 
 
 def has_time_to_compile(
-    findings: Findings, plan: Plan, job: Job, budget: Budget, modes: Sequence[str]
+    findings: Findings,
+    plan: Plan,
+    machine: Machine,
+    model: str,
+    budget: Budget,
+    modes: Sequence[str],
 ) -> bool:
     """Whether a mode was not tried, and would be after a trial that takes as long as theirs."""
     if findings.best.seconds is None:
         return False
     tried = {one.mode for one in findings.compile_tried}
     untried = [mode for mode in usable(modes, plan.accumulation.value) if mode not in tried]
-    likely = [likely_payback(plan, job, findings.best, budget, mode) for mode in untried]
+    best = findings.best
+    likely = [likely_payback(plan, machine, model, best, budget, mode) for mode in untried]
     left = budget.left_of_share - findings.seconds
     return any(one.worth_trying and one.cost_seconds <= left for one in likely)
 
@@ -195,9 +202,9 @@ def carry_out(trial: Trial) -> Findings:
 
 def known_costs(trial: Trial) -> dict[str, float]:
     """What compiling took in an earlier run, by mode."""
-    model, address = trial.job.model, trial.plan.device.value
-    modes = {*trial.bench.backend.capabilities.compile_modes, trial.plan.compile.value} - {"off"}
-    known = {mode: compile_seconds(model, address, mode) for mode in modes}
+    plan, machine, model = trial.plan, trial.machine, trial.job.model
+    modes = {*trial.bench.backend.capabilities.compile_modes, plan.compile.value} - {"off"}
+    known = {mode: compile_seconds(plan, machine, model, mode) for mode in modes}
     return {mode: seconds for mode, seconds in known.items() if seconds is not None}
 
 

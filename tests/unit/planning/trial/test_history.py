@@ -115,15 +115,28 @@ def test_so_do_other_versions_of_what_networks_come_from(ask, monkeypatch):
     assert ask() != before
 
 
-def test_costs_of_compiling_are_kept_by_network_device_and_compiler():
-    assert history.compile_seconds("resnet18", "cpu", "default") is None
-    history.remember_compile("resnet18", "cpu", "default", 41.5)
-    history.remember_compile("resnet50", "cuda:0", "reduce-overhead", 90.0)
-    history.remember_compile("resnet50", "cuda:0", "cudagraphs", 7.0)
-    assert history.compile_seconds("resnet18", "cpu", "default") == 41.5
-    assert history.compile_seconds("resnet50", "cpu", "default") is None
-    assert history.compile_seconds("resnet50", "cuda:0", "default") == 90.0
-    assert history.compile_seconds("resnet50", "cuda:0", "cudagraphs") == 7.0
+def test_costs_of_compiling_are_kept_by_network_device_and_compiler(plan_on, recorded):
+    cpu = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
+    gpu = plan_on("h100_80gb"), recorded("h100_80gb")
+    assert history.compile_seconds(*cpu, "resnet18", "default") is None
+    history.remember_compile(*cpu, "resnet18", "default", 41.5)
+    history.remember_compile(*gpu, "resnet50", "reduce-overhead", 90.0)
+    history.remember_compile(*gpu, "resnet50", "cudagraphs", 7.0)
+    assert history.compile_seconds(*cpu, "resnet18", "default") == 41.5
+    assert history.compile_seconds(*cpu, "resnet50", "default") is None
+    assert history.compile_seconds(*gpu, "resnet50", "default") == 90.0
+    assert history.compile_seconds(*gpu, "resnet50", "cudagraphs") == 7.0
+
+
+def test_so_they_are_by_image_size_machine_and_versions(plan_on, recorded):
+    plan, machine = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
+    larger = replace(plan, image_size=Choice(160, "", "user"))
+    history.remember_compile(plan, machine, "resnet18", "default", 41.5)
+    assert history.compile_seconds(larger, machine, "resnet18", "default") is None
+    for other in (replace(machine, torch="2.4.1"), replace(machine, cpu="another")):
+        assert history.compile_seconds(plan, other, "resnet18", "default") is None
+    busy = replace(machine, memory_free_bytes=1)
+    assert history.compile_seconds(plan, busy, "resnet18", "default") == 41.5
 
 
 def test_whether_norms_keep_their_statistics_changes_the_question(ask):

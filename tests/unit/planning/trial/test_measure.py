@@ -144,12 +144,12 @@ def test_no_memory_at_all_is_not_endless(scene):
 
 @pytest.mark.parametrize(("share", "stands"), [(None, True), (0.9, True), (0.7, False)])
 def test_what_was_cut_short_does_not_stand_where_there_is_more_memory(
-    plan_on, make_job, found, share, stands
+    plan_on, recorded, make_job, found, share, stands
 ):
-    plan = plan_on("cpu_2core_24gb")
+    plan, machine = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
     then = share and int(share * plan.memory_bytes.value)
     looked = found(allowed_seconds=1000.0, cut_at_bytes=then)
-    assert is_enough(looked, plan, TrainConfig(), make_job(), ()) is stands
+    assert is_enough(looked, plan, TrainConfig(), machine, make_job(), ()) is stands
 
 
 def test_a_device_that_vanishes_ends_the_trial_with_the_reason(scene):
@@ -259,11 +259,14 @@ def test_the_trial_of_several_processes_is_as_long_as_the_run_of_one_of_them(pla
     assert limits == [allowance(2400.0), allowance(300.0)]
 
 
-def test_what_a_short_trial_found_is_enough_for_several_processes(plan_on, make_job, found):
+def test_what_a_short_trial_found_is_enough_for_several_processes(
+    plan_on, recorded, make_job, found
+):
     """100 epochs of 1,000 images at 0.05 s: 5,000 s, of which 3 % are 150; or 625 s and 19."""
-    plan, config = plan_on("cpu_2core_24gb"), TrainConfig(epochs=100)
+    plan, machine = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
     looked = found(allowed_seconds=20.0, fastest_seconds=0.05)
-    enough = [is_enough(looked, plan, config, make_job(), (), each) for each in (1, 8)]
+    about = (plan, TrainConfig(epochs=100), machine, make_job(), ())
+    enough = [is_enough(looked, *about, each) for each in (1, 8)]
     assert enough == [False, True]
 
 
@@ -458,7 +461,7 @@ def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatc
     )
     found = made.measure(compile=Choice("off", "", "rule"))
     assert [one.pass_seconds is not None for one in found.compile_tried] == [works]
-    known = compile_seconds(made.config.model, made.plan.device.value, "default")
+    known = compile_seconds(made.plan, made.machine, made.config.model, "default")
     assert known == (pytest.approx(2.0, abs=0.5) if works else None)
     assert found.compile_cost_seconds == ({"default": known} if works else {})
 
@@ -488,7 +491,9 @@ def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
         made.plan, made.config, made.machine, job, tier, made.work, made.backends,
         clock=lambda: made.fake.now,
     )  # fmt: skip
-    assert is_enough(found, made.plan, made.config, job, modes), "the same would come of it"
+    assert is_enough(found, made.plan, made.config, made.machine, job, modes), (
+        "the same would come of it"
+    )
     assert len(tried) == len(found.compile_tried) == times
     if epochs == 10_000:
         assert found.compile_left_seconds > 1000
@@ -523,14 +528,14 @@ def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
     ],
 )
 def test_a_look_without_time_to_compile_does_not_stand_for_one_that_has_it(
-    plan_on, make_job, found, tmp_path, monkeypatch, changes, epochs, modes, is_one
+    plan_on, recorded, make_job, found, tmp_path, monkeypatch, changes, epochs, modes, is_one
 ):
     """It takes a minute: of 100 s one look left 55, of 150 s another would leave 105."""
     monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
     words = {"epochs": epochs, "plan_budget": 150.0}
     looked = found(**{"seconds": 45.0, "allowed_seconds": 100.0, **changes})
-    plan = plan_on("cpu_2core_24gb", **words)
-    assert is_enough(looked, plan, TrainConfig(**words), make_job(), modes) is is_one
+    plan, machine = plan_on("cpu_2core_24gb", **words), recorded("cpu_2core_24gb")
+    assert is_enough(looked, plan, TrainConfig(**words), machine, make_job(), modes) is is_one
 
 
 def test_judging_is_forecast_in_full_precision_though_it_was_timed_in_another_format(way):

@@ -32,12 +32,13 @@ def test_a_time_that_was_asked_for_bounds_what_no_memory_is_at_stake_for(
 
 @pytest.mark.parametrize(("run_seconds", "saved"), [(float("inf"), 5000.0), (3600.0, 360.0)])
 def test_compiling_is_worth_trying_for_what_the_budget_holds(
-    plan_on, make_job, found, tmp_path, monkeypatch, run_seconds, saved
+    plan_on, recorded, found, tmp_path, monkeypatch, run_seconds, saved
 ):
     """A million images take 50,000 s, of which a CPU is likely to save a tenth."""
     monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
     budget = Budget(lambda: 0.0, images=1_000_000, run_seconds=run_seconds)
-    likely = likely_payback(plan_on("cpu_2core_24gb"), make_job(), found().best, budget, "default")
+    here = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
+    likely = likely_payback(*here, "resnet18", found().best, budget, "default")
     assert likely.saving_seconds == pytest.approx(saved)
 
 
