@@ -15,7 +15,10 @@ from lacewing.store.atomic import write_text
 from lacewing.values import Choice, Source, counted, format_bytes, format_seconds, nearest
 
 VERSION = 1
-MEASURED = "# What the trial found, for the record: nothing below is obeyed.\n"
+MEASURED = """\
+# What the trial found, for the record: nothing below is obeyed. `work` tells of what: beside other
+# work, or after an edit above, all of it is left out.
+"""
 HEADER = """\
 # What lacewing decided, and why. Edit a value and carry out exactly this plan with
 #   lacewing train ... --plan plan.yaml
@@ -136,6 +139,7 @@ def plain(measured: Measured) -> dict[str, Any]:
         "candidates": [dict(row) for row in measured.candidates],
         "seconds": measured.seconds,
         "remembered": measured.remembered,
+        "work": measured.work,
     }
 
 
@@ -147,12 +151,17 @@ def _read_measured(path: Path, fields: Any) -> Measured | None:
         forecast = {str(name): float(value) for name, value in dict(fields["forecast"]).items()}
         candidates = tuple(dict(row) for row in fields["candidates"])
         seconds, remembered = float(fields["seconds"]), bool(fields["remembered"])
+        work = str(fields.get("work", ""))  # older files have none
     except (KeyError, TypeError, ValueError):
         raise PlanError(
             f"The plan file {path}: measured is not what a trial wrote: leave that part out."
         ) from None
     return Measured(
-        forecast=forecast, candidates=candidates, seconds=seconds, remembered=remembered
+        forecast=forecast,
+        candidates=candidates,
+        seconds=seconds,
+        remembered=remembered,
+        work=work,
     )
 
 

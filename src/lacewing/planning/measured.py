@@ -17,3 +17,5 @@ class Measured:
     """What the trial took; what it once took, where it was remembered."""
     remembered: bool = False
     """Whether it was made at an earlier plan of the same work on the same machine."""
+    work: str = ""
+    """Of what work and machine it tells, as `planning.trial.same_work` has it."""

@@ -20,6 +20,7 @@ from lacewing.planning.trial.context import TrialError
 from lacewing.planning.trial.forecast import Amounts, larger_in_evaluation
 from lacewing.planning.trial.measure import is_enough, measure
 from lacewing.planning.trial.refine import Asked, refine
+from lacewing.planning.trial.same_work import is_of, work_of
 from lacewing.planning.trial.stage import Work
 from lacewing.training.events import EventLog
 from lacewing.training.setup import Prepared, job_of
@@ -28,17 +29,49 @@ from lacewing.training.setup import Prepared, job_of
 def with_trial(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepared:
     """The plan with what was measured in it; as it is where nothing is to be measured.
 
+    A plan from a file is obeyed as it is, and keeps what was measured for the same work.
+
     Raises PlanError where not even a single image fits the memory, DeviceLostError where the device
     stops working.
     """
+    if prepared.config.plan is not None:
+        return replace(prepared, plan=with_own_forecast(prepared))
     if not is_wanted(prepared.config):
         return prepared
-    return replace(prepared, plan=refined(prepared, backends))
+    return replace(prepared, plan=signed(prepared, refined(prepared, backends)))
 
 
 def is_wanted(config: TrainConfig) -> bool:
-    """A plan from a file is obeyed as it is; a head on frozen features takes no training step."""
-    return config.trial and config.plan is None and config.recipe != "features"
+    """Whether there is to be a trial: a head on frozen features takes no training step."""
+    return config.trial and config.recipe != "features"
+
+
+def with_own_forecast(prepared: Prepared) -> Plan:
+    """A plan file's plan, without what was measured for other work or on another machine."""
+    plan, measured = prepared.plan, prepared.plan.measured
+    if measured is None:
+        return plan
+    if is_of(measured, work_here(prepared, plan), amounts_of(prepared).epochs):
+        return replace(plan, measured=replace(measured, remembered=True))
+    note = (
+        f"The forecast in {prepared.config.plan} is left out: it was not measured for this work, "
+        "as it is now, on this machine."
+    )
+    return replace(plan, measured=None, notes=(*plan.notes, note))
+
+
+def work_here(prepared: Prepared, plan: Plan) -> str:
+    """Of what work and machine a forecast is that is made here, as a digest."""
+    config, data = prepared.config, history.data_of(prepared.index)
+    job = job_of(config, prepared.info, prepared.weights, prepared.index)
+    return work_of(plan, config, prepared.machine, job, amounts_of(prepared), data)
+
+
+def signed(prepared: Prepared, plan: Plan) -> Plan:
+    """The plan, whose forecast says of what work it is."""
+    if plan.measured is None:
+        return plan
+    return replace(plan, measured=replace(plan.measured, work=work_here(prepared, plan)))
 
 
 def refined(prepared: Prepared, backends: BackendTable) -> Plan:

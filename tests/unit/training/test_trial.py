@@ -12,8 +12,10 @@ from lacewing.data.chance import order
 from lacewing.data.pixels import kept_bytes
 from lacewing.errors import ConfigError, DeviceLostError, ModelError
 from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
+from lacewing.hardware.ranks import Ranks
 from lacewing.models.build import preprocessing_for
 from lacewing.planning.document import forecast_rows, load_plan, save_plan
+from lacewing.planning.processes import with_processes
 from lacewing.planning.trial import measure as measuring
 from lacewing.planning.trial.context import TrialError
 from lacewing.results.finish import finish
@@ -83,7 +85,51 @@ def test_a_plan_from_a_file_is_obeyed_and_not_measured(tried, monkeypatch, tmp_p
     plan = tried(FakeBackend()).plan
     save_plan(plan, tmp_path / "plan.yaml")
     monkeypatch.setattr(trial, "measure", None)
-    assert tried(FakeBackend(), plan=tmp_path / "plan.yaml").plan == obeyed(plan)
+    by_it = tried(FakeBackend(), plan=tmp_path / "plan.yaml").plan
+    assert by_it == obeyed(replace(plan, measured=replace(plan.measured, remembered=True)))
+
+
+def test_a_plan_files_forecast_is_of_the_same_work_alone(tried, tmp_path):
+    """Words that the file settles may be left out; what is another's is left out and that said."""
+    file = tmp_path / "plan.yaml"
+    plan = tried(FakeBackend()).plan
+    save_plan(plan, file)
+    free = {"batch_size": None, "learning_rate": None, "image_size": None, "threads": None}
+    by_it = tried(FakeBackend(), plan=file, **free).plan
+    assert by_it.measured.forecast == plan.measured.forecast
+    assert by_it.notes == plan.notes
+    left_out(tried(FakeBackend(), plan=file, epochs=3).plan)
+    left_out(tried(FakeBackend(), plan=file, dropout=0.5).plan)
+    left_out(tried(FakeBackend(devices=["Another GPU"]), plan=file).plan)
+    halved = replace(plan.micro_batch, value=3), replace(plan.accumulation, value=2)
+    save_plan(replace(plan, micro_batch=halved[0], accumulation=halved[1]), file)
+    left_out(tried(FakeBackend(), plan=file).plan)
+    save_plan(plan, file)
+    text = file.read_text()
+    file.write_text(text.replace(f"  work: {plan.measured.work}\n", ""))
+    assert load_plan(file).measured.work == ""  # as in files of older versions
+    left_out(tried(FakeBackend(), plan=file).plan)
+
+
+def left_out(plan):
+    """Check that there is no forecast, and one note that says so."""
+    assert plan.measured is None
+    assert [note.startswith("The forecast in ") for note in plan.notes].count(True) == 1
+
+
+def test_several_processes_keep_the_forecast_of_the_plan_that_they_wrote(small, tmp_path):
+    backends = fake_backends(FakeBackend())
+
+    def dealt(**words):
+        prepared = replace(prepare(small(**{**WORDS, **words}), backends), processes=2)
+        tried = with_trial(prepared, backends)
+        return with_processes(tried.plan, tried.config, Ranks(world=2, local_world=2))
+
+    plan = dealt(freeze_norms=True)
+    assert plan.micro_batch.value == 3
+    save_plan(plan, tmp_path / "plan.yaml")
+    again = dealt(freeze_norms=True, plan=tmp_path / "plan.yaml")
+    assert again.measured.forecast == plan.measured.forecast
 
 
 def test_what_was_measured_survives_the_plans_file(tried, tmp_path):

@@ -34,7 +34,7 @@ def with_epochs_fitted(prepared: Prepared, spent: float) -> Prepared:
     """The epochs that the budget has time for, by the trial's forecast, and a note on them.
 
     `spent` is how many seconds of the budget are gone. The clock ends the last epoch, so that no
-    time is left over. A plan file's forecast may be of other images on another machine.
+    time is left over. Nothing that a plan file forecasts is obeyed.
     """
     config, measured = prepared.config, prepared.plan.measured
     if config.budget is None or not fell_back(prepared.asked, config):
