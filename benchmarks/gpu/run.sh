@@ -28,18 +28,19 @@ bench() {
 }
 
 df -h /dev/shm # ImageFolder's processes pass batches through it
-check 60 doctor "$python" -m lacewing doctor
-check 30 sample "$python" -c 'from lacewing.data.open import open_images
+check 55 doctor "$python" -m lacewing doctor
+check 25 sample "$python" -c 'from lacewing.data.open import open_images
 from lacewing.data.sample import draw_sample
 open_images("sample", draw_sample=draw_sample)'
 # each run is long enough for compiling to pay. At 32 images a step the card waits for the next
 # kernel, where CUDA graphs may help, for which 40 s are enough; at 256 it is full, which is what
 # speed and memory are claimed for. resnet50's trial has time to make kernels too
-bench 285 plan_speed --batch 256 --image-size 224 --rounds 10 --epochs 100000 \
-  --plan-budget 40s 110s 50s --models mobilenetv2_100:32 resnet50 mobilenetv2_100
-bench 75 pixels --model mobilenetv2_100
-bench 55 plan_accuracy --models resnet50 --sizes 224
-bench 55 oom_sweep --jobs "${JOBS:-1}"
+bench 265 plan_speed --batch 256 --image-size 224 --rounds 10 --epochs 100000 \
+  --plan-budget 40s 100s 45s --models mobilenetv2_100:32 resnet50 mobilenetv2_100
+bench 70 pixels --model mobilenetv2_100
+bench 50 plan_accuracy --models resnet50 --sizes 224
+bench 50 small_cards --models resnet50 --caps 2 4
+bench 45 oom_sweep --jobs "${JOBS:-1}"
 kernels=""
 case "$device" in cuda*) kernels=tests/unit/data/kernel_pixels.py ;; esac
 # warnings of other versions than those that the tests are kept clean with are no failures here

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from lacewing.store.run import Run, append_line
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 ROWS = {
     "oom_sweep": ("one_job", ["--jobs", "2"], {"outcome": "done", "kept": True}),
     "plan_accuracy": ("one_run", [], {"error_s": -0.1, "error_memory": None}),
     "memory": ("compare", [], {"ratio": 0.5}),
+    "small_cards": (
+        "one_run",
+        ["--quick", "--device", "cpu", "--caps", "2", "4"],
+        {"outcome": "done"},
+    ),
 }
 
 
@@ -52,6 +59,24 @@ def test_a_gpus_jobs_have_the_same_caps_on_every_card(monkeypatch):
     assert share_of(8, 4 * 2**30) == 0.9
 
 
+def test_a_training_on_a_small_card_is_told_by_its_run(monkeypatch, tmp_path):
+    names, run = load("small_cards", monkeypatch), Run(tmp_path)
+    took, is_fine = names["planned_and_taken"], names["is_fine"]
+    refused = {"outcome": "refused", **took(run)}
+    assert refused["tier"] is None and is_fine(refused)
+    decisions = {name: {"value": 16} for name in (*names["PLANNED"], "memory_bytes")}
+    decisions["memory_bytes"]["value"] = 2**30
+    run.plan.write_text(json.dumps({"decisions": decisions}))
+    run.results.write_text(json.dumps({"training": {"peak_bytes": 2**29}}))
+    append_line(run.events, {"kind": "out-of-memory"})
+    found = took(run)
+    assert (found["micro_batch"], found["allowed_MiB"], found["peak_MiB"]) == (16, 1024, 512)
+    assert found["ran_out"] == 1
+    assert is_fine({"outcome": "done", **found})
+    assert not is_fine({"outcome": "done", **found, "peak_MiB": 1025})
+    assert not is_fine({"outcome": "stopped", **found})
+
+
 @pytest.mark.parametrize(("device", "epochs"), [("cpu", 2), ("mps", 20)])
 def test_a_gpus_forecast_is_of_more_epochs(device, epochs, monkeypatch, tmp_path):
     names = load("plan_accuracy", monkeypatch)["main"].__globals__
@@ -68,4 +93,4 @@ def test_all_checks_of_a_gpu_end_within_ten_minutes():
     script = (BENCHMARKS / "gpu" / "run.sh").read_text()
     limits = re.findall(r"^(?:check|bench) (\d+) ", script, re.MULTILINE)
     (grace,) = re.findall(r"timeout -k (\d+) ", script)
-    assert len(limits) == 7 and sum(map(int, [*limits, grace])) <= 600
+    assert len(limits) == 8 and sum(map(int, [*limits, grace])) <= 600
