@@ -78,8 +78,7 @@ class Predictor:
     def probabilities(self, squares: np.ndarray) -> np.ndarray:
         """float32 [N, classes] of preprocessed images, uint8 [N, S, S, 3]."""
         images = normalised_squares(squares, self.preprocessing)
-        device = self.backend.torch_device(self.device_index)
-        return self._logits(images.to(device)).cpu().softmax(1).numpy()
+        return in_halves(self._logits, images, self.backend).softmax(1).numpy()
 
     def _read(self, chunk: list[Path]) -> list[np.ndarray | str]:
         return [read_square(path, self.preprocessing) for path in chunk]
@@ -106,12 +105,9 @@ class Predictor:
         )
 
     def _logits(self, images: Tensor) -> Tensor:
-        """Logits [N, classes]."""
-        return in_halves(
-            lambda part: eval_step(self.model, part, lambda: self.backend.autocast(PRECISION)),
-            images,
-            self.backend,
-        )
+        """Logits [N, classes] of images, both on the CPU."""
+        there = images.to(self.backend.torch_device(self.device_index))
+        return eval_step(self.model, there, lambda: self.backend.autocast(PRECISION)).cpu()
 
 
 def read_square(path: Path, preprocessing: Preprocessing) -> np.ndarray | str:

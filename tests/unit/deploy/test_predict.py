@@ -19,6 +19,8 @@ from lacewing.deploy.predict import (
     planned_batch,
 )
 from lacewing.errors import ConfigError, DeviceError
+from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake_faults import running_out
 from lacewing.models.build import build_model
 from lacewing.models.bundle import add_to_model, save_model
 from lacewing.models.catalog import find_model
@@ -55,6 +57,13 @@ def test_a_file_that_cannot_be_read_is_a_row_with_an_error(predictor, photo, tmp
     assert predictions[1].error
     assert predictions[0].classes == predictions[1].classes == ()
     assert predictions[2].classes[0] == "green"
+
+
+def test_what_the_device_does_not_hold_is_sent_in_halves(predictor, photo):
+    backend = FakeBackend()
+    backend.torch_device = running_out({1}, backend.torch_device)
+    paths = [photo(colour) for colour in ("blue", "red", "green")]
+    assert replace(predictor, backend=backend).predict(paths) == predictor.predict(paths)
 
 
 def test_only_unreadable_files_are_no_crash(predictor, tmp_path):
