@@ -177,6 +177,14 @@ def test_pictures_that_are_gone_are_said_to_be(make_run):
     assert "There are no pictures in this run's folder" in read(run)
 
 
+def test_heat_maps_for_which_there_was_no_memory_are_said_to_lack(make_run):
+    run = make_run(CLASSES)
+    add_evidence(run)
+    assert "no memory for more heat maps" not in read(run)
+    write_json(run.evidence, read_json(run.evidence) | {"no_memory_for_heat": True})
+    assert "no memory for more heat maps" in read(run)
+
+
 def test_the_reliability_diagram_has_a_dot_per_bin(make_run):
     run = make_run(CLASSES)
     judged = read_json(run.results)["splits"]["test"]
