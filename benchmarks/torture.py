@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 import lacewing.api
+import lacewing.results.figures
 from common import machine_facts, parser, write_result
 from lacewing.cli import main as lacewing_main
 from lacewing.store.run import Run, read_lines
@@ -171,7 +172,7 @@ def main() -> None:
     words.add_argument("--folder", type=Path, help="kept afterwards; a temporary one if not given")
     given = words.parse_args()
     kills, epochs, per_class = (
-        (6, 5, 60) if given.quick else (given.kills, given.epochs, given.per_class)
+        (6, 4, 40) if given.quick else (given.kills, given.epochs, given.per_class)
     )
     folder = given.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     os.environ["LACEWING_CACHE"] = str(folder / "cache")
@@ -194,5 +195,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert lacewing.api  # imported so that no forked process has to
+    assert lacewing.api and lacewing.results.figures  # imported so that no forked process has to
     main()

@@ -28,6 +28,8 @@ import torch
 
 from lacewing import api  # noqa: F401 (before the processes part)
 from lacewing.cli import main
+from lacewing.models.catalog import find_model
+from lacewing.results import figures  # noqa: F401 (matplotlib too)
 from lacewing.training import loop, session
 from lacewing.training.recipe import linear
 
@@ -172,5 +174,7 @@ def terminate(pids: list[int], begun: Path) -> None:
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
         cases = json.load(file)
+    for name in ("test_resnet", "test_convnext"):
+        find_model(name)
     gc.freeze()  # each process would go through all that torch has made, and so copy it
     print(json.dumps([run(case) for case in cases]))  # noqa: T201

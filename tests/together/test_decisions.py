@@ -12,7 +12,8 @@ def ended(launch, words, tmp_path_factory):
 
     def case(name, *more, **misfortune):
         run = folder / name
-        return {"processes": 2, "words": words(run, *more), "run": run, **misfortune}
+        said = words(run, "--evaluate", "False", *more)
+        return {"processes": 2, "words": said, "run": run, **misfortune}
 
     plain = ("--model", "test_convnext", "--image-size", "64")  # it has no BatchNorm
     stopped = case("stopped", "--epochs", "4", *plain, signal={"rank": 1, "calls": [8]})
@@ -26,7 +27,7 @@ def ended(launch, words, tmp_path_factory):
         "split": case("split", *plain),
         "wild": case("wild", "--learning-rate", "1e30"),
         "few": case("few", "--batch-size", "1"),
-        "folds": case("folds", "--folds", "3"),
+        "folds": case("folds", "--folds", "3", "--evaluate", "True"),
         "stopped": stopped,
         "resumed": going_on,
     }  # fmt: skip

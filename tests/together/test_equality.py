@@ -7,6 +7,7 @@ pytestmark = pytest.mark.slow
 MIXED = ("--mixup", "0.2", "--cutmix", "1.0", "--ema", "0.9")
 """Of a step's six images, two of four processes have one and two have two. What is kept is an
 average of the weights."""
+UNJUDGED = ("--evaluate", "False")
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +23,11 @@ def ended(launch, words, tmp_path_factory, tint_index):
         "batch_size": 6, "accumulate": True, "epochs": 2, "image_size": 32, "tensorboard": False,
         "device": "cpu", "threads": 1, "trial": False, "optimizer": "sgd", "learning_rate": 0.01,
         "patience": 0, "precision": "fp32", "memory_format": "contiguous", "workers": 0,
-        "output": str(folder), "name": "ray",
+        "output": str(folder), "name": "ray", "evaluate": False,
     }  # fmt: skip
     cases = [
-        case(1, "norms"), case(2, "norms"), case(4, "norms"),
-        case(1, "mixed", *MIXED), case(4, "mixed", *MIXED),
+        case(1, "norms", *UNJUDGED), case(2, "norms", *UNJUDGED), case(4, "norms"),
+        case(1, "mixed", *MIXED, *UNJUDGED), case(4, "mixed", *MIXED, *UNJUDGED),
         {"processes": 2, "ray": settings, "run": folder / "ray"},
     ]  # fmt: skip
     names = ("norms-1", "norms-2", "norms-4", "mixed-1", "mixed-4", "ray")

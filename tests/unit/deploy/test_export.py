@@ -339,7 +339,7 @@ def test_int8_leaves_the_first_layers_in_float_where_it_must(finished_run, tmp_p
 @pytest.mark.slow
 @NEEDS_ONNX
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenet", "squeezenet", "fpn", "test_convnext", "test_vit"]
+    "name", ["test_resnet", "test_efficientnet", "squeezenet", "fpn", "test_convnext", "test_vit"]
 )
 def test_networks_of_every_family_can_be_exported(name, make_finished_run):
     comparison = export_run(make_finished_run(name).folder, "onnx").comparison

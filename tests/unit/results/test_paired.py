@@ -51,15 +51,22 @@ def test_differences_are_second_minus_first(answers):
     assert (back.accuracy, back.f1) == pytest.approx((-found.accuracy, -found.f1))
 
 
+def macro_f1(labels: np.ndarray, given: np.ndarray) -> float:
+    """As scikit-learn has it, which takes a millisecond and more for it."""
+    right = np.bincount(labels[labels == given], minlength=4)
+    said, are = np.bincount(given, minlength=4), np.bincount(labels, minlength=4)
+    return float((2 * right / (said + are)).mean())
+
+
 def test_intervals_agree_with_drawing_the_images(answers):
     labels, first, second = answers
     random = np.random.default_rng(9)
     drawn = []
-    for _ in range(2000):
+    for number in range(2000):
         rows = random.integers(0, 300, 300)
-        one, other = (
-            f1_score(labels[rows], given[rows], average="macro") for given in (first, second)
-        )
+        one, other = (macro_f1(labels[rows], given[rows]) for given in (first, second))
+        if number < 20:
+            assert other == pytest.approx(f1_score(labels[rows], second[rows], average="macro"))
         drawn.append(other - one)
     found = compare_answers(labels, first, second, 4)
     np.testing.assert_allclose(found.f1_interval, np.quantile(drawn, [0.025, 0.975]), atol=0.01)

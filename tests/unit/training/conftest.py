@@ -6,12 +6,31 @@ from pathlib import Path
 import pytest
 
 from lacewing.config import TrainConfig
-from lacewing.hardware.backend import BackendTable
+from lacewing.hardware.backend import Backend, BackendTable
 from lacewing.hardware.backends import BACKENDS
+from lacewing.hardware.cpu import CpuBackend
 from lacewing.hardware.fake import FakeBackend, fake_backends
+from lacewing.hardware.probe import Findings, probe
 from lacewing.training.begin import begin
 from lacewing.training.session import Session
 from lacewing.training.setup import prepare
+
+
+@pytest.fixture(scope="session")
+def cpu_findings() -> Findings:
+    """What the test of this machine's CPU gives, which takes a part of a second."""
+    return probe(CpuBackend(), 0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_twice(monkeypatch: pytest.MonkeyPatch, cpu_findings: Findings) -> None:
+    """The CPU is tested once for all sessions, and no file waits for the disk."""
+
+    def found(backend: Backend, index: int) -> Findings:
+        return cpu_findings if type(backend) is CpuBackend else probe(backend, index)
+
+    monkeypatch.setattr("lacewing.hardware.inspect.probe", found)
+    monkeypatch.setattr("lacewing.store.atomic.os.fsync", lambda descriptor: None)
 
 
 @pytest.fixture
@@ -41,12 +60,12 @@ def small(tmp_path: Path, tint_index, monkeypatch) -> Callable[..., TrainConfig]
 def begun(small) -> Callable[..., Session]:
     """`begun(fake, epochs=3)`: a session on a fake GPU, or on the CPU without one.
 
-    In full precision unless asked otherwise: where bf16 is emulated, it is ten times as slow.
+    The fake in full precision unless asked otherwise: bf16 that is emulated is ten times as slow.
     """
 
     def start(fake: FakeBackend | None = None, **fields) -> Session:
         backends: BackendTable = fake_backends(fake) if fake else BACKENDS
-        words = {"device": None if fake else "cpu", "precision": "fp32", **fields}
-        return begin(prepare(small(**words), backends), backends)
+        words = {"precision": "fp32"} if fake else {"device": "cpu"}
+        return begin(prepare(small(**{**words, **fields}), backends), backends)
 
     return start

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lacewing.engine.prepare import training_mode
+from lacewing.hardware.backend import Memory
 from lacewing.hardware.fake import FakeBackend
 from lacewing.performance_config import AHEAD_SHARE
 from lacewing.planning.rules.loading import varied_bytes
@@ -224,5 +225,6 @@ def test_the_window_counts_steps_images_and_free_memory(begun):
 def test_what_the_process_keeps_unused_is_not_taken_by_others(begun, monkeypatch, free, emptied):
     backend = FakeBackend(total_bytes=1000, free_bytes=free)
     session = begun(backend)
-    monkeypatch.setattr(backend, "empty_cache", lambda: setattr(backend, "_free_bytes", 500))
+    roomy = Memory(total_bytes=1000, free_bytes=500)
+    monkeypatch.setattr(backend, "empty_cache", lambda: setattr(backend, "_memory", roomy))
     assert adapt.free_share(session) == (0.5 if emptied else free / 1000)
