@@ -88,7 +88,9 @@ def test_a_lean_bench_holds_one_network_and_one_optimiser(make_bench):
     assert losses == pytest.approx(losses[:1] * 4, rel=1e-4)
     assert len(bench.copies) == len(bench.optimizers) == 1
     other = replace(WAY, memory_format="channels_last")
+    built = bench.model
     bench.keep_only(other)
+    assert bench.copies == {"channels_last": built}, "where memory is short, not one more copy"
     assert bench.train(other).loss == pytest.approx(losses[0], rel=1e-4), (
         "it was made before all else went"
     )

@@ -341,6 +341,17 @@ def test_a_network_that_does_not_fit_at_all_is_an_error_with_a_remedy(scene, mon
         made.measure()
 
 
+def test_a_copy_that_does_not_fit_is_such_an_error_too(scene, monkeypatch):
+    def full(*_):
+        raise FakeOutOfMemoryError("full")
+
+    made = scene(FakeBackend())
+    monkeypatch.setattr("lacewing.planning.trial.measure.only_weighed", full)
+    monkeypatch.setattr("lacewing.planning.trial.measure.images_that_fit", lambda trial: 0)
+    with pytest.raises(PlanError, match=r"test_resnet does not fit .* use a smaller --model"):
+        made.measure()
+
+
 @pytest.mark.parametrize(
     ("seconds", "mode"),
     [({"default": 0.5, "reduce-overhead": 0.2}, "reduce-overhead"),
