@@ -25,6 +25,9 @@ PIXEL_STEP = 32
 LEAST_PIXELS = 32
 WEIGHT_BYTES = 4
 """Of a weight in fp32, as all are kept whatever the precision of the passes."""
+CROSSING = 2
+"""Batches whose pixels lie on a CUDA device beside those of the step: a copy's memory is free again
+when the device has used it, and by then the host has sent the next."""
 
 
 def fit_to_memory(plan: Plan, findings: Findings, job: Job) -> Plan:
@@ -172,7 +175,7 @@ def beside_the_step(plan: Plan, findings: Findings, job: Job) -> int:
     Images, the average of the weights, and on the CPU the newest snapshot.
     """
     snapshot = taken_by_snapshot(plan, findings, job)
-    return snapshot + job.average_bytes + images_beside(plan)
+    return snapshot + job.average_bytes + images_beside(plan) + crossing_bytes(plan, job)
 
 
 def taken_by_snapshot(plan: Plan, findings: Findings, job: Job) -> int:
@@ -191,6 +194,15 @@ def images_beside(plan: Plan) -> int:
     if plan.device.value == "cpu" and held:
         return held * varied_bytes(batch, side)
     return varied_bytes(batch - plan.micro_batch.value, side)
+
+
+def crossing_bytes(plan: Plan, job: Job) -> int:
+    """Bytes of decoded images on their way to a CUDA device, which copies beside its steps."""
+    kind = plan.device.value.partition(":")[0]
+    if kind != "cuda" or plan.pixels.value == "device":
+        return 0
+    images = CROSSING * plan.batch.value
+    return images * job.device_bytes(plan.image_size.value) // job.training_images
 
 
 def predicted_bytes(plan: Plan, findings: Findings, job: Job) -> int:

@@ -204,7 +204,8 @@ def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
     is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value != "cpu"
     if not is_open or allowed is None or not findings.memory_measured:
         return plan
-    room = int(PIXELS_SHARE * (allowed - predicted_bytes(plan, findings, asked.job)))
+    there = replace(plan, pixels=Choice("device", "", "measured"))  # then none cross to it
+    room = int(PIXELS_SHARE * (allowed - predicted_bytes(there, findings, asked.job)))
     evidence = {"need_bytes": need, "room_bytes": room}
     if need > room:
         return plan

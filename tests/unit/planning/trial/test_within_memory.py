@@ -101,6 +101,26 @@ def test_the_rest_of_a_batch_lies_beside_its_passes(
     assert predicted == 140 * MIB + images * IMAGE_BYTES
 
 
+@pytest.mark.parametrize(
+    ("machine", "pixels", "images"),
+    [("h100_80gb", "ram", 32), ("h100_80gb", "device", 0), ("cpu_2core_24gb", "ram", 0)],
+)
+def test_decoded_images_of_two_batches_are_on_their_way_to_a_cuda_device(
+    plan_on, make_job, found, machine, pixels, images
+):
+    """3 MiB each, of 1,000; what lies there does not cross."""
+    sent = make_job(device_bytes=lambda size: 3000 * MIB if size == 32 else 0)
+    values = {"micro_batch": 16, "batch": 16, "eval_batch": 16, "image_size": 32, "pixels": pixels,
+              "workers": 0, "prefetch": 0}  # fmt: skip
+    choices = {name: Choice(value, "", "rule") for name, value in values.items()}
+    plan, findings = replace(plan_on(machine), **choices), found(memory=MODEL)
+    taken = predicted_bytes(plan, findings, make_job())
+    assert predicted_bytes(plan, findings, sent) == taken + images * 3 * MIB
+    tight = replace(plan, memory_bytes=Choice(taken, "", "rule"))
+    assert fit_to_memory(tight, findings, make_job()).micro_batch.value == 16
+    assert (fit_to_memory(tight, findings, sent).micro_batch.value < 16) is bool(images)
+
+
 def test_smaller_passes_leave_room_for_the_rest_of_the_batch(fitted):
     """An image of 512 pixels has 3 MiB: passes of 8 would take 180, and 24 beside them."""
     large = {"image_size": 512, "memory_format": "contiguous"}
