@@ -16,7 +16,7 @@ that; a second loop without TF32 stands beside it.
 
 A trial of 20 s compiles nothing: `--plan-budget 200s --epochs 100000` has time for it, and a run
 that is long enough. Several budgets are the models', one after the other. The result is written
-anew after each model.
+anew after each model. One that fails is told, and the others go on.
 """
 
 # ruff: noqa: E402 - the setting must stand before torch is loaded
@@ -27,6 +27,7 @@ ready_process()  # as `lacewing train` does
 
 import argparse
 import gc
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -53,6 +54,7 @@ from lacewing.planning.trial.bench import Bench
 from lacewing.planning.trial.ways import Way
 from lacewing.training.setup import Prepared, Seen, check_words, look, prepare
 from lacewing.training.trial import with_trial
+from lacewing.values import first_line
 
 MODELS = ("resnet18", "resnet50", "densenet121", "regnety_002", "convnext_atto",
           "mobilenetv2_100", "efficientnet_b0", "tf_efficientnet_lite0")  # fmt: skip
@@ -200,6 +202,14 @@ def product_ratios(
     return {name: plain / one for name, one in seconds.items()}
 
 
+def overall(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of the ratios of all networks; nothing of none."""
+    ratios = [row["ratio"] for row in rows]
+    if not ratios:
+        return {}
+    return {"geometric_mean": exp(sum(map(log, ratios)) / len(ratios)), "worst": min(ratios)}
+
+
 def shown(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """A line of the table."""
     rates = row["images_per_second"]
@@ -232,21 +242,27 @@ def main() -> None:
     seen = look(config, check_words(config))
     content: dict[str, Any] = {"image_size": given.image_size, "matrix_products": products}
     rows: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
     for task in tasks:
-        rows.append(compare(task, given, seen))
-        ratios = [row["ratio"] for row in rows]
-        content["geometric_mean"] = exp(sum(map(log, ratios)) / len(ratios))
-        content["worst"], content["rows"] = min(ratios), rows
+        try:
+            rows.append(compare(task, given, seen))
+            print(*shown(rows[-1]), sep="  ", flush=True)
+        except Exception as error:
+            title = f"{task.model}:{task.batch}"
+            failed[title] = f"{type(error).__name__}: {first_line(error)}"
+            print(f"{title} failed, {failed[title]}", flush=True)
+        content |= {**overall(rows), "rows": rows, "failed": failed}
         path = write_result("plan_speed", facts, content, given.results)
-        print(*shown(rows[-1]), sep="  ", flush=True)
     columns = ("model", "batch", "plain", "planned", "ratio", "without TF32", "memory", "way",
                "compile")  # fmt: skip
     print_table(columns, map(shown, rows))
     print("matrix products, times as fast as in fp32:", products)
     print("memory: times the plain loop's; None where it can't be compared")
-    print(f"images per second; geometric mean of the ratios {content['geometric_mean']:.2f}, "
-          f"worst {content['worst']:.2f}")  # fmt: skip
+    if rows:
+        print(f"images per second; geometric mean of the ratios {content['geometric_mean']:.2f}, "
+              f"worst {content['worst']:.2f}")  # fmt: skip
     print(f"written to {path}")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":
