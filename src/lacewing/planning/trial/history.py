@@ -79,7 +79,7 @@ def key_of(
         "asked": {name: str(getattr(config, name)) for name in asked},
         "norms": keeps_statistics(config, job.pretrained, plan.micro_batch.value),
     }
-    return _digest(question)
+    return digest(question)
 
 
 def recall(key: str) -> Findings | None:
@@ -112,10 +112,11 @@ def _compiled(plan: Plan, machine: Machine, model: str, mode: str) -> str:
     # Inductor takes about as long in each of its modes
     compiler = "cudagraphs" if mode == "cudagraphs" else "inductor"
     size, address = plan.image_size.value, plan.device.value
-    return f"{model} {size} {address} {compiler} {_digest(fingerprint(machine, address))}"
+    return f"{model} {size} {address} {compiler} {digest(fingerprint(machine, address))}"
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """A name for plain values: the same values, the same name."""
     text = json.dumps(value, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=12).hexdigest()
 

@@ -1,8 +1,6 @@
 """Of what work a forecast is, so that a plan file's is shown beside the same work alone."""
 
-import json
 from dataclasses import asdict, replace
-from hashlib import blake2b
 
 from lacewing.config import TrainConfig
 from lacewing.hardware.machine import Machine
@@ -11,7 +9,7 @@ from lacewing.planning.measured import Measured
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.plan import Plan
 from lacewing.planning.trial.forecast import Amounts
-from lacewing.planning.trial.history import FLAGS, fingerprint
+from lacewing.planning.trial.history import FLAGS, digest, fingerprint
 
 FREE = ("learning_rate", "accumulation")
 """Decisions that take no time, or that follow from others."""
@@ -32,8 +30,7 @@ def work_of(
         "flags": {name: str(getattr(config, name)) for name in ("recipe", *FLAGS)},
         "norms": keeps_statistics(config, job.pretrained, micro),
     }
-    text = json.dumps(work, sort_keys=True, default=str)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    return digest(work)
 
 
 def is_of(measured: Measured, work: str, epochs: int) -> bool:

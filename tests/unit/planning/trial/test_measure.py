@@ -1,7 +1,6 @@
 """The trial on faulty and slow devices: what it chooses, what it puts out, what it leaves alone."""
 
 import math
-import re
 from dataclasses import replace
 
 import pytest
@@ -9,17 +8,12 @@ import torch
 
 from lacewing.config import TrainConfig
 from lacewing.engine.average import Average
-from lacewing.engine.prepare import CompiledModel
 from lacewing.errors import PlanError
 from lacewing.hardware.fake import FakeBackend, FakeOutOfMemoryError, Faults
-from lacewing.performance_config import TIERS
 from lacewing.planning.trial.budget import allowance
 from lacewing.planning.trial.context import TrialError
-from lacewing.planning.trial.findings import CompileTime
 from lacewing.planning.trial.fitting import fit_to_memory
-from lacewing.planning.trial.history import compile_seconds
-from lacewing.planning.trial.measure import budget_of, is_enough, measure, plain_seconds
-from lacewing.planning.trial.payback import cheapest
+from lacewing.planning.trial.measure import budget_of, is_enough, plain_seconds
 from lacewing.planning.trial.race import NO_TIME, Lane
 from lacewing.planning.trial.stage import set_up
 from lacewing.training.setup import job_of
@@ -350,203 +344,6 @@ def test_a_copy_that_does_not_fit_is_such_an_error_too(scene, monkeypatch):
     monkeypatch.setattr("lacewing.planning.trial.measure.images_that_fit", lambda trial: 0)
     with pytest.raises(PlanError, match=r"test_resnet does not fit .* use a smaller --model"):
         made.measure()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "mode"),
-    [({"default": 0.5, "reduce-overhead": 0.2}, "reduce-overhead"),
-     ({"default": 0.5, "reduce-overhead": 0.49}, "default"),
-     ({"default": None, "reduce-overhead": 0.9}, "reduce-overhead"),
-     ({"default": 0.5, "reduce-overhead": None}, "default")],
-)  # fmt: skip
-def test_of_the_modes_that_work_the_one_that_takes_less_of_the_run(seconds, mode):
-    cost = {"default": 10.0, "reduce-overhead": 30.0}
-    tried = [
-        CompileTime(mode=name, cost_seconds=cost[name], pass_seconds=seconds[name])
-        for name in ("default", "reduce-overhead")
-    ]
-    assert cheapest(tried, passes=1000).mode == mode
-
-
-def test_no_mode_is_none():
-    assert cheapest((), passes=1000) is None
-
-
-@pytest.mark.parametrize(
-    ("epochs", "expected"),
-    [(10_000, ["cudagraphs", "reduce-overhead", "default"]), (1000, ["cudagraphs"]), (100, [])],
-)
-def test_each_mode_that_is_likely_to_pay_is_timed_and_the_network_left_as_it_was(
-    scene, monkeypatch, epochs, expected
-):
-    """Steps of 0.1 s, three an epoch, of which a quarter may be saved; a compiler takes 60 s."""
-    made = scene(
-        FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32", epochs=epochs,
-        plan_budget=1000.0,
-    )  # fmt: skip
-    tried, kept = [], []
-
-    def compile_model(network, mode, say):
-        tried.append(mode)
-        kept.append(network)
-        made.fake.now += {"default": 5.0, "reduce-overhead": 7.0, "cudagraphs": 2.0}[mode]
-        return CompiledModel(network, network, say)
-
-    def reset():
-        made.fake.calls.append("reset")
-        # those of a pass lie in the memory of its graph
-        assert all(weight.grad is None for weight in kept[-1].parameters())
-
-    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
-    monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
-    monkeypatch.setattr(torch.compiler, "reset", reset)
-    made.fake.capabilities = replace(made.fake.capabilities, compile=True)
-    found = made.measure(compile=Choice("off", "", "rule"))
-    assert tried == expected == [one.mode for one in found.compile_tried]
-    assert made.fake.calls.count("reset") == len(tried)
-    if tried:
-        assert made.fake.calls[made.fake.calls.index("reset") + 1] == "empty_cache"
-        assert found.compile_tried[0].cost_seconds == pytest.approx(2.0, abs=0.5)
-        assert found.compile_tried[0].pass_seconds == pytest.approx(0.1)
-
-
-@pytest.fixture
-def compiled_as(scene, monkeypatch):
-    """`compiled_as(form)`: the trial's one try of compiling, whose result `form(network)` runs."""
-
-    def try_it(form, **fields):
-        fake = FakeBackend(faults=Faults(seconds={"fp32": 0.1}))
-        made = scene(fake, precision="fp32", epochs=10_000, plan_budget=1000.0, **fields)
-        made.fake.capabilities = replace(
-            made.fake.capabilities, compile=True, compile_modes=("default",)
-        )
-
-        def compile_model(network, mode, say):
-            return CompiledModel(network, form(network, made.fake), say)
-
-        monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
-        monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
-        return made.measure(compile=Choice("off", "", "rule")).compile_tried[0]
-
-    return try_it
-
-
-def test_a_compiled_pass_is_held_against_plain_ones_of_the_same_moment(compiled_as):
-    """The device has become slower since the race: compiling must not seem a loss by that."""
-
-    def form(network, fake):
-        fake.faults = replace(fake.faults, seconds={"fp32": 0.4})
-        return network
-
-    found = compiled_as(form)
-    assert found.pass_seconds == pytest.approx(0.4)
-    assert found.plain_seconds == pytest.approx(0.4)
-
-
-@pytest.mark.parametrize(
-    ("factor", "dropout", "is_out"),
-    [(1.0, 0.0, False), (1e3, 0.0, True), (float("nan"), 0.0, True), (1.0, 0.5, False),
-     (float("nan"), 0.5, True)],
-)  # fmt: skip
-def test_a_compiled_network_with_another_loss_is_out(compiled_as, factor, dropout, is_out):
-    found = compiled_as(lambda network, _: lambda images: factor * network(images), dropout=dropout)
-    assert (found.pass_seconds is None) is is_out
-    if is_out:
-        assert re.fullmatch(r"its loss is \S+, and \S+ without it", found.out)
-    else:
-        assert found.out == ""
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatch, works):
-    made = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32", epochs=10_000)
-
-    def compile_model(network, mode, say):
-        made.fake.now += 2.0
-        return CompiledModel(network, network, say) if works else network
-
-    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
-    monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
-    made.fake.capabilities = replace(
-        made.fake.capabilities, compile=True, compile_modes=("default",)
-    )
-    found = made.measure(compile=Choice("off", "", "rule"))
-    assert [one.pass_seconds is not None for one in found.compile_tried] == [works]
-    known = compile_seconds(made.plan, made.machine, made.config.model, "default")
-    assert known == (pytest.approx(2.0, abs=0.5) if works else None)
-    assert found.compile_cost_seconds == ({"default": known} if works else {})
-
-
-@pytest.mark.parametrize(("compiles", "epochs", "times"), [(True, 10_000, 1), (True, 100, 0),
-                                                           (False, 10_000, 0)])  # fmt: skip
-def test_compiling_is_tried_where_the_tier_and_a_long_runs_share_allow_it(
-    scene, monkeypatch, compiles, epochs, times
-):
-    """A pass of 5 s: the rest of the trial has more than the usual two minutes."""
-    made = scene(FakeBackend(faults=Faults(seconds={"fp32": 5.0})), precision="fp32", epochs=epochs)
-    tried = []
-
-    def compile_model(network, mode, say):
-        tried.append(mode)
-        return CompiledModel(network, network, say)
-
-    monkeypatch.setattr("lacewing.planning.trial.compiling.compile_model", compile_model)
-    monkeypatch.setattr("lacewing.planning.rules.compile.is_possible", lambda *_: True)
-    made.fake.capabilities = replace(
-        made.fake.capabilities, compile=True, compile_modes=("default",)
-    )
-    tier = replace(TIERS["high"], compile=compiles)
-    job = job_of(made.config, made.work.info, None, made.work.index)
-    modes = ("default",) if compiles else ()
-    found = measure(
-        made.plan, made.config, made.machine, job, tier, made.work, made.backends,
-        clock=lambda: made.fake.now,
-    )  # fmt: skip
-    assert is_enough(found, made.plan, made.config, made.machine, job, modes), (
-        "the same would come of it"
-    )
-    assert len(tried) == len(found.compile_tried) == times
-    if epochs == 10_000:
-        assert found.compile_left_seconds > 1000
-    else:
-        assert found.compile_left_seconds < 60
-
-
-@pytest.mark.parametrize(
-    ("changes", "epochs", "modes", "is_one"),
-    [
-        ({}, 100, ("default",), False),
-        ({}, 100, (), True),
-        ({"seconds": 95.0}, 100, ("default",), True),
-        (
-            {"compile_tried": (CompileTime(cost_seconds=50.0, pass_seconds=None),)},
-            100,
-            ("default",),
-            True,
-        ),
-        ({}, 1, ("default",), True),
-        ({}, 10, ("default",), True),
-        ({}, 10, ("cudagraphs", "default"), False),
-    ],
-    ids=[
-        "time now",
-        "not open",
-        "too little time now too",
-        "tried",
-        "a short run",
-        "short for a compiler",
-        "not for graphs",
-    ],
-)
-def test_a_look_without_time_to_compile_does_not_stand_for_one_that_has_it(
-    plan_on, recorded, make_job, found, tmp_path, monkeypatch, changes, epochs, modes, is_one
-):
-    """It takes a minute: of 100 s one look left 55, of 150 s another would leave 105."""
-    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
-    words = {"epochs": epochs, "plan_budget": 150.0}
-    looked = found(**{"seconds": 45.0, "allowed_seconds": 100.0, **changes})
-    plan, machine = plan_on("cpu_2core_24gb", **words), recorded("cpu_2core_24gb")
-    assert is_enough(looked, plan, TrainConfig(**words), machine, make_job(), modes) is is_one
 
 
 def test_judging_is_forecast_in_full_precision_though_it_was_timed_in_another_format(way):

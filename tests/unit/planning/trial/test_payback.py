@@ -1,7 +1,11 @@
 """torch.compile has to earn its cost back."""
 
+import pytest
+
 from lacewing.planning.rules.compile import COST_SECONDS, GRAPHS_SECONDS
 from lacewing.planning.trial import payback
+from lacewing.planning.trial.findings import CompileTime
+from lacewing.planning.trial.payback import cheapest
 
 
 def test_a_short_run_says_what_it_would_cost():
@@ -46,3 +50,23 @@ def test_steps_of_several_passes_have_no_graphs():
     modes = ("cudagraphs", "reduce-overhead", "default")
     assert payback.usable(modes, 1) == modes
     assert payback.usable(modes, 2) == ("default",)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mode"),
+    [({"default": 0.5, "reduce-overhead": 0.2}, "reduce-overhead"),
+     ({"default": 0.5, "reduce-overhead": 0.49}, "default"),
+     ({"default": None, "reduce-overhead": 0.9}, "reduce-overhead"),
+     ({"default": 0.5, "reduce-overhead": None}, "default")],
+)  # fmt: skip
+def test_of_the_modes_that_work_the_one_that_takes_less_of_the_run(seconds, mode):
+    cost = {"default": 10.0, "reduce-overhead": 30.0}
+    tried = [
+        CompileTime(mode=name, cost_seconds=cost[name], pass_seconds=seconds[name])
+        for name in ("default", "reduce-overhead")
+    ]
+    assert cheapest(tried, passes=1000).mode == mode
+
+
+def test_no_mode_is_none():
+    assert cheapest((), passes=1000) is None

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from lacewing.planning.trial.budget import Budget
-from lacewing.planning.trial.compiling import likely_payback
 from lacewing.planning.trial.findings import Timed
 from lacewing.planning.trial.weigh import CHILD_SECONDS, child_seconds, sizes_in_time
 
@@ -28,18 +27,6 @@ def test_a_time_that_was_asked_for_bounds_what_no_memory_is_at_stake_for(
     budget.saw(1.0)
     now[0] = 4.0
     assert child_seconds(budget, is_safe) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(("run_seconds", "saved"), [(float("inf"), 5000.0), (3600.0, 360.0)])
-def test_compiling_is_worth_trying_for_what_the_budget_holds(
-    plan_on, recorded, found, tmp_path, monkeypatch, run_seconds, saved
-):
-    """A million images take 50,000 s, of which a CPU is likely to save a tenth."""
-    monkeypatch.setenv("LACEWING_CACHE", str(tmp_path))
-    budget = Budget(lambda: 0.0, images=1_000_000, run_seconds=run_seconds)
-    here = plan_on("cpu_2core_24gb"), recorded("cpu_2core_24gb")
-    likely = likely_payback(*here, "resnet18", found().best, budget, "default")
-    assert likely.saving_seconds == pytest.approx(saved)
 
 
 @pytest.mark.parametrize(("left", "sizes"), [(30.0, (10,)), (20.0, (5,)), (13.9, ()), (-1.0, ())])
