@@ -1,6 +1,6 @@
 """How many images a timed pass has: as many as the memory and the time allow."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from lacewing.planning.trial import memory, sizes
@@ -18,6 +18,23 @@ LEAST_IMAGES = 4
 """Of a timed pass, however short the time; also of the pass that tells how long others take."""
 PASSES = 3
 """Of each way that a race begins: to warm up, to be timed, and to be compared with."""
+
+
+@dataclass(frozen=True)
+class PassSizes:
+    """Images of the passes of a race."""
+
+    first: int
+    """Of each way's first pass, which warms up and whose loss is compared."""
+    timed: int
+    """Of all others."""
+
+    @property
+    def least(self) -> int:
+        """What each way passes over at the least."""
+        return self.first + self.timed
+
+
 FORWARD_TO_STEP = 1 / 3
 """What a forward-only pass takes of a training step: the backward pass takes two more."""
 
@@ -136,9 +153,22 @@ def time_image(trial: Trial, fitting: int) -> float:
     return found.seconds / images
 
 
-def images_in_time(trial: Trial, images: int, ways: int, image_seconds: float, share: float) -> int:
-    """`images`, or as many as let every way of a race run in a share of the trial's time."""
+def passes_in_time(
+    trial: Trial, images: int, ways: int, image_seconds: float, share: float
+) -> PassSizes:
+    """Passes of `images`, or of as many as let every way of a race run in a share of the time.
+
+    Small passes take longer by the image, and not by as much in every way. So where time is short
+    on a CPU, it goes into a single larger pass of each way, after a small one that warms up. Other
+    devices search for algorithms in their first pass of each size.
+    """
     if image_seconds == 0.0:
-        return images
-    most = int(share * trial.budget.limit / (PASSES * ways * image_seconds))
-    return min(images, max(LEAST_IMAGES, most))
+        return PassSizes(images, images)
+    each = int(share * trial.budget.limit / (ways * image_seconds))
+    if each // PASSES >= images:
+        return PassSizes(images, images)
+    if trial.bench.backend.kind == "cpu":
+        first = min(images, LEAST_IMAGES)
+        return PassSizes(first, min(images, max(first, each - first)))
+    fewer = min(images, max(LEAST_IMAGES, each // PASSES))
+    return PassSizes(fewer, fewer)

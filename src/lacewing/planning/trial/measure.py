@@ -24,8 +24,9 @@ from lacewing.planning.trial.fitting import within_memory
 from lacewing.planning.trial.history import compile_seconds
 from lacewing.planning.trial.images import (
     FORWARD_TO_STEP,
-    images_in_time,
+    PassSizes,
     images_that_fit,
+    passes_in_time,
     time_image,
     wanted_images,
 )
@@ -46,8 +47,8 @@ ENOUGH = 0.5
 MORE_MEMORY = 1.25
 """Times the memory that cut a trial short, up to which it stands: what is free changes hourly."""
 FEW_ROUNDS = 3
-TRAINING_SHARE, FORWARD_SHARE = 0.4, 0.2
-"""Of the trial's time, for the races of training and of forward-only passes."""
+TRAINING_SHARE, DETAILS_SHARE, FORWARD_SHARE = 0.4, 0.2, 0.2
+"""Of the trial's time, for the races of training, of its details and of forward-only passes."""
 
 
 def measure(
@@ -154,8 +155,8 @@ def carry_out(trial: Trial) -> Findings:
     if not fitting:
         return only_weighed(trial)
     image_seconds = time_image(trial, fitting)
-    training = race_training(trial, fitting, image_seconds)
-    details = race_details(trial, best_of(training).key)
+    training, passes = race_training(trial, fitting, image_seconds)
+    details = race_details(trial, best_of(training), passes)
     best = as_timed(best_of(details, WORTH_OF_DETAILS) if details else best_of(training))
     forward = race_forward(trial, best.way, fitting, image_seconds)
     trial.bench.keep_only(best.way)
@@ -213,14 +214,16 @@ def is_cut(trial: Trial, tried: Sequence[Timed], most: int) -> bool:
     return largest > most or any(one.out == FULL for one in tried)
 
 
-def race_training(trial: Trial, fitting: int, image_seconds: float) -> list[Lane[Way]]:
-    """Precision and memory format of training."""
+def race_training(
+    trial: Trial, fitting: int, image_seconds: float
+) -> tuple[list[Lane[Way]], PassSizes]:
+    """Precision and memory format of training, and the passes in which they were timed."""
     capabilities = trial.bench.backend.capabilities
     found = ways.training_ways(trial.plan, trial.config, trial.device, capabilities)
-    images = images_in_time(trial, fitting, len(found), image_seconds, TRAINING_SHARE)
-    keys = [replace(way, images=images) for way in found]
-    until = trial.budget.until(TRAINING_SHARE)
-    return race_ways(trial, keys, training_pass(trial), until, planned(trial.plan), ROUNDS)
+    passes = passes_in_time(trial, fitting, len(found), image_seconds, TRAINING_SHARE)
+    keys = [replace(way, images=passes.timed) for way in found]
+    run, until = training_pass(trial, passes.first), trial.budget.until(TRAINING_SHARE)
+    return race_ways(trial, keys, run, until, planned(trial.plan), ROUNDS), passes
 
 
 def race_ways(
@@ -242,15 +245,22 @@ def race_ways(
     return race(keys, run, has_time, rounds, warm_ups=order)
 
 
-def race_details(trial: Trial, way: Way) -> list[Lane[Way]]:
-    """The optimiser's kernel and the threads, for the way that has won so far."""
+def race_details(trial: Trial, best: Lane[Way], passes: PassSizes) -> list[Lane[Way]]:
+    """The optimiser's kernel and the threads, for the way that has won so far.
+
+    They change little: none are timed where that would take more than its share.
+    """
+    way, each = best.key, (best.median or 0.0) / best.key.images
     kernels = ways.kernel_ways(way, trial.job, trial.device, trial.bench.backend.capabilities)
     threads = ways.thread_ways(way, trial.config, trial.device, trial.machine)
     others = [*kernels[1:], *threads[1:]]
-    if not others or not trial.budget.until(0.5)():
+    expected = (1 + len(others)) * passes.least * each
+    has_time = trial.budget.until(0.5)() and expected <= DETAILS_SHARE * trial.budget.limit
+    if not others or not has_time:
         return []
     # the winner runs again beside them: its first times are from another moment
-    return race([way, *others], training_pass(trial), trial.budget.until(0.6), FEW_ROUNDS)
+    run = training_pass(trial, passes.first)
+    return race([way, *others], run, trial.budget.until(0.6), FEW_ROUNDS)
 
 
 def race_forward(trial: Trial, trained: Way, fitting: int, image_seconds: float) -> list[Lane[Way]]:
@@ -262,10 +272,10 @@ def race_forward(trial: Trial, trained: Way, fitting: int, image_seconds: float)
     found = ways.forward_ways(trial.plan, trial.config, trial.device, capabilities)
     usual = min(trial.plan.eval_batch.value, 2 * fitting)
     each = FORWARD_TO_STEP * image_seconds
-    images = images_in_time(trial, usual, len(found), each, FORWARD_SHARE)
-    keys = [replace(way, threads=trained.threads, images=images) for way in found]
-    until = trial.budget.until(0.7)
-    return race_ways(trial, keys, forward_pass(trial, trained), until, trained, FEW_ROUNDS)
+    passes = passes_in_time(trial, usual, len(found), each, FORWARD_SHARE)
+    keys = [replace(way, threads=trained.threads, images=passes.timed) for way in found]
+    run, until = forward_pass(trial, trained, passes.first), trial.budget.until(0.7)
+    return race_ways(trial, keys, run, until, trained, FEW_ROUNDS)
 
 
 def best_of(lanes: list[Lane[Way]], worth: float = WORTH) -> Lane[Way]:

@@ -35,28 +35,36 @@ def forget_moments(bench: Bench) -> None:
         optimizer.state.clear()
 
 
-def training_pass(trial: Trial) -> Callable[[Way], float | str]:
-    """Runs one training pass: its seconds, or why the way is out."""
+def training_pass(trial: Trial, first_images: int) -> Callable[[Way], float | str]:
+    """Runs one training pass: its seconds, or why the way is out.
+
+    The first of each way is of `first_images`.
+    """
 
     def first(way: Way) -> Pass:
         # masks differ between precisions, and then the losses do
         with without_dropout(trial.bench.ready(way.memory_format)):
             return trial.bench.train(way)
 
-    return checked(trial, first, trial.bench.train, is_forward=False)
+    return checked(trial, first, trial.bench.train, first_images, is_forward=False)
 
 
-def forward_pass(trial: Trial, trained: Way) -> Callable[[Way], float | str]:
+def forward_pass(trial: Trial, trained: Way, first_images: int) -> Callable[[Way], float | str]:
     """The same for forward-only passes of the network as it is trained."""
 
     def run(way: Way) -> Pass:
         return trial.bench.forward(way, trained.memory_format)
 
-    return checked(trial, run, run, is_forward=True)
+    return checked(trial, run, run, first_images, is_forward=True)
 
 
 def checked(
-    trial: Trial, first: Callable[[Way], Pass], run: Callable[[Way], Pass], *, is_forward: bool
+    trial: Trial,
+    first: Callable[[Way], Pass],
+    run: Callable[[Way], Pass],
+    first_images: int,
+    *,
+    is_forward: bool,
 ) -> Callable[[Way], float | str]:
     """`run`, but `first` for the first pass of a way, whose loss is compared."""
     known: set[Way] = set()
@@ -64,13 +72,14 @@ def checked(
     def timed(way: Way) -> float | str:
         is_new = way not in known
         known.add(way)
-        found = guarded(trial.bench, lambda: (first if is_new else run)(way))
+        sized = replace(way, images=first_images) if is_new else way
+        found = guarded(trial.bench, lambda: (first if is_new else run)(sized))
         if isinstance(found, str):
             return found
         if not is_forward:
-            trial.budget.saw(found.seconds / way.images)
+            trial.budget.saw(found.seconds / sized.images)
         if is_new:
-            expected = expected_loss(trial, first, way, found, is_forward)
+            expected = expected_loss(trial, first, sized, found, is_forward)
             if is_off(found.loss, expected):
                 trial.bench.forget(way.memory_format)
                 return f"its loss is {found.loss:.3g}, and {expected:.3g} in full precision"

@@ -19,6 +19,7 @@ from lacewing.planning.trial.peaks import (
     peaks_here,
     peaks_in_child,
     sizes_for,
+    steps_of,
 )
 from lacewing.planning.trial.ways import Way
 
@@ -26,8 +27,8 @@ SAFE_SHARE = 0.4
 """Of the allowed memory: a run that is counted on to take less is measured in this process."""
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
-WEIGHED_STEPS, LEAST_WEIGHED = 2, 2
-"""Steps that weighing takes, and images of a pass below which BatchNorm has no statistics."""
+LEAST_WEIGHED = 2
+"""Images of a pass, below which BatchNorm has no statistics."""
 CHILD_SECONDS = 30.0
 """That a child process may take however short the trial: most of them go into loading torch."""
 SIZES_SECONDS = 10.0
@@ -51,7 +52,7 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     if not is_cpu:
         found = peaks_of(trial, way, forward, sizes_for(micro), allowed)
     elif is_safe and trial.config.batch_size != "auto":
-        found = peaks_of(trial, way, forward, sizes_in_time(trial, best, micro, forward), None)
+        found = peaks_of(trial, way, forward, sizes_in_time(trial, best, micro), None)
     else:
         seconds = child_seconds(trial.budget, is_safe)
         found = peaks_in_child(task_of(trial, way, forward, micro), seconds)
@@ -65,14 +66,19 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     return line.times(memory.HOLES if is_cpu and is_kept() else 1.0), True
 
 
-def sizes_in_time(trial: Trial, best: Timed, micro: int, forward: Way) -> tuple[int, ...]:
-    """The largest pass of up to `micro` images that can be weighed in the time left; () if none."""
-    each = expected_seconds(best, 1)
-    if not each:
+def sizes_in_time(trial: Trial, best: Timed, micro: int) -> tuple[int, ...]:
+    """Passes that can be weighed in the time left: of `micro` images, or of two smaller sizes.
+
+    One of them where the time is short for two, and () where it is short for one.
+    """
+    each = steps_of(trial.bench, best.way) * expected_seconds(best, 1)
+    most = int(trial.budget.left / each) if each else micro
+    if most >= micro:
         return (micro,)
-    left = trial.budget.left - FORWARD_TO_STEP * each * forward.images
-    within = min(micro, int(left / (WEIGHED_STEPS * each)))
-    return (within,) if within >= min(micro, LEAST_WEIGHED) else ()
+    larger = 2 * most // 3
+    if larger >= 2 * LEAST_WEIGHED:
+        return (larger // 2, larger)
+    return (most,) if most >= LEAST_WEIGHED else ()
 
 
 def child_seconds(budget: Budget, is_safe: bool) -> float:
@@ -89,10 +95,15 @@ def child_seconds(budget: Budget, is_safe: bool) -> float:
 def peaks_of(
     trial: Trial, way: Way, forward: Way, sizes: tuple[int, ...], allowed: int | None
 ) -> Peaks:
-    """Peaks in this process."""
+    """Peaks in this process; on the CPU without the forward-only pass where there is no time.
+
+    There it adds little: what a training pass has freed is kept, and it needs less.
+    """
     training = peaks_here(trial.bench, way, sizes, trial.base_bytes, allowed)
-    if not training:
-        return Peaks({})
+    is_cpu = trial.bench.backend.kind == "cpu"
+    seconds = FORWARD_TO_STEP * trial.budget.fastest * forward.images
+    if not training or (is_cpu and not trial.budget.has_room(seconds)):
+        return Peaks(training)
     return Peaks(training, added_by_forward(trial.bench, forward, way.memory_format))
 
 

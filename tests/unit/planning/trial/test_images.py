@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from torch._subclasses.fake_tensor import FakeTensor
@@ -204,3 +205,21 @@ def test_a_network_that_can_not_be_copied_is_not_counted(scene, monkeypatch):
     monkeypatch.setattr(trial.bench, "copy", full)
     with pytest.raises(TrialError):
         images.count_memory(trial, reference(made.plan))
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "passes"),
+    [
+        ("cpu", 0.5, (16, 16)), ("cpu", 0.4, (4, 16)), ("cpu", 0.15, (4, 11)),
+        ("cpu", 0.05, (4, 4)), ("cuda", 0.5, (16, 16)), ("cuda", 0.4, (13, 13)),
+        ("cuda", 0.05, (4, 4)),
+    ],
+)  # fmt: skip
+def test_a_short_time_goes_into_one_large_pass_of_each_way_on_a_cpu(kind, share, passes):
+    """A second an image, two ways, and 200 s of which they have a share."""
+    bench = SimpleNamespace(backend=FakeBackend(kind))
+    trial = SimpleNamespace(bench=bench, budget=Budget(lambda: 0.0, images=1, asked=200.0))
+    sizes = images.passes_in_time(trial, 16, 2, 1.0, share)
+    assert (sizes.first, sizes.timed) == passes
+    assert images.passes_in_time(trial, 2, 2, 1.0, share) == images.PassSizes(2, 2)
+    assert images.passes_in_time(trial, 16, 2, 0.0, share) == images.PassSizes(16, 16)

@@ -172,6 +172,17 @@ def test_time_for_a_fast_kernel_is_taken(scene):
     assert {one.way.kernel for one in found.training} == {"fused", "foreach"}
 
 
+@pytest.mark.parametrize(("share", "kernels"), [(0.03, {"fused"}), (0.05, {"fused", "foreach"})])
+def test_details_are_timed_where_that_takes_no_more_than_their_share(
+    scene, monkeypatch, share, kernels
+):
+    """Two ways once each, after a pass that warms up, at a second each: 4 of 100 s."""
+    monkeypatch.setattr("lacewing.planning.trial.measure.DETAILS_SHARE", share)
+    slow = FakeBackend("cpu", faults=Faults(seconds={"fp32": 1.0, "bf16": 1.0}))
+    found = scene(slow, optimizer="adamw", plan_budget=100.0).measure()
+    assert {one.way.kernel for one in found.training} == kernels
+
+
 def test_a_short_budget_times_the_likely_way_and_full_precision_on_a_gpu(scene):
     """Each way's first pass may be a long search for algorithms."""
     fake = FakeBackend(faults=Faults(seconds={"fp32": 1.0, "bf16": 0.5}))

@@ -1,10 +1,14 @@
 """Passes that fail leave nothing behind."""
 
+from types import SimpleNamespace
+
 import torch
 
 from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
-from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.bench import Pass
+from lacewing.planning.trial.budget import Budget
+from lacewing.planning.trial.passes import checked, guarded
 from lacewing.planning.trial.peaks import two_steps
 from lacewing.planning.trial.stage import set_up
 
@@ -30,3 +34,23 @@ def test_half_of_an_optimisers_state_is_forgotten(scene, way):
     bench.train(one)
     assert two_steps(bench, one) is None
     bench.train(one)
+
+
+def test_the_first_pass_of_a_way_may_be_a_smaller_one(way):
+    """Its loss is compared with full precision's on the same images."""
+    passes = []
+
+    def run(one):
+        passes.append((one.precision, one.images))
+        return Pass(seconds=0.5 * one.images, loss=one.images + (one.precision == "bf16"))
+
+    bench = SimpleNamespace(forget=lambda memory_format: None)
+    budget = Budget(lambda: 0.0, images=1)
+    trial = SimpleNamespace(bench=bench, budget=budget, expected={})
+    timed = checked(trial, run, run, 4, is_forward=False)
+    assert [timed(way(precision="bf16")), timed(way())] == [
+        "its loss is 5, and 4 in full precision", 2.0,
+    ]  # fmt: skip
+    assert [timed(way()), timed(way())] == [5.0, 5.0]
+    assert passes == [("bf16", 4), ("fp32", 4), ("fp32", 4), ("fp32", 10), ("fp32", 10)]
+    assert budget.fastest == 0.5

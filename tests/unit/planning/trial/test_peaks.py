@@ -128,7 +128,10 @@ class Peaked:
     def __init__(self, *peaks, most=99, kind="cuda"):
         self.kind = kind
         self.backend, self.peaks, self.most, self.log = self, list(peaks), most, []
-        self.optimizers = {}
+        self.optimizers, self.state = {}, {}
+
+    def optimizer(self, way):
+        return self
 
     def free(self):
         self.log.append("free")
@@ -160,6 +163,18 @@ def test_what_a_search_and_smaller_passes_left_on_a_device_is_no_part_of_the_pea
     bench = Peaked(900, kind=kind)
     assert two_steps(bench, way(images=8)) == 900
     assert bench.log == [*before, "8", "8"]
+
+
+def test_where_the_optimiser_has_a_state_a_single_step_on_the_cpu_tells(way):
+    """A device's memory is given back between sizes, and a first step lays it out anew."""
+    bench = Peaked(900, kind="cpu")
+    bench.state = {"weight": "moments"}
+    assert two_steps(bench, way(images=8)) == 900
+    assert bench.log == ["reset", "8"]
+    bench = Peaked(900)
+    bench.state = {"weight": "moments"}
+    assert two_steps(bench, way(images=8)) == 900
+    assert bench.log == ["8", "free", "reset", "8", "8"]
 
 
 def test_a_size_whose_search_finds_no_memory_has_no_peak(way):

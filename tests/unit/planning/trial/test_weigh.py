@@ -29,11 +29,18 @@ def test_a_time_that_was_asked_for_bounds_what_no_memory_is_at_stake_for(
     assert child_seconds(budget, is_safe) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(("left", "sizes"), [(30.0, (10,)), (20.0, (5,)), (13.9, ()), (-1.0, ())])
-def test_what_is_weighed_in_this_process_is_what_the_time_allows(found, way, left, sizes):
-    """A second an image: two steps of up to 10, and a third of one of 30."""
-    budget = Budget(lambda: 0.0, images=1, asked=left)
-    best = Timed(way=way(images=4), seconds=4.0)
-    assert sizes_in_time(SimpleNamespace(budget=budget), best, 10, way(images=30)) == sizes
-    untimed = Timed(way=way(images=4))
-    assert sizes_in_time(SimpleNamespace(budget=budget), untimed, 10, way(images=30)) == (10,)
+@pytest.mark.parametrize(
+    ("left", "steps", "sizes"),
+    [
+        (20.0, 2, (10,)), (10.0, 1, (10,)), (19.0, 2, (3, 6)), (12.0, 2, (2, 4)), (8.0, 2, (4,)),
+        (4.0, 2, (2,)), (3.9, 2, ()), (2.0, 1, (2,)), (-1.0, 1, ()),
+    ],
+)  # fmt: skip
+def test_what_is_weighed_in_this_process_is_what_the_time_allows(
+    monkeypatch, way, left, steps, sizes
+):
+    """A second an image, and up to 10 of them."""
+    monkeypatch.setattr("lacewing.planning.trial.weigh.steps_of", lambda bench, way: steps)
+    trial = SimpleNamespace(bench=None, budget=Budget(lambda: 0.0, images=1, asked=left))
+    assert sizes_in_time(trial, Timed(way=way(images=4), seconds=4.0), 10) == sizes
+    assert sizes_in_time(trial, Timed(way=way(images=4)), 10) == (10,)
