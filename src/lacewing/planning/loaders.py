@@ -66,5 +66,9 @@ def train_loader(
 
 
 def keep_for_evaluation(plan: Plan) -> str:
-    """Where images that are only looked at are kept; few, they stay off the device's memory."""
-    return "ram" if plan.pixels.value == "device" else plan.pixels.value
+    """Where images that are only looked at are kept; few, they stay off the device's memory.
+
+    There a plan says where they are instead; one that is written by hand may not: then in RAM.
+    """
+    place = plan.pixels.value
+    return str(plan.pixels.evidence.get("evaluation", "ram")) if place == "device" else place

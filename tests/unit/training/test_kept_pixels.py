@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from lacewing.data import train_loader
+from lacewing.data.kept import NoPixels
 from lacewing.hardware.fake import FakeBackend, fake_backends
 from lacewing.hardware.fake_faults import FakeOutOfMemoryError, running_out
 from lacewing.planning.document import save_plan
@@ -14,7 +16,7 @@ from lacewing.store.run import read_lines
 from lacewing.training.loop import train
 from lacewing.training.rate_finder import search
 from lacewing.training.setup import prepare
-from lacewing.values import Choice
+from lacewing.values import GIB, Choice
 
 WORDS = {
     "precision": "fp32",
@@ -53,6 +55,19 @@ def weights(session):
 def changes(session):
     events = [one for one in read_lines(session.run.events) if one["kind"] == "out-of-memory"]
     return [(one["step"], one["field"], one["old"], one["new"]) for one in events]
+
+
+def test_neither_ram_nor_the_disk_has_to_hold_them(begun, small, tmp_path):
+    large = FakeBackend(total_bytes=80 * GIB)
+    plan = prepare(small(**WORDS), fake_backends(large)).plan
+    there = Choice("device", "there is room", "measured", {"evaluation": "none"})
+    save_plan(replace(plan, pixels=there), tmp_path / "plan.yaml")
+    session = begun(large, **WORDS, plan=tmp_path / "plan.yaml")
+    stores = session.train_loader._store, session.val_loader._store
+    assert [type(store._kept) for store in stores] == [NoPixels, NoPixels]
+    train(session)
+    resident = session.train_loader._resident
+    assert resident is None or len(resident.missing(np.arange(len(stores[0])))) == 0
 
 
 @pytest.mark.parametrize("where", ["out_of_memory_at", "full_in_backward"])

@@ -50,17 +50,32 @@ def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
     decode most images again, since in each epoch it has other ones.
     `disk` is the room there, in bytes: see `data.pixel_place.pixel_limit`.
     """
-    allowed = pixel_bytes(machine)
+    allowed, processes, said = pixel_bytes(machine), machine.processes, format_bytes(need)
+    place = place_of(need, allowed, disk, processes)
+    if place == "none":
+        rooms = f"RAM may give {format_bytes(allowed)}, the disk {format_bytes(disk)}"
+        reason = f"{said} decoded: {rooms}"
+    elif place == "ram":
+        reason = f"decoded once and kept: {said} of RAM"
+    elif processes > 1:
+        reason = f"decoded once for {processes} processes: {said} on the disk"
+    else:
+        reason = f"decoded once and kept: {said}, too much for RAM"
     evidence = {"need_bytes": need, "allowed_bytes": allowed, "disk_bytes": disk}
-    if machine.processes > 1 and need <= disk:
-        reason = f"decoded once for {machine.processes} processes: {format_bytes(need)} on the disk"
-        return Choice("disk", reason, "rule", evidence)
+    return Choice(place, reason, "rule", evidence)
+
+
+def place_of(need: float, allowed: float, disk: float, processes: int) -> str:
+    """ram, disk or none, for so many bytes, by the bytes that RAM and the disk may give."""
+    if processes > 1 and need <= disk:
+        return "disk"
     if need <= allowed:
-        reason = f"decoded once and kept: {format_bytes(need)} of RAM"
-        return Choice("ram", reason, "rule", evidence)
-    if need <= disk:
-        reason = f"decoded once and kept: {format_bytes(need)}, too much for RAM"
-        return Choice("disk", reason, "rule", evidence)
-    rooms = f"RAM may give {format_bytes(allowed)}, the disk {format_bytes(disk)}"
-    reason = f"{format_bytes(need)} decoded: {rooms}"
-    return Choice("none", reason, "rule", evidence)
+        return "ram"
+    return "disk" if need <= disk else "none"
+
+
+def place_of_part(pixels: Choice[str], need: int, processes: int) -> str:
+    """Where the rules, whose choice is given, keep `need` bytes of it; the rest lies elsewhere."""
+    known = pixels.evidence
+    allowed, disk = float(known.get("allowed_bytes", 0)), float(known.get("disk_bytes", 0))
+    return place_of(need, allowed, disk, processes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from lacewing.planning.loaders import keep_for_evaluation
 from lacewing.planning.plan import Plan
 from lacewing.planning.rules.compile import usual_seconds
 from lacewing.planning.rules.loading import decoders
@@ -51,7 +52,10 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
     validating = validated * amounts.eval_share / (findings.best_forward.rate or 1.0)
     decoding = findings.decode_seconds
     decodes = replace(plan, workers=replace(plan.workers, value=decoders(plan.workers, cores)))
-    training_share, validation_share = amounts.undecoded
+    kept, kept_seen = plan.pixels.value, keep_for_evaluation(plan)
+    # earlier runs left theirs on the disk, where nothing else looks
+    training_share = amounts.undecoded[0] if kept == "disk" else 1.0
+    validation_share = amounts.undecoded[1] if kept_seen == "disk" else 1.0
     reading = waiting(decodes, validation_share * validated * decoding, validating, cores)
     each = pass_seconds_per_image(plan, findings)
 
@@ -63,8 +67,9 @@ def forecast(plan: Plan, findings: Findings, amounts: Amounts, cores: int) -> di
 
     first = training(shares[0], training_share * decoding) + validating + reading
     first += compile_seconds(plan, findings)
-    again = (decoding, reading) if plan.pixels.value == "none" else (0.0, 0.0)
-    later = training(fmean(shares[1:] or shares), again[0]) + validating + again[1]
+    opening = decoding if kept == "none" else 0.0
+    later = training(fmean(shares[1:] or shares), opening) + validating
+    later += reading if kept_seen == "none" else 0.0
     judged = amounts.validation + amounts.test if amounts.judges else 0
     judging = judged * amounts.eval_share * findings.plain_seconds
     judging += waiting(decodes, judged * decoding, judging, cores)

@@ -10,7 +10,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import total_steps
 from lacewing.planning.measured import Measured
 from lacewing.planning.plan import Plan
-from lacewing.planning.rules import batch, learning_rate, loading
+from lacewing.planning.rules import batch, learning_rate, loading, memory
 from lacewing.planning.trial import feeding, payback, sizes
 from lacewing.planning.trial.candidates import candidate_rows, label
 from lacewing.planning.trial.findings import Findings, Timed
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 PIXELS_SHARE = 0.8
 """Of the device memory that is allowed and that the network does not take."""
+EVALUATION_SAID = {"ram": "in RAM", "disk": "on the disk", "none": "decoded each time"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,18 +200,44 @@ def resized(plan: Plan, micro: Choice[int], asked: Asked) -> Plan:
 
 
 def with_pixels(plan: Plan, findings: Findings, asked: Asked) -> Plan:
-    """Training's decoded images in the device's memory, if the measured peak leaves room there."""
+    """Training's decoded images in the device's memory, if the measured peak leaves room there.
+
+    They go there batch by batch, so RAM and the disk need not hold them; those of validation stay
+    where the rules keep that many.
+    """
     allowed, need = plan.memory_bytes.value, asked.job.device_bytes(plan.image_size.value)
-    is_open = asked.own_memory and plan.pixels.value == "ram" and plan.augment_on.value != "cpu"
+    is_open = asked.own_memory and plan.augment_on.value != "cpu" and not is_shared(plan, asked)
     if not is_open or allowed is None or not findings.memory_measured:
         return plan
     there = replace(plan, pixels=Choice("device", "", "measured"))  # then none cross to it
     room = int(PIXELS_SHARE * (allowed - predicted_bytes(there, findings, asked.job)))
-    evidence = {"need_bytes": need, "room_bytes": room}
     if need > room:
         return plan
-    reason = f"{format_bytes(need)} of the {format_bytes(room)} that the network leaves there"
+    beside = place_of_evaluation(plan, need, asked)
+    evidence: dict[str, float | str] = {
+        "need_bytes": need,
+        "room_bytes": room,
+        "evaluation": beside,
+    }
+    reason = (f"{format_bytes(need)} of the {format_bytes(room)} that the network leaves there; "
+              f"validation's {EVALUATION_SAID[beside]}")  # fmt: skip
     return replace(plan, pixels=Choice("device", reason, "measured", evidence))
+
+
+def is_shared(plan: Plan, asked: Asked) -> bool:
+    """Whether decoded images lie on the disk for other processes, or from earlier runs.
+
+    In the device's memory each process would decode them anew.
+    """
+    is_decoded = asked.amounts.undecoded[0] < 1.0
+    return plan.pixels.value == "disk" and (asked.amounts.processes > 1 or is_decoded)
+
+
+def place_of_evaluation(plan: Plan, training_bytes: int, asked: Asked) -> str:
+    """Where the rules keep validation's decoded images without those of training."""
+    size = plan.image_size.value
+    both = asked.job.kept_bytes(size, asked.config.eval_size or size)
+    return memory.place_of_part(plan.pixels, both - training_bytes, asked.amounts.processes)
 
 
 def with_varying(plan: Plan, findings: Findings) -> Plan:

@@ -52,6 +52,17 @@ def test_what_the_disk_has_of_earlier_runs_is_not_decoded_again(plan_on, found):
     assert nothing["judge_seconds"] == a_part["judge_seconds"], "which decodes all"
 
 
+@pytest.mark.parametrize("seen", ["ram", "none"])
+def test_validation_may_be_decoded_in_each_epoch_beside_pixels_on_the_device(plan_on, found, seen):
+    plan = planned(plan_on("h100_80gb"), batch=10, workers=4)
+    plan = replace(plan, pixels=Choice("device", "", "measured", {"evaluation": seen}))
+    unseen = replace(AMOUNTS, undecoded=(0.0, 0.0))  # which is of the disk
+    figures = forecast(plan, found(decode_seconds=0.4), unseen, cores=8)
+    training, validation = 1000 * 0.4 / 4 - 1000 * 0.05, 100 * 0.4 / 7 - 100 / 40
+    first = training + (validation if seen == "ram" else 0.0)
+    assert figures["first_epoch_seconds"] - figures["epoch_seconds"] == pytest.approx(first)
+
+
 def test_on_a_gpu_decoding_costs_only_where_it_is_slower(plan_on, found):
     plan = planned(plan_on("h100_80gb"), batch=10, pixels="ram", workers=4)
     fast = forecast(plan, found(decode_seconds=0.1), AMOUNTS, cores=8)

@@ -8,6 +8,8 @@ from lacewing.config import TrainConfig
 from lacewing.errors import PlanError
 from lacewing.performance_config import EVAL_TO_INPUT, TIERS
 from lacewing.planning.check import check_arithmetic
+from lacewing.planning.loaders import keep_for_evaluation
+from lacewing.planning.make import make_plan
 from lacewing.planning.trial.findings import CompileTime, Fed, Findings, Timed
 from lacewing.planning.trial.forecast import Amounts
 from lacewing.planning.trial.memory import MemoryModel
@@ -165,16 +167,71 @@ def test_pixels_go_to_the_device_where_the_network_leaves_room(plan_on, make_job
     room = int(0.8 * (plan.memory_bytes.value - taken))
 
     def kept(need, own_memory=True, measured=True):
-        job = make_job(device_bytes=lambda size: need, cache_bytes=lambda size: 2 * need)
+        job = make_job(device_bytes=lambda size: need, cache_bytes=lambda size: need + GIB)
         asked = Asked(config=TrainConfig(), job=job, tier=TIERS[plan.tier.value],
                       amounts=AMOUNTS, cores=16, own_memory=own_memory)  # fmt: skip
         return refine(plan, found(memory=model, memory_measured=measured), asked).pixels
 
     assert kept(room).value == "device"
-    assert kept(room).evidence == {"need_bytes": room, "room_bytes": room}
+    assert kept(room).evidence == {"need_bytes": room, "room_bytes": room, "evaluation": "ram"}
     assert kept(room + 1).value == "ram"
     assert kept(room, own_memory=False).value == "ram"
     assert kept(room, measured=False).value == "ram"
+
+
+SMALL_HOST = [
+    # decoded images of training and of validation in GiB, room on the disk, place of each
+    (14, 2, 0, "none", "device", "ram"),
+    (14, 10, 0, "none", "device", "none"),
+    (14, 10, 12, "none", "device", "disk"),
+    (14, 2, 20, "disk", "device", "ram"),
+    (70, 2, 0, "none", "none", "none"),
+]
+
+
+@pytest.fixture
+def small_host(recorded, make_job, found):
+    """`small_host(training, validation, disk)`: 80 GiB on the device, 32 of RAM: both plans."""
+
+    def make(training, validation, disk, **amounts):
+        machine = replace(recorded("h100_80gb"), memory_free_bytes=32 * GIB)
+        gpu = replace(machine.devices[0], total_bytes=80 * GIB, free_bytes=80 * GIB)
+        machine = replace(machine, devices=(gpu, *machine.devices[1:]))
+        job = make_job(
+            cache_bytes=lambda size: (training + validation) * GIB,
+            device_bytes=lambda size: training * GIB,
+            disk_bytes=disk * GIB,
+        )
+        plan = make_plan(TrainConfig(), machine, job)
+        asked = Asked(config=TrainConfig(), job=job, tier=TIERS[plan.tier.value],
+                      amounts=replace(AMOUNTS, **amounts), cores=16, own_memory=True)  # fmt: skip
+        model = MemoryModel(fixed_bytes=2 * GIB, image_bytes=10 * MIB)
+        return plan, refine(plan, found(memory=model, memory_measured=True), asked)
+
+    return make
+
+
+@pytest.mark.parametrize(("training", "validation", "disk", "rule", "place", "seen"), SMALL_HOST)
+def test_pixels_on_the_device_need_no_room_in_ram(
+    small_host, training, validation, disk, rule, place, seen
+):
+    before, plan = small_host(training, validation, disk)
+    assert (before.pixels.value, plan.pixels.value) == (rule, place)
+    assert keep_for_evaluation(plan) == seen
+
+
+def test_the_reason_says_where_validation_stays(small_host):
+    told = {"ram": "in RAM", "disk": "on the disk", "none": "decoded each time"}
+    for training, validation, disk, _, _, seen in SMALL_HOST[:3]:
+        _, plan = small_host(training, validation, disk)
+        assert plan.pixels.reason.startswith("14.0 GiB of the ")
+        assert plan.pixels.reason.endswith(f" leaves there; validation's {told[seen]}")
+
+
+@pytest.mark.parametrize("amounts", [{"processes": 2}, {"undecoded": (0.5, 1.0)}])
+def test_what_the_disk_has_for_others_is_not_decoded_anew(small_host, amounts):
+    assert small_host(14, 2, 20, **amounts)[1].pixels.value == "disk"
+    assert small_host(14, 2, 0, **amounts)[1].pixels.value == "device"
 
 
 def test_threads_that_do_not_pay_are_left_out(refined, found):
