@@ -125,6 +125,7 @@ def _judge(backend: Backend, names: list[str], findings: list[Findings]) -> _Fou
                 is_ram=found.is_ram,
                 precisions=found.smoke.passed,
                 pairs=found.smoke.pairs,
+                failed=failed,
                 failed_kernels=found.failed_kernels,
                 details=found.details,
             )

@@ -32,6 +32,8 @@ class Device:
     pairs: tuple[str, ...] = ()
     """Precision and memory format, "bf16 channels_last", of every pair that passed the test;
     empty where it is not known (recorded by an older version)."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Precisions, and pairs as above, that failed the test, and why, a clause."""
     failed_kernels: dict[str, str] = field(default_factory=dict)
     """Optimiser kernels of its kind that failed the test, and why, a clause."""
     details: dict[str, str] = field(default_factory=dict)

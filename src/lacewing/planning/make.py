@@ -3,7 +3,7 @@
 from lacewing.config import TrainConfig
 from lacewing.hardware.backend import BackendTable
 from lacewing.hardware.backends import BACKENDS
-from lacewing.hardware.machine import Machine
+from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import TIERS, Tier
 from lacewing.planning.job import Job
 from lacewing.planning.plan import Plan
@@ -91,13 +91,18 @@ def make_plan(
         workers=loader.workers,
         prefetch=loader.prefetch,
         pin_memory=loader.pin_memory,
-        notes=notes_of(job),
+        notes=notes_of(job, this),
     )
 
 
-def notes_of(job: Job) -> tuple[str, ...]:
-    """What is to be said beside the decisions."""
-    return (job.optimizer_advice,) if job.optimizer_advice else ()
+def notes_of(job: Job, device: Device) -> tuple[str, ...]:
+    """What is to be said beside the decisions: advice, and what the device got wrong."""
+    advice = (job.optimizer_advice,) if job.optimizer_advice else ()
+    unused = (
+        f"{name} failed its test on {device.address} ({why}) and is not used."
+        for name, why in device.failed.items()
+    )
+    return (*advice, *unused)
 
 
 def total_steps(config: TrainConfig, batch_size: int, job: Job) -> int:

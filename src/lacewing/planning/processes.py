@@ -147,6 +147,7 @@ def least_device(device: Device, machines: Sequence[Machine]) -> Device:
         device,
         precisions=tuple(precisions),
         pairs=tuple(pair for pair in device.pairs if all(pair in one.pairs for one in like)),
+        failed={name: why for one in like for name, why in one.failed.items()},
         failed_kernels={k: why for one in like for k, why in one.failed_kernels.items()},
         total_bytes=min(totals, default=None),
         free_bytes=min(free, default=None),

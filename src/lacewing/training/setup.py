@@ -32,6 +32,7 @@ from lacewing.planning.job import Job
 from lacewing.planning.make import make_plan, notes_of
 from lacewing.planning.plan import Plan
 from lacewing.planning.processes import of_one
+from lacewing.planning.rules.device import find_device
 from lacewing.planning.rules.image_size import check_judged
 from lacewing.planning.trial.fitting import WEIGHT_BYTES
 
@@ -192,15 +193,15 @@ def decide(
     """
     if config.plan is None:
         return make_plan(config, machine, job, tiers, backends)
-    # its notes are of the run that it was made for
-    plan = replace(obeyed(of_one(load_plan(config.plan))), notes=notes_of(job))
+    plan = obeyed(of_one(load_plan(config.plan)))
     check_asked(config, plan, job, tiers[plan.tier.value])
     check_compiles_once(config, plan)
     check_work(plan, job)
     check_judged(config.eval_size, plan.image_size.value, job)
     for note in check_plan(plan, machine, backends):
         console.note(note)
-    return plan
+    # the file's notes are of the run that it was made for
+    return replace(plan, notes=notes_of(job, find_device(machine, plan.device.value)))
 
 
 def obeyed(plan: Plan) -> Plan:

@@ -44,6 +44,7 @@ def test_a_precision_that_fails_costs_only_that_precision():
     machine = inspect(backends=fake_backends(fake))
     assert machine.devices[0].precisions == ("fp32",)
     assert [item.name for item in machine.rejected] == ["Card in bf16"]
+    assert machine.devices[0].failed == {"bf16": machine.rejected[0].reason}
 
 
 def test_not_here_and_any_other_error_of_a_driver_are_kept_as_reasons():

@@ -1,5 +1,6 @@
 """What holds for every plan, over random requests on every recorded machine."""
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -151,6 +152,19 @@ def test_the_tier_table_is_obeyed(recorded, make_job):
 def test_advice_on_the_optimiser_becomes_a_note(plan_on, make_job):
     assert plan_on("h100_80gb", make_job(optimizer_advice="Use AdamW.")).notes == ("Use AdamW.",)
     assert plan_on("h100_80gb").notes == ()
+
+
+def test_what_the_device_got_wrong_becomes_a_note(recorded, make_job):
+    machine = recorded("t4_16gb")
+    card, *rest = machine.devices
+    failed = {"bf16": "the loss is not finite", "fp16 channels_last": "its memory is full"}
+    other = replace(card, index=1, failed={"fp32 channels_last": "the loss is not finite"})
+    machine = replace(machine, devices=(replace(card, failed=failed), other, *rest))
+    assert make_plan(TrainConfig(), machine, make_job()).notes == (
+        "bf16 failed its test on cuda:0 (the loss is not finite) and is not used.",
+        "fp16 channels_last failed its test on cuda:0 (its memory is full) and is not used.",
+    )
+    assert make_plan(TrainConfig(device="cpu"), machine, make_job()).notes == ()
 
 
 def test_steps_are_whole_batches_of_the_epochs_that_are_run(make_job):

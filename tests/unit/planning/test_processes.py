@@ -32,11 +32,13 @@ def test_all_processes_make_as_many_passes_and_none_is_empty(batch, world, micro
 def test_of_several_machines_the_least_counts():
     device = H100.devices[0]
     small = replace(device, total_bytes=2**30, free_bytes=2**29, precisions=("fp32", "bf16"))
+    small = replace(small, failed={"fp16": "the loss is not finite"})
     other = replace(H100, devices=(small, *H100.devices[1:]), memory_free_bytes=5)
     least = processes.least_of([H100, other])
     assert least.devices[0].total_bytes == 2**30
     assert least.devices[0].free_bytes == 2**29
     assert set(least.devices[0].precisions) == {"fp32", "bf16"}
+    assert least.devices[0].failed == {"fp16": "the loss is not finite"}
     assert least.memory_free_bytes == 5
 
 

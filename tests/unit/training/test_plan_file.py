@@ -7,7 +7,7 @@ import torch
 
 from lacewing.config import TrainConfig, load_config
 from lacewing.errors import ConfigError, ModelError, PlanError
-from lacewing.hardware.fake import FakeBackend
+from lacewing.hardware.fake import FakeBackend, Faults, fake_backends
 from lacewing.hardware.machine import Limit
 from lacewing.planning import loaders
 from lacewing.planning.document import load_plan, save_plan
@@ -36,6 +36,14 @@ def test_the_notes_of_the_run_that_it_was_made_for_do_not_come_along(filed, tmp_
     said = ("Without effect in classic training: --wise-ft.", "2 processes train together.")
     save_plan(replace(plan, notes=said), tmp_path / "plan.yaml")
     assert filed() == obeyed(replace(plan, notes=()))
+
+
+def test_what_the_device_gets_wrong_here_is_said_beside_a_plan_too(small, tmp_path):
+    wrong = fake_backends(FakeBackend(faults=Faults(channels_last=True)))
+    plan = prepare(small(), wrong).plan
+    assert plan.notes[0].startswith("fp32 channels_last failed its test on cuda:0 (")
+    save_plan(replace(plan, notes=()), tmp_path / "plan.yaml")
+    assert prepare(small(plan=tmp_path / "plan.yaml"), wrong).plan.notes == plan.notes
 
 
 @pytest.mark.parametrize(
