@@ -57,10 +57,11 @@ class Monitor:
 
 
 def open_monitor(session: "Session") -> Monitor:
-    """The watches for a session. What the user has set is not touched."""
+    """The watches for a session. What the user has set is not touched, nor what memory forbids."""
     plan, capabilities = session.plan, session.backend.capabilities
-    workers = plan.workers.value
-    is_open = plan.workers.source != "user" and session.config.plan is None
+    workers = session.train_loader.loading.workers  # none where the rate's search ran out of memory
+    is_planned = workers == plan.workers.value
+    is_open = is_planned and plan.workers.source != "user" and session.config.plan is None
     loader = LoaderWatch(workers, most_threads(session), not is_open, 1 if is_open else workers)
     monitor = Monitor(
         loader=loader,

@@ -17,11 +17,13 @@ from lacewing.engine.prepare import training_mode
 from lacewing.engine.schedules import set_learning_rate
 from lacewing.planning.document import save_plan
 from lacewing.store.run import write_json
-from lacewing.training.kept_pixels import loaded
+from lacewing.training.adapt import open_monitor
+from lacewing.training.bookkeeping import captured
+from lacewing.training.loop import remaining
 from lacewing.training.recovery import recoverable_step
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop
-from lacewing.training.state import capture, restore
+from lacewing.training.state import restore
 from lacewing.values import Choice, counted
 
 STEPS = 60
@@ -86,14 +88,8 @@ def search(session: Session) -> Climb | str:
     rate helps, or the time is short. Raises what a training step raises, StoppedError apart.
     """
     started = time.perf_counter()
-    before = capture(
-        session.model,
-        session.optimizer,
-        session.scaler,
-        session.schedule,
-        session.progress,
-        average=session.average,
-    )
+    before = captured(session)
+    assert before is not None  # as none is kept that could stand in for it
     rates = rising(session.plan.learning_rate.value)
     tried: list[float] = []
     losses: list[float] = []
@@ -107,6 +103,7 @@ def search(session: Session) -> Climb | str:
             set_learning_rate(session.optimizer, rates[place], 1.0)
             losses.append(float(recoverable_step(session, batch, Stop(), before).loss))
             session.progress.step += 1
+            session.progress.step_in_epoch += 1
             show(place + 1, f"rate {rates[place]:.1e}  loss {losses[-1]:.3f}")
             if diverged(losses):
                 break
@@ -142,11 +139,12 @@ def rising(middle: float) -> list[float]:
 
 
 def endless(session: Session) -> Iterator[Batch]:
-    """Training batches, epoch after epoch."""
-    epoch = 0
+    """Training batches, epoch after epoch; `remaining` tells what is done without memory."""
+    monitor = open_monitor(session)
     while True:
-        yield from loaded(session, epoch)
-        epoch += 1
+        yield from remaining(session, monitor)
+        session.progress.epoch += 1
+        session.progress.start_epoch()
 
 
 def diverged(losses: Sequence[float]) -> bool:

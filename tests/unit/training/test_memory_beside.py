@@ -8,7 +8,9 @@ from lacewing.hardware.fake import FakeBackend
 from lacewing.hardware.fake_faults import running_out
 from lacewing.store.run import read_lines
 from lacewing.training import bookkeeping
+from lacewing.training.adapt import open_monitor
 from lacewing.training.loop import train
+from lacewing.training.rate_finder import search
 
 WORDS = {"epochs": 2, "model": "test_convnext", "image_size": 64}
 
@@ -54,6 +56,34 @@ def test_images_of_a_step_that_never_fit_end_the_run(begun):
     session.train_loader._prepare = running_out(range(1, 99), session.train_loader._prepare)
     with pytest.raises(TrainingError, match=r"loading the 6 images of step 0.*--batch-size"):
         train(session)
+
+
+@pytest.mark.parametrize("call", [3, 9])  # in the first epoch of four steps, and in the third
+def test_the_search_for_the_rate_goes_on_with_nothing_ahead(begun, call):
+    words = {**WORDS, "learning_rate": "auto"}
+    expected = search(begun(FakeBackend(), **words, name="calm"))
+    session = begun(FakeBackend(), **words, name="full")
+    loader, planned = session.train_loader, session.plan.workers.value
+    loader._on_device = running_out({call}, loader._on_device)
+    assert search(session) == expected
+    (event,) = events(session, "out-of-memory")
+    assert (event["field"], event["old"], event["new"]) == ("workers", planned, 0)
+    watch = open_monitor(session).loader
+    assert (watch.workers, watch.settled) == (0, True), "training does not try what failed"
+
+
+def test_a_search_whose_images_never_fit_ends_in_the_same_sentence(begun):
+    session = begun(FakeBackend(), **WORDS, learning_rate="auto")
+    session.train_loader._prepare = running_out(range(1, 99), session.train_loader._prepare)
+    with pytest.raises(TrainingError, match=r"loading the 6 images of step 0.*--batch-size"):
+        search(session)
+
+
+def test_the_search_needs_a_copy_to_begin(begun, monkeypatch):
+    session = begun(FakeBackend(), **WORDS, learning_rate="auto")
+    monkeypatch.setattr(bookkeeping, "capture", running_out({1}, bookkeeping.capture))
+    with pytest.raises(TrainingError, match=r"At step 0 there is no memory for a copy .*iB\)"):
+        search(session)
 
 
 def test_the_machines_memory_counts_too(begun, calm):
