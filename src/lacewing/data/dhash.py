@@ -5,7 +5,7 @@ values whether each is brighter than its left neighbour: 64 bits that survive sc
 compression.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -19,8 +19,10 @@ MAX_ASPECT_CHANGE = 1.1
 MAX_SCALE_CHANGE = 2.0
 SMALL_BUCKET = 64
 """Rows of one chunk: so many are compared together with those of all other small buckets."""
-PAIRS_AT_ONCE = 2**20
-"""Some 60 MB of distances and ratios."""
+LARGE_BUCKET = 1024
+"""Rows: fewer are compared each with each, sooner than they are divided again."""
+PAIRS_AT_ONCE = 2**18
+"""Some 10 MB of distances, and as much again where all are near."""
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -32,11 +34,11 @@ def difference_hash(image: Image.Image) -> int:
 
 def bit_count(values: np.ndarray) -> np.ndarray:
     """The number of one bits of each uint64, as uint8 of the same shape."""
-    bytes_ = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, 8)
-    return _ONES[bytes_].sum(axis=-1, dtype=np.uint8)
-
-
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+    pairs = values - (values >> np.uint64(1) & np.uint64(0x5555555555555555))
+    low, high = pairs, pairs >> np.uint64(2)
+    fours = (low & np.uint64(0x3333333333333333)) + (high & np.uint64(0x3333333333333333))
+    bytes_ = fours + (fours >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (bytes_ * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.uint8)
 
 
 def equal_groups(contents: Sequence[str]) -> np.ndarray:
@@ -60,41 +62,69 @@ def near_identical_groups(
     to the same image. A group's number is the smallest row in it.
     """
     parents = equal_groups(contents)
-    _join_similar(parents, hashes, widths, heights)
-    return _roots(parents)
-
-
-def _join_similar(
-    parents: np.ndarray,
-    hashes: np.ndarray,
-    widths: np.ndarray,
-    heights: np.ndarray,
-) -> None:
-    """Join rows that are alike. Equal 16-bit chunks are found first: of four chunks, at least
-    one is equal where no more than three bits differ."""
     ones = bit_count(hashes)
     rows = np.flatnonzero((ones >= MIN_CONTRAST) & (ones <= 64 - MIN_CONTRAST))
     # Images of one hash and one size behave alike, so that one of them stands for all.
     keys = np.stack([hashes[rows], widths[rows].astype(np.uint64), heights[rows].astype(np.uint64)])
     _, firsts, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     chosen = rows[firsts]
-    first = chosen[inverse.ravel()]
-    _join_pairs(parents, first[first != rows], rows[first != rows])
-    shift = np.uint64(16)
-    for number in range(4):
-        chunk = ((hashes[chosen] >> (shift * np.uint64(number))) & np.uint64(0xFFFF)).astype(int)
-        order = np.argsort(chunk, kind="stable")
-        starts = np.flatnonzero(np.diff(chunk[order], prepend=-1))
-        sizes = np.diff(starts, append=len(order))
-        is_large = sizes > SMALL_BUCKET
-        small = order[np.repeat(~is_large, sizes)]
-        _join_neighbours(parents, chosen[small], chunk[small], hashes, widths, heights)
-        for start, size in zip(starts[is_large], sizes[is_large], strict=True):
-            bucket = chosen[order[start : start + size]]
-            for row, others in _alike_in(bucket, hashes, widths, heights):
-                # thousands of frames of one scene: most are joined already
-                for other in np.unique(parents[others]).tolist():
-                    _join(parents, row, other)
+    groups = _similar_groups(hashes[chosen], widths[chosen], heights[chosen])
+    _join(parents, rows, chosen[groups[inverse.ravel()]])
+    return _roots(parents)
+
+
+def _similar_groups(hashes: np.ndarray, widths: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """A group number for each row, shared by rows that are alike, directly or through others.
+
+    Rows with an equal chunk of bits are found first: of four chunks, at least one is equal where
+    no more than three bits differ. A large bucket of them is divided again in the same way.
+    """
+    parents = np.arange(len(hashes))
+    if len(hashes) > LARGE_BUCKET and _saves_work(chunks := _chunks(hashes)):
+        for chunk in chunks:
+            _join_buckets(parents, chunk, hashes, widths, heights)
+    else:
+        _join_each_with_each(parents, hashes, widths, heights)
+    return _roots(parents)
+
+
+def _chunks(hashes: np.ndarray) -> np.ndarray:
+    """The bits of hashes as four chunks, uint16 [4, rows].
+
+    The bits that tell most, as many rows have them as don't, are dealt out to all four: a plain
+    border or a common background is equal everywhere and would fill chunks of neighbouring bits.
+    """
+    bits = np.unpackbits(hashes[:, None].view(np.uint8), axis=1)
+    telling = np.argsort(np.abs(bits.mean(axis=0) - 0.5), kind="stable")
+    dealt = telling.reshape(16, 4).T.ravel()
+    return np.packbits(np.take(bits, dealt, axis=1), axis=1).view(np.uint16).T
+
+
+def _saves_work(chunks: np.ndarray) -> bool:
+    """Whether the pairs of equal chunks are half of all or fewer: not among frames of one scene."""
+    pairs = sum(int((np.bincount(chunk) ** 2).sum()) for chunk in chunks)
+    return pairs <= chunks.shape[1] ** 2 / 2
+
+
+def _join_buckets(
+    parents: np.ndarray,
+    chunk: np.ndarray,
+    hashes: np.ndarray,
+    widths: np.ndarray,
+    heights: np.ndarray,
+) -> None:
+    """Join rows that are alike and have an equal chunk."""
+    order = np.argsort(chunk, kind="stable")
+    starts = np.flatnonzero(np.diff(chunk[order].astype(int), prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    is_large = sizes > SMALL_BUCKET
+    small = order[np.repeat(~is_large, sizes)]
+    _join_neighbours(parents, small, chunk[small], hashes, widths, heights)
+    first = np.arange(len(hashes))
+    for start, size in zip(starts[is_large], sizes[is_large], strict=True):
+        bucket = order[start : start + size]
+        first[bucket] = bucket[_similar_groups(hashes[bucket], widths[bucket], heights[bucket])]
+    _join(parents, np.arange(len(hashes)), first)
 
 
 def _join_neighbours(
@@ -114,25 +144,21 @@ def _join_neighbours(
         near = bit_count(hashes[left] ^ hashes[right]) <= MAX_DISTANCE
         left, right = left[near], right[near]
         alike = _similar_size(left, right, widths, heights)
-        _join_pairs(parents, left[alike], right[alike])
+        _join(parents, left[alike], right[alike])
 
 
-def _alike_in(
-    bucket: np.ndarray,
-    hashes: np.ndarray,
-    widths: np.ndarray,
-    heights: np.ndarray,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Each row of a bucket that others are like, with all of these, itself among them."""
-    at_once = max(1, PAIRS_AT_ONCE // len(bucket))
-    for start in range(0, len(bucket), at_once):
-        block = bucket[start : start + at_once]
-        distance = bit_count(hashes[block][:, None] ^ hashes[bucket][None, :])
-        alike = (distance <= MAX_DISTANCE) & _similar_size(
-            block[:, None], bucket[None, :], widths, heights
-        )
-        for place in np.flatnonzero(alike.sum(1) > 1):  # most are like themselves only
-            yield int(block[place]), bucket[alike[place]]
+def _join_each_with_each(
+    parents: np.ndarray, hashes: np.ndarray, widths: np.ndarray, heights: np.ndarray
+) -> None:
+    """Join all rows that are alike: some with all that come after them, then the next."""
+    start = 0
+    while start < len(hashes):
+        stop = start + max(1, PAIRS_AT_ONCE // (len(hashes) - start))
+        distance = bit_count(hashes[start:stop, None] ^ hashes[None, start:])
+        left, right = start + np.argwhere(distance <= MAX_DISTANCE).T
+        alike = (left < right) & _similar_size(left, right, widths, heights)
+        _join(parents, left[alike], right[alike])
+        start = stop
 
 
 def _similar_size(
@@ -144,14 +170,14 @@ def _similar_size(
     return same_shape & (np.maximum(np.abs(wide), np.abs(high)) <= np.log(MAX_SCALE_CHANGE))
 
 
-def _join_pairs(parents: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Join each row with the one beside it; most are joined already where many are alike."""
-    if not len(left):
-        return
-    parents[:] = _roots(parents)
-    apart = parents[left] != parents[right]
-    for first, second in zip(left[apart].tolist(), right[apart].tolist(), strict=True):
-        _join(parents, first, second)
+def _join(parents: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Join each row with the one beside it; a root's parent becomes the smallest one it meets."""
+    while len(left):
+        parents[:] = _roots(parents)
+        first, second = parents[left], parents[right]
+        apart = first != second  # most are joined already where many are alike
+        left, right, first, second = left[apart], right[apart], first[apart], second[apart]
+        np.minimum.at(parents, np.maximum(first, second), np.minimum(first, second))
 
 
 def _roots(parents: np.ndarray) -> np.ndarray:
@@ -160,15 +186,3 @@ def _roots(parents: np.ndarray) -> np.ndarray:
     while ((further := roots[roots]) != roots).any():
         roots = further
     return roots
-
-
-def _join(parents: np.ndarray, first: int, second: int) -> None:
-    first, second = _root(parents, first), _root(parents, second)
-    parents[max(first, second)] = min(first, second)
-
-
-def _root(parents: np.ndarray, row: int) -> int:
-    while parents[row] != row:
-        parents[row] = parents[parents[row]]
-        row = int(parents[row])
-    return row

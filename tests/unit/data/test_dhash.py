@@ -85,6 +85,7 @@ def _slow_groups(hashes: list[int]) -> list[int]:
 @pytest.mark.parametrize("chunk", [None, 0x1234])
 def test_small_and_large_buckets_give_the_same_groups(monkeypatch, small, chunk):
     monkeypatch.setattr(dhash, "SMALL_BUCKET", small)
+    monkeypatch.setattr(dhash, "LARGE_BUCKET", small)
     draw = np.random.default_rng(small)
     hashes = draw.integers(0, 2**64, 20, np.uint64, endpoint=False)[draw.integers(0, 20, 150)]
     for _ in range(3):  # a chain of twins of twins
@@ -97,13 +98,50 @@ def test_small_and_large_buckets_give_the_same_groups(monkeypatch, small, chunk)
 
 
 def test_small_buckets_are_not_looked_at_one_by_one(monkeypatch):
-    monkeypatch.setattr(dhash, "_alike_in", None)
+    monkeypatch.setattr(dhash, "_join_each_with_each", None)
     hashes = np.random.default_rng(0).integers(0, 2**64, 3000, np.uint64, endpoint=False)
     hashes[7] = hashes[2999] ^ np.uint64(0b101)
     sides = np.full(3000, 9)
     groups = near_identical_groups([str(row) for row in range(3000)], hashes, sides, sides)
     assert np.flatnonzero(groups != np.arange(3000)).tolist() == [2999]
     assert groups[2999] == 7
+
+
+ON_A_PLAIN_BORDER = 0x00007E7E7E7E0000
+"""Bits of hashes that the picture's border leaves: all others are 0."""
+
+
+@pytest.mark.parametrize("mask", [2**64 - 1, 0xFFFFFFFFFFFF0000, ON_A_PLAIN_BORDER, 0x7E7E0000])
+@pytest.mark.parametrize("seed", range(3))
+def test_large_buckets_are_divided_into_the_same_groups(monkeypatch, mask, seed):
+    monkeypatch.setattr(dhash, "SMALL_BUCKET", 4)
+    monkeypatch.setattr(dhash, "LARGE_BUCKET", 8)
+    draw = np.random.default_rng(seed)
+    hashes = draw.integers(0, 2**64, 60, np.uint64, endpoint=False)[draw.integers(0, 60, 240)]
+    for _ in range(3):  # at most three bits from those they were drawn from
+        hashes ^= np.uint64(1) << draw.integers(0, 64, 240).astype(np.uint64)
+    hashes &= np.uint64(mask)
+    sides = np.full(240, 9)
+    groups = near_identical_groups([str(row) for row in range(240)], hashes, sides, sides)
+    expected = _slow_groups(hashes.tolist())
+    assert groups.tolist() == expected
+    assert 1 < len(set(expected)) < 240
+
+
+@pytest.mark.parametrize("mask", [0xFFFFFFFFFFFF0000, ON_A_PLAIN_BORDER])
+def test_photos_with_a_plain_border_are_not_compared_each_with_each(monkeypatch, mask):
+    compared = []
+
+    def count(values):
+        compared.append(values.size)
+        return bit_count(values)
+
+    monkeypatch.setattr(dhash, "bit_count", count)
+    hashes = np.random.default_rng(0).integers(0, 2**64, 20_000, np.uint64, endpoint=False)
+    hashes &= np.uint64(mask)
+    sides = np.full(20_000, 9)
+    near_identical_groups(list(map(str, range(20_000))), hashes, sides, sides)
+    assert sum(compared) < 20_000**2 / 10
 
 
 @settings(deadline=None)
