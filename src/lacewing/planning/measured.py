@@ -10,7 +10,7 @@ class Measured:
 
     forecast: Mapping[str, float] = field(default_factory=dict)
     """first_epoch_seconds, epoch_seconds, epochs, judge_seconds, run_seconds, peak_bytes: those
-    that are known. An epoch holds its validation."""
+    that are known, of a recipe the last alone. An epoch holds its validation."""
     candidates: tuple[Mapping[str, float | str], ...] = ()
     """What was tried: pass, way, images_per_second or bytes, note (why one is out), and chosen."""
     seconds: float = 0.0

@@ -35,10 +35,12 @@ def with_trial(prepared: Prepared, backends: BackendTable = BACKENDS) -> Prepare
     stops working.
     """
     if prepared.config.plan is not None:
-        return replace(prepared, plan=with_own_forecast(prepared))
-    if not is_wanted(prepared.config):
+        plan = with_own_forecast(prepared)
+    elif is_wanted(prepared.config):
+        plan = signed(prepared, refined(prepared, backends))
+    else:
         return prepared
-    return replace(prepared, plan=signed(prepared, refined(prepared, backends)))
+    return replace(prepared, plan=plan if prepared.config.is_classic else without_times(plan))
 
 
 def is_wanted(config: TrainConfig) -> bool:
@@ -58,6 +60,15 @@ def with_own_forecast(prepared: Prepared) -> Plan:
         "as it is now, on this machine."
     )
     return replace(plan, measured=None, notes=(*plan.notes, note))
+
+
+def without_times(plan: Plan) -> Plan:
+    """The plan of a recipe, which decides its epochs and their images later: of what is forecast,
+    the memory is left."""
+    if plan.measured is None:
+        return plan
+    forecast = {k: v for k, v in plan.measured.forecast.items() if k == "peak_bytes"}
+    return replace(plan, measured=replace(plan.measured, forecast=forecast))
 
 
 def work_here(prepared: Prepared, plan: Plan) -> str:

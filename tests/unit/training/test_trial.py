@@ -226,6 +226,25 @@ def test_the_forecast_is_recorded_and_held_against_the_outcome(tried):
     assert "expected for the epochs" in session.run.report.read_text()
 
 
+def test_of_a_recipe_no_seconds_of_epochs_are_forecast(small, tmp_path):
+    """It decides them later: not on the screen, nor in the run, nor by an older plan's file."""
+    backends = fake_backends(FakeBackend())
+    prepared = with_trial(prepare(small(**{**WORDS, "recipe": "finetune"}), backends), backends)
+    assert list(prepared.plan.measured.forecast) == ["peak_bytes"]
+    session = begin(prepared, backends)
+    event = next(e for e in read_lines(session.run.events) if e["kind"] == "forecast")
+    assert event["peak_bytes"] > 0
+    assert not {"epochs", "epoch_seconds", "run_seconds", "judge_seconds"} & event.keys()
+    assert "the run:" not in event["message"]
+    recorded = load_plan(session.run.plan).measured
+    assert recorded.forecast == prepared.plan.measured.forecast
+    older = {**recorded.forecast, "epochs": 2.0, "run_seconds": 9.0}
+    with_times = replace(prepared.plan, measured=replace(recorded, forecast=older))
+    config = replace(prepared.config, plan=tmp_path / "plan.yaml")
+    by_it = with_trial(replace(prepared, config=config, plan=with_times), backends)
+    assert by_it.plan.measured.forecast == recorded.forecast
+
+
 def test_a_measured_size_needs_the_trial():
     with pytest.raises(ConfigError, match="--batch-size auto is measured"):
         TrainConfig(batch_size="auto", trial=False)
