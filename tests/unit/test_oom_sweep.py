@@ -36,6 +36,21 @@ def test_an_outcome_is_told_by_code_and_sentence(sweep, code, said, outcome):
     assert sweep["outcome_of"](code, said) == outcome
 
 
+@pytest.mark.parametrize(
+    ("outcome", "kept", "fine"),
+    [
+        ("done", True, True),
+        ("done", False, False),
+        ("refused", None, True),
+        ("stopped", None, False),
+        ("unexplained", None, False),
+        ("crashed", None, False),
+    ],
+)
+def test_a_job_is_fine_that_was_refused_or_done_as_asked(sweep, outcome, kept, fine):
+    assert sweep["is_fine"]({"outcome": outcome, "kept": kept}) is fine
+
+
 def test_the_batch_is_judged_by_the_steps_that_were_done(sweep, tmp_path):
     run, kept = Run(tmp_path), sweep["batch_was_kept"]
     run.dataset.write_text(json.dumps({"images": {"train": 100}}))
