@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from lacewing.errors import ConfigError
 from lacewing.values import GIB, format_bytes
 
 MOST_BYTES = 20 * GIB
 MOST_SHARE = 0.1
 """Of the disk's free space, what pixel files take counted as free."""
+VARIABLE = "LACEWING_CACHE_GIB"
+"""Of the environment: another limit in place of both."""
 LOCK = ".lock"
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -20,13 +23,33 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 def pixel_limit(folder: Path) -> int:
     """Bytes that all pixel files in a folder may take: 20 GiB, or 10 % of the free disk if less.
 
-    What they take already they may keep, however full the disk has become since. The folder need
-    not exist yet. Raises OSError where the disk can't be asked.
+    What they take already they may keep, however full the disk has become since. Or what
+    $LACEWING_CACHE_GIB says, as far as the disk has it. The folder need not exist yet. Raises
+    OSError where the disk can't be asked, and ConfigError as `asked_bytes` does.
     """
     place = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
     taken = sum(size for _, _, size in _by_age(folder))
-    share = int((shutil.disk_usage(place).free + taken) * MOST_SHARE)
-    return max(taken, min(MOST_BYTES, share))
+    room, asked = shutil.disk_usage(place).free + taken, asked_bytes()
+    if asked is not None:
+        return min(asked, room)
+    return max(taken, min(MOST_BYTES, int(room * MOST_SHARE)))
+
+
+def asked_bytes() -> int | None:
+    """What $LACEWING_CACHE_GIB says; None where it is not set.
+
+    Raises ConfigError where it is no number, or one below 0.
+    """
+    said = os.environ.get(VARIABLE, "").strip()
+    if not said:
+        return None
+    try:
+        size = int(float(said) * GIB)
+    except (ValueError, OverflowError):
+        size = -1
+    if size < 0:
+        raise ConfigError(f"{VARIABLE} must be a number of GiB, 0 or more, not {said!r}.")
+    return size
 
 
 def make_room(path: Path, size: int) -> None:
@@ -49,7 +72,7 @@ def make_room(path: Path, size: int) -> None:
     if taken + size > limit:
         used = f", of which {format_bytes(taken)} are in use" if size <= limit else ""
         reason = (f"{format_bytes(size)} are needed, and all decoded images may take "
-                  f"{format_bytes(limit)}{used}")  # fmt: skip
+                  f"{format_bytes(limit)}{used}; {VARIABLE} sets that limit")  # fmt: skip
         raise OSError(errno.ENOSPC, reason, str(folder))
 
 

@@ -3,11 +3,13 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lacewing.data import pixel_file, pixel_place
 from lacewing.data.pixel_place import delete_unused, lock_shared, make_room, pixel_limit
+from lacewing.errors import ConfigError
 
 
 @pytest.fixture
@@ -39,7 +41,8 @@ def test_room_is_made_by_the_least_recently_used(full_place, size, left):
 
 
 def test_what_can_never_fit_costs_no_other_file(full_place):
-    with pytest.raises(OSError, match=r"are needed, and all decoded images may take 3\.4 KiB: "):
+    said = r"all decoded images may take 3\.4 KiB; LACEWING_CACHE_GIB sets that limit: "
+    with pytest.raises(OSError, match=f"are needed, and {said}"):
         make_room(full_place / "new.u8", 3501)
     assert names(full_place) == "abc"
 
@@ -70,6 +73,36 @@ def test_the_limit_is_a_share_of_the_disk(cache, monkeypatch):
     assert pixel_limit(cache) == 20 * 2**30
     Usage.free = 0
     assert pixel_limit(cache) == 1_000, "what is there already may stay"
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [("40", 40 * 2**30), ("0.5", 2**29), ("0", 0), ("1000", 100 * 2**30), (" ", 10 * 2**30)],
+)
+def test_the_environment_may_say_another_limit(cache, monkeypatch, said, limit):
+    """100 GiB are free or taken, 10 of them taken."""
+    monkeypatch.setattr(pixel_place, "_by_age", lambda folder: [(0.0, folder, 10 * 2**30)])
+    usage = SimpleNamespace(free=90 * 2**30)
+    monkeypatch.setattr(pixel_place.shutil, "disk_usage", lambda place: usage)
+    monkeypatch.setenv("LACEWING_CACHE_GIB", said)
+    assert pixel_limit(cache) == limit
+
+
+def test_room_is_made_down_to_the_limit_that_was_asked_for(cache, monkeypatch):
+    cache.mkdir()
+    (cache / "a.u8").write_bytes(b"x" * 1000)
+    monkeypatch.setenv("LACEWING_CACHE_GIB", str(1500 / 2**30))
+    make_room(cache / "new.u8", 600)
+    assert names(cache) == ""
+    with pytest.raises(OSError, match="LACEWING_CACHE_GIB sets that limit"):
+        make_room(cache / "new.u8", 1501)
+
+
+@pytest.mark.parametrize("said", ["20GB", "-1", "nan", "inf"])
+def test_anything_but_a_number_is_refused(cache, monkeypatch, said):
+    monkeypatch.setenv("LACEWING_CACHE_GIB", said)
+    with pytest.raises(ConfigError, match=f"must be a number of GiB, 0 or more, not '{said}'"):
+        pixel_limit(cache)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows itself keeps files that are in use")

@@ -1,5 +1,6 @@
 """How much memory the run may take, and where decoded images are kept."""
 
+from lacewing.data.pixel_place import VARIABLE
 from lacewing.hardware.machine import Device, Machine
 from lacewing.performance_config import CACHE_SHARE, Tier
 from lacewing.values import Choice, format_bytes
@@ -53,8 +54,8 @@ def choose_pixels(need: int, disk: int, machine: Machine) -> Choice[str]:
     allowed, processes, said = pixel_bytes(machine), machine.processes, format_bytes(need)
     place = place_of(need, allowed, disk, processes)
     if place == "none":
-        rooms = f"RAM may give {format_bytes(allowed)}, the disk {format_bytes(disk)}"
-        reason = f"{said} decoded: {rooms}"
+        rooms = f"RAM gives {format_bytes(allowed)}, disk {format_bytes(disk)}"
+        reason = f"{said}; {rooms} ({VARIABLE})"
     elif place == "ram":
         reason = f"decoded once and kept: {said} of RAM"
     elif processes > 1:

@@ -68,7 +68,7 @@ def test_where_nothing_holds_them_both_bounds_are_named(recorded, disk, place):
     choice = choose_pixels(3 * GIB, disk, machine)
     assert choice.value == place
     if place == "none":
-        assert choice.reason == "3.0 GiB decoded: RAM may give 1.0 GiB, the disk 1 B"
+        assert choice.reason == "3.0 GiB; RAM gives 1.0 GiB, disk 1 B (LACEWING_CACHE_GIB)"
 
 
 @pytest.mark.parametrize(("disk", "place"), [(1, "ram"), (3 * GIB, "disk")])
