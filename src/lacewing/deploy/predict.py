@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -15,7 +16,9 @@ from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE, none_below
 from lacewing.deploy.find_model import model_file
 from lacewing.deploy.prediction import Prediction
+from lacewing.engine.execution import Execution
 from lacewing.engine.inference import in_halves
+from lacewing.engine.prepare import FORMATS, prepare_model, to_format
 from lacewing.engine.step import eval_step
 from lacewing.errors import ConfigError
 from lacewing.hardware.backend import Backend
@@ -46,6 +49,8 @@ class Predictor:
     """Threads that decode images."""
     batch: int = BATCH
     """Images of one pass."""
+    memory_format: str = "contiguous"
+    """In which the images of a pass lie; the weights do too."""
     none_below: float = LOW_CONFIDENCE
     """Below this probability of the best class, an image may show none of them."""
 
@@ -106,7 +111,8 @@ class Predictor:
 
     def _logits(self, images: Tensor) -> Tensor:
         """Logits [N, classes] of images, both on the CPU."""
-        there = images.to(self.backend.torch_device(self.device_index))
+        moved = images.to(self.backend.torch_device(self.device_index))
+        there = to_format(moved, self.memory_format)
         return eval_step(self.model, there, lambda: self.backend.autocast(PRECISION)).cpu()
 
 
@@ -129,29 +135,50 @@ def load_predictor(path: Path, device: str | None = "auto") -> Predictor:
     backend.configure(PRECISION, threads=cores, deterministic=False)
     # the plan may be a GPU's
     most = LARGE_EVAL_BATCH.get(backend.kind, EVAL_BATCH[1])
-    model = restore_model(bundle).eval().to(backend.torch_device(index))
+    execution = Execution(
+        device=f"{backend.kind}:{index}",
+        precision=PRECISION,
+        memory_format=planned_format(path, backend.kind),
+    )
     return Predictor(
-        model=model,
+        model=prepare_model(restore_model(bundle), execution, backend.torch_device(index)),
         classes=tuple(bundle.classes),
         preprocessing=bundle.preprocessing,
         backend=backend,
         device_index=index,
         threads=cores,
         batch=max(1, min(planned_batch(path), most) // (2 if bundle.mirror else 1)),
+        memory_format=execution.memory_format,
         none_below=none_below(bundle),
     )
 
 
 def planned_batch(path: Path) -> int:
-    """The images of a forward-only pass by the plan of a run folder; BATCH where there is none.
+    """The images of a forward-only pass by the plan of a run folder; BATCH where there is none."""
+    images = decided(path, "eval_batch")
+    return max(1, images) if isinstance(images, int) else BATCH
 
-    Only this one figure is read, so the rooms that make plans are not imported.
+
+def planned_format(path: Path, kind: str) -> str:
+    """The memory format of forward-only passes by the plan of a run folder.
+
+    Contiguous where there is no plan, or one for another kind of device.
+    """
+    memory_format = decided(path, "eval_memory_format")
+    is_for_it = str(decided(path, "device")).partition(":")[0] == kind
+    return memory_format if is_for_it and memory_format in tuple(FORMATS) else "contiguous"
+
+
+def decided(path: Path, name: str) -> Any:
+    """The value of one decision of a run folder's plan; None where there is none to be read.
+
+    Only single values are read, so the rooms that make plans are not imported.
     """
     try:
         decisions = parse_yaml(Run(path).current_plan.read_text(encoding="utf-8"))["decisions"]
-        return max(1, int(decisions["eval_batch"]["value"]))
+        return decisions[name]["value"]
     except (OSError, ValueError, TypeError, KeyError):
-        return BATCH
+        return None
 
 
 def device_address(device: str | None) -> str:

@@ -13,6 +13,7 @@ from lacewing.data.folds import ALL
 from lacewing.data.index import ImageIndex
 from lacewing.data.subset import times_larger
 from lacewing.engine.execution import Execution, for_judging
+from lacewing.engine.prepare import prepare_model
 from lacewing.errors import DataError, DeviceError
 from lacewing.hardware.backends import backend_for
 from lacewing.hardware.inspect import inspect
@@ -208,7 +209,7 @@ def judge_of(bundle: Bundle, plan: Plan) -> Judge:
     backend, number = backend_for(address)
     backend.configure(execution.precision, machine.cores.value, deterministic=False)
     device = backend.torch_device(number)
-    model = restore_model(bundle).to(device)
+    model = prepare_model(restore_model(bundle), execution, device)
     loading = decoding_of(plan, device)
     pins = loading.pin_memory and backend.capabilities.pinned_memory
     loading = replace(loading, pin_memory=pins)

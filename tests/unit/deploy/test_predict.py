@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from lacewing.data.batch import normalised_squares
 from lacewing.data.preprocess import Preprocessing
 from lacewing.deploy.confidence import LOW_CONFIDENCE
 from lacewing.deploy.predict import (
@@ -17,6 +18,7 @@ from lacewing.deploy.predict import (
     device_address,
     load_predictor,
     planned_batch,
+    planned_format,
 )
 from lacewing.errors import ConfigError, DeviceError
 from lacewing.hardware.fake import FakeBackend
@@ -25,6 +27,7 @@ from lacewing.models.build import build_model
 from lacewing.models.bundle import add_to_model, save_model
 from lacewing.models.catalog import find_model
 from lacewing.performance_config import EVAL_BATCH
+from lacewing.results.explain import heat_map
 
 
 def test_each_photo_gets_its_name_in_the_order_given(predictor, photo):
@@ -157,6 +160,7 @@ def test_a_plan_that_cannot_be_read_is_no_hindrance(tmp_path, text, batch):
 
 def saved(path: Path) -> Path:
     """A small network with random weights in a file."""
+    path.parent.mkdir(exist_ok=True)
     info = find_model("efficientnet_lite0")
     model = build_model(info, classes=3, dropout=0.0, weights=None, image_size=32)
     fields = {
@@ -172,9 +176,8 @@ def saved(path: Path) -> Path:
 
 
 def test_a_saved_model_predicts_alone_and_in_its_run_folder(tmp_path, photo):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("epochs: 1\n")
     file = saved(tmp_path / "run" / "model.safetensors")
+    (tmp_path / "run" / "config.yaml").write_text("epochs: 1\n")
     alone = load_predictor(file, "cpu")
     assert alone.classes == ("red", "green", "blue")
     assert alone.preprocessing.image_size == 32
@@ -190,6 +193,38 @@ def test_of_a_mirrored_model_half_as_many_images_go_at_once(tmp_path):
     assert load_predictor(file, "cpu").batch == BATCH
     add_to_model(file, {"mirror": True})
     assert load_predictor(file, "cpu").batch == BATCH // 2
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_run_predicts_in_the_memory_format_of_its_plan_and_the_same(tmp_path, mirror):
+    file = saved(tmp_path / "run" / "model.safetensors")
+    add_to_model(file, {"mirror": mirror})
+    alone = load_predictor(file, "cpu")
+    planned_on(tmp_path / "run", "cpu")
+    predictor = load_predictor(tmp_path / "run", "cpu")
+    assert (alone.memory_format, predictor.memory_format) == ("contiguous", "channels_last")
+    weights = [weight for weight in predictor.model.parameters() if weight.ndim == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    squares = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    expected = alone.probabilities(squares)
+    np.testing.assert_allclose(predictor.probabilities(squares), expected, atol=1e-5)
+    image = normalised_squares(squares[:1], alone.preprocessing)
+    drawn = heat_map(predictor.model, image, 1)
+    np.testing.assert_allclose(drawn, heat_map(alone.model, image, 1), atol=1e-3)
+
+
+def test_the_format_of_a_plan_for_another_kind_of_device_says_nothing(tmp_path):
+    saved(tmp_path / "run" / "model.safetensors")
+    planned_on(tmp_path / "run", "cuda:0")
+    assert load_predictor(tmp_path / "run", "cpu").memory_format == "contiguous"
+    assert planned_format(tmp_path / "run", "cuda") == "channels_last"
+    assert planned_format(tmp_path, "cuda") == "contiguous"
+
+
+def planned_on(folder: Path, device: str) -> None:
+    """A plan for that device, as far as a prediction reads it."""
+    decisions = f"device: {{value: '{device}'}}, eval_memory_format: {{value: channels_last}}"
+    (folder / "plan.yaml").write_text(f"decisions: {{{decisions}}}\n")
 
 
 def test_the_device_is_the_best_or_the_one_asked_for():

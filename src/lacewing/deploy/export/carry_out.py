@@ -13,6 +13,7 @@ from lacewing.deploy.export.formats import EXPORTERS
 from lacewing.deploy.export.graph import Deployable
 from lacewing.deploy.export.pictures import checking_pictures, training_squares
 from lacewing.deploy.export.sidecar import NAME, sidecar
+from lacewing.deploy.find_model import model_file
 from lacewing.deploy.predict import Predictor, load_predictor
 from lacewing.deploy.share.licences import find_licence
 from lacewing.errors import ConfigError, LacewingError
@@ -46,7 +47,8 @@ def export_run(
     opened = open_run(run)
     target = out or opened.exports / format
     check_folder(target)
-    predictor = load_predictor(run, "cpu")
+    # of the file alone: an export's weights lie in the plain format, whatever the plan's
+    predictor = load_predictor(model_file(run), "cpu")
     target.parent.mkdir(parents=True, exist_ok=True)
     # beside its final place, so that it takes that place by a rename
     place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -44,7 +44,8 @@ def serve(
     from lacewing.deploy.serve.app import make_app
 
     weights = model_file(run)
-    predictor = load_predictor(weights, device)
+    # by the plan of a run's folder; what was fetched or unpacked comes without
+    predictor = load_predictor(run if run.is_dir() else weights, device)
     listening = listen(address)
     app = make_app(
         predictor,
