@@ -107,6 +107,17 @@ def test_the_page_and_the_cleaned_list(run, split_photos, tmp_path):
     assert "train 23, test 7 images" in again.out
 
 
+def test_the_page_replaces_nothing_but_pages(run, split_photos, tmp_path):
+    for name in ("a.HTM", "a.html"):
+        (tmp_path / name).write_text("an earlier page")
+        assert run("data", "check", split_photos, "-o", name).code == 0
+        assert "an earlier page" not in (tmp_path / name).read_text()
+    photo = split_photos / "train/ants/0.jpg"
+    before = photo.read_bytes()
+    assert run("data", "check", split_photos, "-o", photo).code == 2
+    assert photo.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -114,6 +125,10 @@ def test_the_page_and_the_cleaned_list(run, split_photos, tmp_path):
         (("check",), "PATH is missing: A folder of images, a .csv, a .tar, or a data set's name."),
         (("look", "field"), "--action must be one of check, but it was 'look'."),
         (("check", "field", "--fix", "clean.txt"), "--fix writes a .csv, but it was 'clean.txt'."),
+        (("check", "field", "-o", "field/photo.jpg"),
+         "-o writes a page, an .html, but it was 'field/photo.jpg'."),
+        (("check", "field", "-o", "one.csv", "--fix", "one.csv"),
+         "-o writes a page, an .html, but it was 'one.csv'."),
         (("check", "field", "-o", "no/such/audit.html"),
          "-o: there is no folder no/such to write audit.html into."),
         (("check", "field", "--fix", "no/such/a.csv"),
@@ -131,12 +146,9 @@ def test_a_list_never_replaces_what_is_checked(run, split_photos, tmp_path):
     run("data", "check", split_photos, "--fix", "list.csv")
     before = (tmp_path / "list.csv").read_bytes()
     for data in ("list.csv", "list", tmp_path / "list.csv"):
-        for flag in ("--fix", "-o"):
-            ended = run("data", "check", data, flag, "list.csv")
-            assert ended.code == 2
-            assert ended.error == (
-                f"{flag} would replace list.csv, which is checked: name another file."
-            )
+        ended = run("data", "check", data, "--fix", "list.csv")
+        assert ended.code == 2
+        assert ended.error == ("--fix would replace list.csv, which is checked: name another file.")
     assert (tmp_path / "list.csv").read_bytes() == before
 
 

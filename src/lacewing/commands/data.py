@@ -89,6 +89,8 @@ def check_targets(options: DataOptions) -> None:
     """Raise ConfigError, before any work is done, for files that can't be written."""
     from lacewing.data.locate import find_path
 
+    if options.out is not None and options.out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"-o writes a page, an .html, but it was {str(options.out)!r}.")
     if options.fix is not None and options.fix.suffix.lower() != ".csv":
         raise ConfigError(f"--fix writes a .csv, but it was {str(options.fix)!r}.")
     place = find_path(options.data, options.data_root)
@@ -194,7 +196,7 @@ def cache(given: Given) -> int:
 
 COMMANDS = {
     "data": Command("Check images for broken files, duplicates, leaks and wrong labels.",
-                    lambda: flags_of(DataOptions), data),
+                    lambda: flags_of(DataOptions), data, without_torch=True),
     "cache": Command("Show or clear what is kept to save time.",
-                     lambda: flags_of(CacheOptions), cache),
+                     lambda: flags_of(CacheOptions), cache, without_torch=True),
 }  # fmt: skip
