@@ -3,7 +3,7 @@
 torch is imported once and then forked, which a launcher of its own would do for each process.
 A case is {"processes", "words", "log"} and what is to happen to one of its processes:
 "out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens, or
-"update", those of the optimiser at which the memory runs out.
+"update" or "sum", those of the optimiser, or of the gradients' sum, at which the memory runs out.
 With "cut", all get SIGTERM while the first is in the feature pass and the others wait for it.
 With "ray", settings for the function of examples/ray_train.py, it is called instead, in a process
 group that is there already and outside the main thread, as Ray Train's workers call it.
@@ -31,6 +31,7 @@ from lacewing.cli import main
 from lacewing.models.catalog import find_model
 from lacewing.results import figures  # noqa: F401 (matplotlib too)
 from lacewing.training import loop, session
+from lacewing.training.distributed import Team
 from lacewing.training.recipe import linear
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_train.py"
@@ -76,6 +77,19 @@ def break_update(case: dict[str, Any], rank: int) -> None:
         return optimizer
 
     session.optimizer_of = made
+
+
+def break_sum(case: dict[str, Any], rank: int) -> None:
+    """Let the memory run out in the case's sums of gradients, of this process."""
+    add_up, calls, script = Team.add_up, [0], case.get("sum")
+
+    def counted(team: Team, tensors: Any) -> None:
+        calls[0] += 1
+        if script and script["rank"] == rank and calls[0] in script["calls"]:
+            exhausted()
+        add_up(team, tensors)
+
+    Team.add_up = counted
 
 
 def watch_rows(file: Path) -> None:
@@ -128,6 +142,7 @@ def child(case: dict[str, Any], rank: int, port: int) -> int:
         os.dup2(log, stream)
     hurt(case, rank)
     break_update(case, rank)
+    break_sum(case, rank)
     watch_rows(Path(f"{case['log']}.{rank}.rows"))
     if "cut" in case:
         linger(Path(f"{case['log']}.begun"))

@@ -24,6 +24,9 @@ def ended(launch, words, tmp_path_factory):
         "full": case("full", *plain, out_of_memory={"rank": 1, "calls": [2]}),
         "norms": case("norms", out_of_memory={"rank": 1, "calls": [2]}),
         "update": case("update", *plain, update={"rank": 1, "calls": [1]}),
+        "later": case("later", *plain, update={"rank": 0, "calls": [3]}),
+        "never": case("never", *plain, update={"rank": 1, "calls": list(range(1, 99))}),
+        "sum": case("sum", *plain, sum={"rank": 1, "calls": [1]}),
         "split": case("split", *plain),
         "wild": case("wild", "--learning-rate", "1e30"),
         "few": case("few", "--batch-size", "1"),
@@ -48,12 +51,32 @@ def test_it_may_run_out_while_the_others_wait_within_a_pass(ended):
     assert len(ended["norms"].events("out-of-memory")) == 1
 
 
-def test_an_update_that_ran_out_in_one_ends_all(ended):
-    """The other one's weights are changed already: even the first update can't be undone."""
-    update = ended["update"]
-    assert update.codes == [1, 1], update.logs
-    assert "lost the others: one of them ended" in update.logs[0]
-    assert "ran out at step 0 while the weights were being changed" in update.logs[1]
+@pytest.mark.parametrize(("name", "step"), [("update", 0), ("later", 2)])
+def test_an_update_that_ran_out_in_one_sends_all_back_to_the_last_snapshot(ended, name, step):
+    """The others' weights are changed already."""
+    torn, calm = ended[name], ended["split"]
+    assert torn.codes == [0, 0], torn.logs
+    (event,) = torn.events("out-of-memory")
+    assert (event["old"], event["new"]) == (3, 1)
+    assert f"while step {step} changed the weights, back to step {event['step']}:" in torn.logs[0]
+    assert [row["step"] for row in torn.rows] == [row["step"] for row in calm.rows]
+    for name, weight in calm.weights.items():
+        torch.testing.assert_close(torn.weights[name], weight, atol=1e-3, rtol=1e-2)
+
+
+def test_an_update_that_never_fits_in_one_ends_all_with_the_same_sentence(ended):
+    never = ended["never"]
+    assert never.codes == [1, 1], never.logs
+    assert [event["new"] for event in never.events("out-of-memory")] == [1]
+    assert "even without images" in never.logs[0]
+
+
+def test_a_sum_of_gradients_that_ran_out_in_one_ends_all(ended):
+    """The others wait in the midst of it."""
+    lost = ended["sum"]
+    assert lost.codes == [1, 1], lost.logs
+    assert "lost the others: one of them ended" in lost.logs[0]
+    assert "ran out at step 0 while the gradients" in lost.logs[1]
 
 
 def test_a_loss_that_is_not_finite_sends_all_back_and_ends_all(ended):

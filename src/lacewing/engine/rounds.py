@@ -28,7 +28,9 @@ class Rounds:
     width: int = 0
     """Most numbers of one exchange."""
     closed: bool = field(default=False, init=False)
-    """Whether the step's last exchange is done: everyone has computed, and weights may change."""
+    """Whether the step's last exchange is done: everyone has computed."""
+    over: bool = field(default=False, init=False)
+    """Whether all that is left of the step is each process's own: changing the weights."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Rounds":
         """The same: copies of a network speak to the same processes."""
@@ -36,7 +38,7 @@ class Rounds:
 
     def begin(self) -> None:
         """Another attempt at a step."""
-        self.closed = False
+        self.closed = self.over = False
 
     def exchange(self, numbers: Tensor) -> Tensor:
         """Everyone's numbers float32 [world, n], by rank, for one's own [n], n <= width.

@@ -31,7 +31,7 @@ from lacewing.training.loggers import open_loggers
 from lacewing.training.meter import Clock, Meter, NotFiniteError
 from lacewing.training.progress import show_watchers
 from lacewing.training.recovery import recoverable_step
-from lacewing.training.rollback import roll_back
+from lacewing.training.rollback import TornError, repeat_since_snapshot, roll_back
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop, StoppedError, stop_on_signals
 from lacewing.training.tensorboard import open_writer
@@ -72,6 +72,8 @@ def train(session: Session) -> Ending:
                 checkpoint_at_stop(session)
             except NotFiniteError as error:
                 roll_back(session, error)
+            except TornError as error:
+                repeat_since_snapshot(session, error)
         session.train_loader.let_go()  # what comes now looks at other images
         if ending.finished and team.leads:
             deliver(session)
@@ -168,7 +170,10 @@ def tell_growth(session: Session, monitor: Monitor) -> None:
 
 
 def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monitor: Monitor) -> None:
-    """The epoch's remaining steps, or those until a signal or the deadline."""
+    """The epoch's remaining steps, or those until a signal or the deadline.
+
+    Raises TornError in all processes where a step was torn in one.
+    """
     progress, loader = session.progress, session.train_loader
     title = f"epoch {progress.epoch + 1}/{session.config.epochs}"
     with (
@@ -177,10 +182,13 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
     ):
         monitor.restart(session)
         for batch in stop.checked(remaining(session, monitor)):
-            meter.add(train_batch(session, batch, stop))
-            due = agree(
-                session.team, stop, Due(meter.due(), session.keeper.due(), out_of_time(session))
-            )
+            number = progress.step
+            result = train_batch(session, batch, stop)
+            wanted = Due(meter.due(), session.keeper.due(), out_of_time(session), result is None)
+            due = agree(session.team, stop, wanted)
+            if result is None or due.torn:
+                raise TornError(number)
+            meter.add(result)
             if due.show:
                 meter.settle()
                 words = meter.describe()
@@ -223,13 +231,15 @@ def out_of_time(session: Session) -> bool:
     return time.perf_counter() > session.deadline
 
 
-def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult:
-    """One optimiser step at the learning rate of its place in the schedule."""
+def train_batch(session: Session, batch: Batch, stop: Stop) -> StepResult | None:
+    """One optimiser step at the learning rate of its place in the schedule; None if it was torn."""
     progress = session.progress
     factor = session.schedule.factor(progress.step)
     rate = session.plan.learning_rate.value * progress.rate_factor
     set_learning_rate(session.optimizer, rate, factor)
-    result = recoverable_step(session, batch, stop, session.keeper.good)
+    result = recoverable_step(session, batch, stop)
+    if result is None:
+        return None
     progress.step += 1
     progress.step_in_epoch += 1
     if session.average is not None:

@@ -20,10 +20,10 @@ from lacewing.store.run import write_json
 from lacewing.training.adapt import open_monitor
 from lacewing.training.bookkeeping import captured
 from lacewing.training.loop import remaining
-from lacewing.training.recovery import recoverable_step
+from lacewing.training.recovery import make_room, recoverable_step
+from lacewing.training.rollback import put_back
 from lacewing.training.session import Session
 from lacewing.training.signals import Stop
-from lacewing.training.state import restore
 from lacewing.values import Choice, counted
 
 STEPS = 60
@@ -53,20 +53,20 @@ def search_if_asked(session: Session) -> None:
     """With `--learning-rate auto`, find the rate and put it into the plan, also on the disk."""
     if not is_asked(session.config):
         return
-    climb = search(session)
-    if isinstance(climb, str):
+    found = search(session)
+    if isinstance(found, str):
         if session.team.leads:
-            sentence = f"{climb}: the search chooses none, and the plan's stays"
+            sentence = f"{found}: the search chooses none, and the plan's stays"
             session.events.warn("learning-rate", sentence)
         return
-    evidence = {"steps": len(climb.rates), "lowest": climb.rates[0], "highest": climb.rates[-1]}
-    reason = f"where the loss falls steadily, in {len(climb.rates)} steps with rising rates"
-    rate = Choice(climb.chosen, reason, "measured", evidence)
+    evidence = {"steps": len(found.rates), "lowest": found.rates[0], "highest": found.rates[-1]}
+    reason = f"where the loss falls steadily, in {len(found.rates)} steps with rising rates"
+    rate = Choice(found.chosen, reason, "measured", evidence)
     session.plan = replace(session.plan, learning_rate=rate)
     if session.team.leads:  # the loss is that of all processes, so each has found the same
-        write_json(session.run.rates, asdict(climb))
+        write_json(session.run.rates, asdict(found))
         save_plan(session.plan, session.run.current_plan)
-        session.events.add("learning-rate", f"the learning rate is {climb.chosen:.2g}: {reason}")
+        session.events.add("learning-rate", f"the learning rate is {found.chosen:.2g}: {reason}")
 
 
 def is_asked(config: TrainConfig) -> bool:
@@ -90,33 +90,12 @@ def search(session: Session) -> Climb | str:
     started = time.perf_counter()
     before = captured(session)
     assert before is not None  # as none is kept that could stand in for it
-    rates = rising(session.plan.learning_rate.value)
-    tried: list[float] = []
-    losses: list[float] = []
     training_mode(session.model, bool(session.config.freeze_norms))
-    with console.epoch_progress("learning-rate search", STEPS) as show:
-        for batch in endless(session):
-            place = session.team.first(lambda: place_at(len(losses), started, session.deadline))
-            if place >= STEPS:
-                break
-            tried.append(rates[place])
-            set_learning_rate(session.optimizer, rates[place], 1.0)
-            losses.append(float(recoverable_step(session, batch, Stop(), before).loss))
-            session.progress.step += 1
-            session.progress.step_in_epoch += 1
-            show(place + 1, f"rate {rates[place]:.1e}  loss {losses[-1]:.3f}")
-            if diverged(losses):
-                break
-    micro_batch = session.progress.micro_batch  # what an exhausted memory has taught stays
-    session.progress = restore(
-        before,
-        session.model,
-        session.optimizer,
-        session.scaler,
-        session.schedule,
-        session.average,
-    )
-    session.progress.micro_batch = micro_batch
+    while (seen := climb(session, started)) is None:
+        put_back(session, before)
+        make_room(session, "while a step of the search changed the weights", in_update=True)
+    put_back(session, before)
+    tried, losses, place = seen
     smooth = running_means(losses)
     hurried = place >= len(losses)
     if hurried and len(losses) < LEAST_STEPS:
@@ -124,6 +103,33 @@ def search(session: Session) -> Climb | str:
     if not smooth:
         return "the loss is not finite at the lowest rate"
     return Climb(tuple(tried[: len(smooth)]), tuple(smooth), tried[valley(smooth)])
+
+
+def climb(session: Session, started: float) -> tuple[list[float], list[float], int] | None:
+    """The rates that were tried, the loss at each, and the place among all rates that it came to.
+
+    None, in all processes, where a step was torn: the memory ran out while it changed the weights.
+    """
+    rates = rising(session.plan.learning_rate.value)
+    tried: list[float] = []
+    losses: list[float] = []
+    with console.epoch_progress("learning-rate search", STEPS) as show:
+        for batch in endless(session):
+            place = session.team.first(lambda: place_at(len(losses), started, session.deadline))
+            if place >= STEPS:
+                break
+            set_learning_rate(session.optimizer, rates[place], 1.0)
+            result = recoverable_step(session, batch, Stop())
+            if session.team.any(result is None) or result is None:
+                return None
+            tried.append(rates[place])
+            losses.append(float(result.loss))
+            session.progress.step += 1
+            session.progress.step_in_epoch += 1
+            show(place + 1, f"rate {rates[place]:.1e}  loss {losses[-1]:.3f}")
+            if diverged(losses):
+                break
+    return tried, losses, place
 
 
 def place_at(step: int, started: float, deadline: float) -> int:

@@ -7,9 +7,8 @@ statistics are put back, so nothing of the failed attempt is left. Of several pr
 train together all do so, whichever ran out.
 
 An update that ran out may have changed some of the weights: a repeat would change them twice. So
-it is undone by a snapshot of this very step, which the first one of an epoch has: there the
-optimiser makes its state, for layers that begin to learn too, and memory is the scarcest. Without
-one the run ends, to go on from its last checkpoint.
+the step says that it was torn, and who asked for it goes back to a snapshot, from which all steps
+are repeated in smaller passes: the loop to its newest one, see `training/rollback.py`.
 """
 
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ import torch
 
 from lacewing.data.chance import step_seed
 from lacewing.engine.execution import GRAPH_MODES
+from lacewing.engine.norms import is_batchnorm
 from lacewing.engine.prepare import to_format
 from lacewing.engine.rounds import PartnerFailedError
 from lacewing.engine.step import StepResult, split_evenly, train_step
@@ -29,7 +29,6 @@ from lacewing.planning.processes import passes
 from lacewing.planning.trial.fitting import held_bytes, no_room
 from lacewing.training.kept_pixels import give_up_pixels
 from lacewing.training.signals import StoppedError
-from lacewing.training.state import restore_optimizer
 from lacewing.training.together import goes_on, together
 from lacewing.values import format_bytes
 
@@ -37,21 +36,16 @@ if TYPE_CHECKING:
     from lacewing.data.batch import Batch
     from lacewing.training.session import Session
     from lacewing.training.signals import Stop
-    from lacewing.training.state import Snapshot
 
 
-def recoverable_step(
-    session: "Session", batch: "Batch", stop: "Stop", good: "Snapshot | None"
-) -> StepResult:
-    """One optimiser step on a batch; `good` is the newest snapshot of the session.
+def recoverable_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult | None:
+    """One optimiser step on a batch; None if it was torn: weights may be old or new, each of them.
 
-    Raises TrainingError if a single image does not fit, or an update that can't be undone. A step
-    of several passes is given up between two of them once `stop` is set: StoppedError, with the
-    state as it was before the step.
+    Raises TrainingError if a single image does not fit. A step of several passes is given up
+    between two of them once `stop` is set: StoppedError, with the state as it was before the step.
     Of a step that overflows, whose update a loss scaler skips, BatchNorm's statistics are put back.
     """
     session.norms.keep()
-    in_update = False
     while True:
         session.rounds.begin()
         ours = True
@@ -68,16 +62,17 @@ def recoverable_step(
             ours = False
         except Exception as error:  # each backend has its own type: it tells which is meant
             if sees_one_value(error):
-                raise TrainingError(one_image_only(session, in_update)) from None
+                raise TrainingError(one_image_only(session)) from None
             if not session.backend.is_out_of_memory(error):
                 raise
         # Outside the except block: the traceback above held the step's tensors.
-        in_update = session.rounds.closed
-        if in_update:
-            undo_update(session, good)
-        elif ours and not session.team.alone:
+        if session.rounds.over:
+            return None
+        if session.rounds.closed:
+            raise TrainingError(lost_in_sum(session))
+        if ours and not session.team.alone:
             session.rounds.give_up()
-        make_room(session, in_update)
+        make_room(session, f"at step {session.progress.step}")
         session.norms.put_back()
 
 
@@ -107,53 +102,35 @@ def one_step(session: "Session", batch: "Batch", stop: "Stop") -> StepResult:
     )
 
 
-def undo_update(session: "Session", good: "Snapshot | None") -> None:
-    """Make weights and optimiser what they were before the step.
-
-    Raises TrainingError without a snapshot of this step, and where several processes train, of
-    which some have done their update.
-    """
-    team, progress = session.team, session.progress
-    if good is None or not team.alone or good.step != progress.step:
-        raise TrainingError(half_updated(session))
-    optimizer = session.optimizer
-    optimizer.zero_grad(set_to_none=True)
-    optimizer.state.clear()  # half of it may be there
-    rates = [group["lr"] for group in optimizer.param_groups]  # of this step
-    restore_optimizer(good, optimizer)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    session.model.load_state_dict(good.model)
-    # a new one: the old one remembers that the gradients of this step are unscaled
-    session.scaler = session.backend.grad_scaler(session.plan.precision.value)
-    if session.scaler is not None:
-        session.scaler.load_state_dict(good.plain["scaler"])
-
-
-def make_room(session: "Session", in_update: bool) -> None:
+def make_room(session: "Session", when: str, *, in_update: bool = False) -> None:
     """Give memory back: first that of decoded images on the device, then by smaller passes.
 
-    Raises TrainingError below one image. Of several processes the others have smaller passes too.
+    Raises TrainingError where passes are as small as they may be: so it can't be called for ever.
+    Of several processes the others have smaller passes too.
     """
     session.optimizer.zero_grad(set_to_none=True)
     let_go_of_graphs(session)
     if session.team.alone and session.train_loader.is_on_device:
-        give_up_pixels(session, f"at step {session.progress.step}")
+        give_up_pixels(session, when)
         return
     session.backend.empty_cache()
-    shrink(session, in_update)
+    shrink(session, when, in_update)
 
 
-def shrink(session: "Session", in_update: bool) -> None:
-    """Halve the micro-batch. Raises TrainingError below one image."""
+def shrink(session: "Session", when: str, in_update: bool) -> None:
+    """Halve the micro-batch. Raises TrainingError below one image.
+
+    For an update also where BatchNorm might refuse the passes: it is not images that lack room.
+    """
     progress = session.progress
     old, new = progress.micro_batch, progress.micro_batch // 2
-    if new == 0:
+    refused = in_update and new == 1 and any(map(is_batchnorm, session.model.modules()))
+    if new == 0 or refused:
         raise TrainingError(shortage(session, in_update))
     progress.micro_batch = new
     session.events.add(
         "out-of-memory",
-        f"out of memory at step {progress.step}: micro-batch {old} -> {new}, same images per step",
+        f"out of memory {when}: micro-batch {old} -> {new}, same images per step",
         step=progress.step,
         field="micro_batch",
         old=old,
@@ -193,20 +170,18 @@ def shortage(session: "Session", in_update: bool) -> str:
     )
 
 
-def half_updated(session: "Session") -> str:
-    """The sentence for an update that may be half done."""
+def lost_in_sum(session: "Session") -> str:
+    """The sentence for gradients that the other processes wait for and can't get."""
     return (
         f"The memory of {session.plan.device.value} ran out at step {session.progress.step} while "
-        "the weights were being changed, and a repeat would change some of them twice: close other "
-        f"programs, then {goes_on(session)}. If it happens again, a smaller --model or --optimizer "
-        "sgd takes less."
+        "the gradients of all processes were being summed, which none can repeat alone: close "
+        f"other programs, then {goes_on(session)}. If it happens again, a smaller --model takes "
+        "less."
     )
 
 
-def one_image_only(session: "Session", in_update: bool) -> str:
+def one_image_only(session: "Session") -> str:
     """The sentence for passes of one image, of which a BatchNorm can make no statistics."""
-    if in_update:  # for whose sake the passes were made so small, and it did not help
-        return shortage(session, in_update)
     return (
         f"{session.info.name} can't be trained on one image of "
         f"{session.train_loader.side(session.progress.epoch)} pixels at a time, of which its "

@@ -31,6 +31,8 @@ class Due:
     save: bool
     late: bool
     """The run's time is used up."""
+    torn: bool = False
+    """The step is to be undone: in one process it was torn."""
 
 
 def agree(team: Team, stop: Stop, due: Due) -> Due:
@@ -38,10 +40,11 @@ def agree(team: Team, stop: Stop, due: Due) -> Due:
     if team.alone:
         return due
     heard = 0 if stop.heard is None else 1 + [s.name for s in SIGNALS].index(stop.heard)
-    show, save, late, signal = team.most(int(due.show), int(due.save), int(due.late), heard)
+    wanted = int(due.show), int(due.save), int(due.late), int(due.torn)
+    show, save, late, torn, signal = team.most(*wanted, heard)
     if signal:
         stop.asked_by = SIGNALS[signal - 1].name
-    return Due(bool(show), bool(save), bool(late))
+    return Due(bool(show), bool(save), bool(late), bool(torn))
 
 
 def together(session: "Session") -> Together:
@@ -56,8 +59,14 @@ def combine(session: "Session", result: StepResult) -> StepResult:
     everyone's, so that the network is the same everywhere. From here on weights may change.
     """
     session.rounds.close()
-    if session.team.alone:
-        return result
+    if not session.team.alone:
+        result = added_up(session, result)
+    session.rounds.over = True
+    return result
+
+
+def added_up(session: "Session", result: StepResult) -> StepResult:
+    """The sums of all processes' results, with those of the gradients in their place."""
     sums = torch.stack([result.loss, result.correct.float()])
     weights = (w for group in session.optimizer.param_groups for w in group["params"])
     statistics = own_statistics(session.model)

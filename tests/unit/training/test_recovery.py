@@ -175,9 +175,10 @@ def test_the_loss_scaler_forgets_it_too(begun):
     assert full.scaler.state_dict() == calm.scaler.state_dict()
 
 
-def test_a_first_update_of_the_search_is_undone(begun):
+@pytest.mark.parametrize("number", [1, 5])
+def test_an_update_of_the_search_that_ran_out_begins_the_search_anew(begun, number):
     found = []
-    for name, broken in (("calm", set()), ("full", {1})):
+    for name, broken in (("calm", set()), ("full", {number})):
         words = {**SPLIT, "learning_rate": "auto", "optimizer": "adamw"}
         session = begun(FakeBackend(), **words, name=name)
         if not broken:
@@ -187,12 +188,56 @@ def test_a_first_update_of_the_search_is_undone(begun):
     assert found[0] == found[1]
 
 
-def test_a_later_update_that_ran_out_ends_the_run_with_the_way_on(begun):
-    session = begun(FakeBackend(), **SPLIT, optimizer="adamw")
-    break_updates(session, {4})  # the second of an epoch
-    with pytest.raises(TrainingError, match=r"at step 3 while .* `lacewing resume .*` goes on"):
+def kept_at(session, step):
+    """Let the only snapshot within an epoch be that of the step."""
+    session.keeper.due = lambda: session.progress.step == step
+
+
+@pytest.mark.parametrize("kept", [2, 5])  # at the first epoch's end, and within the second one
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adan"])
+def test_after_a_later_one_the_steps_since_the_last_snapshot_are_repeated(
+    begun, monkeypatch, optimizer, kept
+):
+    words = {**SPLIT, "batch_size": 4, "optimizer": optimizer, "dropout": 0.2, "ema": 0.9}
+    full, calm = (begun(FakeBackend(), **words, name=name) for name in ("full", "calm"))
+    steps = full.train_loader.steps_per_epoch
+    kept = max(kept, steps)
+    assert kept + 2 < 2 * steps
+    for session in (full, calm):
+        kept_at(session, kept)
+    break_updates(full, {kept + 3})
+    halve_after(calm, kept)
+    seen, expected = rows_seen(full, monkeypatch), rows_seen(calm, monkeypatch)
+    for session in (full, calm):
         train(session)
-    assert not events(session, "out-of-memory")
+    assert torch.equal(weights(full), weights(calm))
+    assert torch.equal(averages(full), averages(calm))
+    rows, undisturbed = (list(read_lines(s.run.metrics)) for s in (full, calm))
+    for what in ("epoch", "train_loss", "val_loss", "learning_rate"):
+        assert [row[what] for row in rows] == [row[what] for row in undisturbed]
+    assert seen[-(2 * steps - kept) :] == expected[kept:]
+    (event,) = events(full, "out-of-memory")
+    assert (event["step"], event["field"], event["old"], event["new"]) == (
+        kept,
+        "micro_batch",
+        4,
+        2,
+    )
+    assert f"while step {kept + 2} changed the weights, back to step {kept}:" in event["message"]
+    assert not events(full, "rollback")
+
+
+def averages(session):
+    return torch.cat([value.flatten() for value in session.average.state.values()])
+
+
+def test_a_later_update_that_never_fits_ends_the_run_once_passes_are_small(begun):
+    session = begun(FakeBackend(), **SPLIT, optimizer="adamw")
+    break_updates(session, range(4, 99))
+    with pytest.raises(TrainingError, match="even without images"):
+        train(session)
+    assert [event["new"] for event in events(session, "out-of-memory")] == [4, 2]
+    assert session.progress.step == session.keeper.good.step
 
 
 def test_an_update_that_never_fits_names_the_optimiser_and_no_smaller_image(begun):
