@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lacewing.data.archive import Progress, is_archive, unpack
 from lacewing.data.copies import DONE
-from lacewing.data.hub import PREFIX, shards_of_hub
+from lacewing.data.hub import PREFIX, hub_name, shards_of_hub
 from lacewing.data.listing import subfolders
 from lacewing.data.parquet import are_photos, parquet_files, shards_of_parquet
 from lacewing.data.remote.address import is_address, remote_name
@@ -69,7 +69,8 @@ def locate(
     if data.lower() == SAMPLE and draw_sample is not None:
         return Place(_sample(cache, draw_sample), SAMPLE)
     if data.startswith(PREFIX):
-        return _copied(shards_of_hub(data, cache, progress), data.rpartition("/")[2], data)
+        wanted = hub_name(data)
+        return _copied(shards_of_hub(wanted, cache, progress), wanted.short, data)
     if is_address(data):
         folder = stand_ins(data)
         return Place(folder, remote_name(data), (describe_place(folder),), READERS)

@@ -24,8 +24,8 @@ def library(monkeypatch):
     asked = []
 
     def put(splits, files=None):
-        def load_dataset(name, streaming):
-            asked.append((name, streaming))
+        def load_dataset(name, config, revision, streaming):
+            asked.append((name, config, revision, streaming))
             return {word: Streamed(rows) for word, rows in splits.items()}
 
         fake = SimpleNamespace(load_dataset=load_dataset, Image=lambda decode: {"decode": decode})
@@ -55,9 +55,60 @@ def test_a_hub_data_set_is_streamed(library, pictures):
     asked = library({"train": rows[:6], "validation": rows[6:]})
     for _ in range(2):
         index = open_images("hub:someone/pests", test_share=0)
-    assert asked == [("someone/pests", True)]
+    assert asked == [("someone/pests", None, None, True)]
     assert index.name == "pests" and index.classes == ("ants", "bees")
     assert index.counts("train").tolist() == [3, 3] and index.counts("val").tolist() == [1, 1]
+
+
+def test_a_configuration_and_a_revision_are_asked_for_and_kept_apart(library, pictures, tmp_path):
+    rows = [{"image": {"bytes": b, "path": None}, "label": n % 2} for n, b in enumerate(pictures)]
+    asked = library({"train": rows})
+    named = {
+        "hub:someone/pests:small@v1": ("small", "v1"),
+        "hub:someone/pests:small": ("small", None),
+        "hub:someone/pests@refs/convert/parquet": (None, "refs/convert/parquet"),
+        "hub:someone/pests": (None, None),
+    }
+    for data in (*named, *named):
+        index = open_images(data, cache_dir=tmp_path / "cache", val_share=0, test_share=0)
+        assert index.name == ("pests-small" if ":small" in data else "pests")
+    assert asked == [("someone/pests", *told, True) for told in named.values()]
+    assert len(list((tmp_path / "cache/unpacked").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("data", "there", "said"),
+    [
+        ("hub:someone/pests", ["full", "small"],
+         "The data set someone/pests has several configurations: name one of full, small, for "
+         "example hub:someone/pests:full."),
+        ("hub:someone/pests:big@v1", ["full"],
+         "The data set someone/pests has no configuration big: name one of full, for example "
+         "hub:someone/pests:full@v1."),
+        ("hub:someone/pests:full", ["full"],
+         "The data set someone/pests:full can't be read from the hub: Bad split"),
+        ("hub:someone/pests", ["default"],
+         "The data set someone/pests can't be read from the hub: Bad split"),
+    ],
+)  # fmt: skip
+def test_the_configurations_are_said_where_none_of_them_is_named(monkeypatch, data, there, said):
+    def load_dataset(*_, **__):
+        raise ValueError("Bad split.\nmore")
+
+    asked = []
+
+    def get_dataset_config_names(name, revision):
+        asked.append((name, revision))
+        return there
+
+    fake = SimpleNamespace(
+        load_dataset=load_dataset, get_dataset_config_names=get_dataset_config_names
+    )
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    with pytest.raises(DataError) as caught:
+        open_images(data)
+    assert str(caught.value) == said
+    assert asked == [("someone/pests", "v1" if "@" in data else None)]
 
 
 def test_a_data_set_that_does_not_tell_its_columns_is_said(library, monkeypatch):
@@ -68,7 +119,7 @@ def test_a_data_set_that_does_not_tell_its_columns_is_said(library, monkeypatch)
 
 
 def test_a_hub_that_can_not_be_reached_is_said(monkeypatch):
-    def load_dataset(name, streaming):
+    def load_dataset(*_, **__):
         raise ConnectionError("no route to the hub\nmore")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
