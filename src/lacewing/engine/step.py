@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lacewing.engine.losses import Loss
+from lacewing.hardware.switches import without_search
 
 MicroBatch = tuple[Tensor, Tensor]
 """Images float32 [n, 3, S, S] and their labels, on the device: int64 [n], or each class's share
@@ -103,12 +104,14 @@ def update(
         optimizer.step()
 
 
+@without_search()
 @torch.no_grad()
 def eval_step(model: nn.Module, images: Tensor, autocast: Autocast) -> Tensor:
     """Logits float32 [N, classes] of images float32 [N, 3, S, S]; call it in eval mode.
 
     Under `no_grad`, not `inference_mode`: a network that caches a tensor in its forward pass
-    would keep an inference tensor, on which the next training step fails.
+    would keep an inference tensor, on which the next training step fails. Without a search for
+    algorithms: the last batch of a split is of a size of its own.
     """
     with autocast():
         logits = model(images)

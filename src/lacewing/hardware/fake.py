@@ -90,7 +90,8 @@ class FakeBackend:
         return {"fake": "computes on the CPU", **smaller.note()}
 
     def memory(self, index: int) -> Memory:
-        """The scripted memory."""
+        """The scripted memory. Noted in `calls`."""
+        self.calls.append("memory")
         return smaller.as_told(self._memory)
 
     def peak_bytes(self, index: int) -> int | None:

@@ -70,6 +70,7 @@ def _probe(backend: Backend, index: int, smoke: SmokeResult) -> Findings:
     if "fp32" not in smoke.passed:
         # what can't compute may not answer questions either
         return Findings(smoke=smoke)
+    backend.empty_cache()  # what the test's passes left is free
     memory = backend.memory(index)
     return Findings(
         smoke=smoke,

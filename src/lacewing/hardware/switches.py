@@ -1,8 +1,8 @@
 """What the backends share: autocast, the loss scaler, process-wide switches, error texts."""
 
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -32,6 +32,21 @@ def configure_torch(threads: int, deterministic: bool) -> None:
     if deterministic or torch.are_deterministic_algorithms_enabled():
         # only where it changes something: newer versions import the compiler here (2 s)
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+@contextmanager
+def without_search() -> Iterator[None]:
+    """Within, cuDNN and MIOpen take the algorithm that they think fastest, without trying.
+
+    For passes whose sizes come once or twice: each would be a search of its own, which takes longer
+    than it saves, and memory that no forecast knows.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def is_torch_out_of_memory(error: BaseException, phrases: Iterable[str]) -> bool:

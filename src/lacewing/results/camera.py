@@ -11,6 +11,7 @@ from lacewing.data.batch import normalised_squares
 from lacewing.data.index import ImageIndex
 from lacewing.data.pixels import central_square, load_pixels
 from lacewing.hardware.backends import is_exhausted
+from lacewing.hardware.switches import without_search
 from lacewing.results.evaluate import Judge
 from lacewing.results.explain import heat_map, overlay
 from lacewing.store.run import Run
@@ -61,7 +62,8 @@ class Camera:
         judge = self.judge
         image = normalised_squares(square[None], judge.preprocessing)
         try:
-            return heat_map(judge.model.eval(), image.to(judge.loading.device), label)
+            with without_search():  # of a single image
+                return heat_map(judge.model.eval(), image.to(judge.loading.device), label)
         except Exception as error:
             if not is_exhausted(judge.backend, error):
                 raise

@@ -249,3 +249,15 @@ def test_each_is_copied_whatever_its_type(monkeypatch, kinds):
     copy_each(zip(targets, sources, strict=True))
     assert all(map(torch.equal, targets, sources))
     copy_each([])
+
+
+def test_forward_only_passes_search_for_no_algorithms(monkeypatch, network, batch):
+    """The setting of training stays as it was, also after a pass that fails."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    model, seen = network(), []
+    model.register_forward_pre_hook(lambda *_: seen.append(torch.backends.cudnn.benchmark))
+    eval_step(model.eval(), batch[0], nullcontext)
+    with pytest.raises(RuntimeError):
+        eval_step(model, batch[0][:, :1], nullcontext)
+    assert seen == [False, False]
+    assert torch.backends.cudnn.benchmark

@@ -158,3 +158,9 @@ def test_a_cpu_that_computes_wrong_is_said():
     broken = FakeBackend("cpu", faults=Faults(precisions={"fp32": "nan"}))
     with pytest.raises(DeviceError, match="CPU failed its test"):
         inspect(backends={"cpu": lambda: broken})
+
+
+def test_what_the_devices_test_left_does_not_count_as_taken():
+    fake = FakeBackend()
+    inspect(backends=fake_backends(fake))
+    assert fake.calls[fake.calls.index("memory") - 1] == "empty_cache"
