@@ -12,12 +12,13 @@ import lacewing
 from lacewing import console
 from lacewing.commands import choosing, data, deploy, tools, training
 from lacewing.commands.command import Command
-from lacewing.errors import ConfigError, LacewingError, ToldError
+from lacewing.errors import ConfigError, LacewingError, ToldError, UserError
 from lacewing.flags import HELP, config_flags, read_words
 from lacewing.flags_help import show_help
+from lacewing.hardware.machine import Limit
 from lacewing.hardware.process import ready_process
 from lacewing.hardware.ranks import Ranks, ranks_here
-from lacewing.values import GIB, format_bytes, nearest
+from lacewing.values import GIB, MIB, format_bytes, nearest
 
 COMMANDS: dict[str, Command] = (
     training.COMMANDS | tools.COMMANDS | choosing.COMMANDS | data.COMMANDS | deploy.COMMANDS
@@ -33,6 +34,9 @@ NOT_MAPPED = "failed to map segment"
 """How the system's loader says that a library does not fit the memory."""
 TORCH_BYTES = 4 * GIB
 """Addresses of PyTorch's libraries at the most."""
+RESIDENT_BYTES = 350 * MIB
+"""RAM of PyTorch at the least: 280 MiB that can't be dropped were loaded with it, 420 with all that
+trains (torch 2.14, a build for CUDA under Linux)."""
 RAN_OUT = "The memory ran out"
 """How the sentence begins for an exhausted memory that nobody met where it happened."""
 
@@ -84,6 +88,8 @@ def run(words: list[str]) -> int:
         show_help(command.flags(), f"lacewing {name}", command.about)
     if not command.together:
         refuse_several(name, ranks_here(os.environ))
+    if not command.without_torch:
+        refuse_too_little()
     return command.run(read_words(command.flags(), rest))
 
 
@@ -96,6 +102,15 @@ def refuse_several(name: str, ranks: Ranks) -> None:
         "without torchrun or srun, or unset WORLD_SIZE."
     )
     raise ConfigError(text) if ranks.rank == 0 else ToldError(text, ConfigError.exit_code)
+
+
+def refuse_too_little() -> None:
+    """Raise UserError where the RAM does not hold PyTorch: the kernel would end the process."""
+    from lacewing.hardware.limits import usable_memory  # with psutil
+
+    limit = usable_memory(rlimits={})  # those raise an error where they are met
+    if limit.value < RESIDENT_BYTES:
+        raise UserError(not_held(limit))
 
 
 def overview() -> None:
@@ -158,10 +173,15 @@ def too_little() -> str | None:
     limit = usable_memory()
     if "torch" in sys.modules or limit.value >= TORCH_BYTES:
         return None
+    return not_held(limit)
+
+
+def not_held(limit: Limit) -> str:
+    """The sentence for a limit that does not hold PyTorch."""
     return (
         f"This process may take {format_bytes(limit.value)} of memory ({limit.source}), which does "
         "not hold PyTorch: its libraries need about 1 GiB, and 4 GiB where they are for CUDA. "
-        "Allow it more, as by `ulimit -v unlimited`."
+        "Allow it more, as by `ulimit -v unlimited` or, of a container, `docker run -m 4g`."
     )
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from lacewing.hardware.machine import Limit
 from lacewing.values import MIB
 
 FIRST_CORE = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -70,5 +71,29 @@ def test_a_limit_that_does_not_hold_pytorch_is_named(tmp_path, command):
     assert done.stderr.splitlines() == [
         "error: This process may take 300.0 MiB of memory (RLIMIT_AS), which does not hold "
         "PyTorch: its libraries need about 1 GiB, and 4 GiB where they are for CUDA. Allow it "
-        "more, as by `ulimit -v unlimited`."
+        "more, as by `ulimit -v unlimited` or, of a container, `docker run -m 4g`."
     ]
+
+
+def test_a_container_that_does_not_hold_pytorch_is_named_before_it_is_loaded(run, monkeypatch):
+    container = Limit(value=300 * MIB, source="cgroup memory limit")
+    monkeypatch.setattr("lacewing.hardware.limits.usable_memory", lambda rlimits: container)
+    ended = run("doctor")
+    assert ended.code == 2
+    assert ended.error.startswith("This process may take 300.0 MiB of memory (cgroup memory limit)")
+    assert run("cache", "info").code == 0, "which does without PyTorch"
+
+
+def test_what_does_without_pytorch_does_not_load_it(tmp_path):
+    lines = ("sample s --images-per-class 3", "data check s", "cache info", "watch s --once")
+    program = (
+        "import sys; sys.modules['torch'] = None\n"  # an import of it would raise
+        "from lacewing.cli import main\n"
+        "print([main(line.split()) for line in sys.argv[1:]], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *lines], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env={**os.environ, "LACEWING_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1].startswith("["), done.stderr
+    assert "fault" not in done.stderr

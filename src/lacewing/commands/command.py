@@ -19,6 +19,8 @@ class Command:
     """Does it, and returns the exit code. Raises LacewingError."""
     together: bool = False
     """Whether several processes may be started with it, as torchrun and srun do."""
+    without_torch: bool = False
+    """Whether it never loads PyTorch."""
 
 
 def check_target(file: Path) -> None:

@@ -189,5 +189,5 @@ COMMANDS = {
     "doctor": Command("Show this machine and what it is good for.",
                       lambda: flags_of(DoctorOptions), doctor, together=True),
     "sample": Command("Draw a data set of stylised insects on leaves.",
-                      lambda: flags_of(SampleOptions), sample),
+                      lambda: flags_of(SampleOptions), sample, without_torch=True),
 }  # fmt: skip

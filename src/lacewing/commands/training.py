@@ -231,7 +231,7 @@ COMMANDS = {
     "evaluate": Command("Judge a run's best model on its test split, or on other images.",
                         lambda: flags_of(EvaluateOptions), evaluate),
     "watch": Command("Follow a run in the terminal, also one of another process.",
-                     lambda: flags_of(WatchOptions), watch),
+                     lambda: flags_of(WatchOptions), watch, without_torch=True),
     "report": Command("Write a run's report.html anew.", lambda: flags_of(RunOptions), report),
     "demo": Command("Train on the built-in sample, in a few minutes on a CPU.",
                     lambda: flags_of(DemoOptions), demo, together=True),
