@@ -158,10 +158,10 @@ def sentence(error: Exception, words: list[str]) -> str:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception from anywhere tells of an exhausted memory."""
+    if isinstance(error, ImportError | OSError) and NOT_MAPPED in str(error):
+        return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    if isinstance(error, ImportError):
-        return NOT_MAPPED in str(error)
     told = isinstance(error, RuntimeError) and str(error).lower()
     return isinstance(error, MemoryError) or any(p in told for p in MEMORY_PHRASES if told)
 

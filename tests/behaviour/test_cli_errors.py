@@ -72,6 +72,7 @@ def test_debugging_raises_it(run, ending_with, monkeypatch):
     [
         MemoryError(),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
+        OSError("libgomp.so.1: failed to map segment from shared object"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
         RuntimeError("can't start new thread"),
     ],
