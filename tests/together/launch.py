@@ -3,7 +3,8 @@
 torch is imported once and then forked, which a launcher of its own would do for each process.
 A case is {"processes", "words", "log"} and what is to happen to one of its processes:
 "out_of_memory" or "signal" with {"rank", "calls"}, the calls of the loss at which it happens, or
-"update" or "sum", those of the optimiser, or of the gradients' sum, at which the memory runs out.
+"update", "sum" or "squares", those of the optimiser, of the gradients' sum, or of the loading of
+validation images, at which the memory runs out.
 With "cut", all get SIGTERM while the first is in the feature pass and the others wait for it.
 With "ray", settings for the function of examples/ray_train.py, it is called instead, in a process
 group that is there already and outside the main thread, as Ray Train's workers call it.
@@ -28,6 +29,7 @@ import torch
 
 from lacewing import api  # noqa: F401 (before the processes part)
 from lacewing.cli import main
+from lacewing.data.eval_loader import EvalLoader
 from lacewing.models.catalog import find_model
 from lacewing.results import figures  # noqa: F401 (matplotlib too)
 from lacewing.training import loop, session
@@ -79,17 +81,17 @@ def break_update(case: dict[str, Any], rank: int) -> None:
     session.optimizer_of = made
 
 
-def break_sum(case: dict[str, Any], rank: int) -> None:
-    """Let the memory run out in the case's sums of gradients, of this process."""
-    add_up, calls, script = Team.add_up, [0], case.get("sum")
+def break_method(owner: type, name: str, script: dict[str, Any] | None, rank: int) -> None:
+    """Let the memory run out in the script's calls of a method, in this process."""
+    method, calls = getattr(owner, name), [0]
 
-    def counted(team: Team, tensors: Any) -> None:
+    def counted(*arguments: Any) -> Any:
         calls[0] += 1
         if script and script["rank"] == rank and calls[0] in script["calls"]:
             exhausted()
-        add_up(team, tensors)
+        return method(*arguments)
 
-    Team.add_up = counted
+    setattr(owner, name, counted)
 
 
 def watch_rows(file: Path) -> None:
@@ -142,7 +144,8 @@ def child(case: dict[str, Any], rank: int, port: int) -> int:
         os.dup2(log, stream)
     hurt(case, rank)
     break_update(case, rank)
-    break_sum(case, rank)
+    break_method(Team, "add_up", case.get("sum"), rank)
+    break_method(EvalLoader, "_squares", case.get("squares"), rank)
     watch_rows(Path(f"{case['log']}.{rank}.rows"))
     if "cut" in case:
         linger(Path(f"{case['log']}.begun"))

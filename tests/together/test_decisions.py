@@ -26,6 +26,7 @@ def ended(launch, words, tmp_path_factory):
         "update": case("update", *plain, update={"rank": 1, "calls": [1]}),
         "later": case("later", *plain, update={"rank": 0, "calls": [3]}),
         "never": case("never", *plain, update={"rank": 1, "calls": list(range(1, 99))}),
+        "squares": case("squares", *plain, squares={"rank": 1, "calls": [1]}),
         "sum": case("sum", *plain, sum={"rank": 1, "calls": [1]}),
         "split": case("split", *plain),
         "wild": case("wild", "--learning-rate", "1e30"),
@@ -77,6 +78,16 @@ def test_a_sum_of_gradients_that_ran_out_in_one_ends_all(ended):
     assert lost.codes == [1, 1], lost.logs
     assert "lost the others: one of them ended" in lost.logs[0]
     assert "ran out at step 0 while the gradients" in lost.logs[1]
+
+
+def test_loading_that_ran_out_in_validation_of_one_halves_the_batches_of_all(ended):
+    squares, calm = ended["squares"], ended["split"]
+    assert squares.codes == [0, 0], squares.logs
+    (event,) = squares.events("out-of-memory")
+    assert (event["field"], event["new"]) == ("eval_batch", event["old"] // 2)
+    for row, same in zip(squares.rows, calm.rows, strict=True):
+        assert row["val_loss"] == pytest.approx(same["val_loss"], abs=1e-4)
+        assert row["val_accuracy"] == same["val_accuracy"]
 
 
 def test_a_loss_that_is_not_finite_sends_all_back_and_ends_all(ended):

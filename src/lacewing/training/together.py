@@ -1,15 +1,13 @@
 """One step, one validation and one decision of several processes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from lacewing.data.batch import Batch
-from lacewing.data.eval_loader import EvalLoader
 from lacewing.engine.inference import loaded_in_halves, predict_logits
 from lacewing.engine.norms import SyncedNorm, is_batchnorm
 from lacewing.engine.step import StepResult, Together
@@ -25,14 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Due:
-    """What is to be done after a step; the same in all processes."""
+    """What is to be done after a step, or a batch; the same in all processes."""
 
-    show: bool
-    save: bool
-    late: bool
+    show: bool = False
+    save: bool = False
+    late: bool = False
     """The run's time is used up."""
     torn: bool = False
     """The step is to be undone: in one process it was torn."""
+    more: bool = False
+    """Another batch of validation."""
 
 
 def agree(team: Team, stop: Stop, due: Due) -> Due:
@@ -40,11 +40,10 @@ def agree(team: Team, stop: Stop, due: Due) -> Due:
     if team.alone:
         return due
     heard = 0 if stop.heard is None else 1 + [s.name for s in SIGNALS].index(stop.heard)
-    wanted = int(due.show), int(due.save), int(due.late), int(due.torn)
-    show, save, late, torn, signal = team.most(*wanted, heard)
+    *wanted, signal = team.most(*map(int, astuple(due)), heard)
     if signal:
         stop.asked_by = SIGNALS[signal - 1].name
-    return Due(bool(show), bool(save), bool(late), bool(torn))
+    return Due(*map(bool, wanted))
 
 
 def together(session: "Session") -> Together:
@@ -97,9 +96,9 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
 
     Every image counts once: the parts of the processes differ by one image at most, and none
     is repeated to fill them up. A pass that exhausts the memory is halved by `predict_logits`, and
-    batches of a process that is alone where loading them does.
+    batches where loading them does.
     Raises StoppedError in all processes at a signal to one, TrainingError where one image does not
-    fit, or where one of several processes runs out.
+    fit.
     """
     while True:
         try:
@@ -113,14 +112,12 @@ def predicted(session: "Session", stop: Stop) -> tuple[Tensor, Tensor] | None:
 
 def own_logits(session: "Session", stop: Stop) -> tuple[Tensor, Tensor]:
     """Logits and labels of this process's part of the validation split."""
-    backend, loader, before = session.backend, session.val_loader, session.val_loader.batch_size
-    # of several processes the others would have fewer batches, and not be in step
-    batches = (
-        stop.checked(loaded_in_halves(loader, backend))
-        if session.team.alone
-        else in_step(session.team, loader, stop)
-    )
+    team, backend, loader = session.team, session.backend, session.val_loader
+    before = loader.batch_size
+    own = loaded_in_halves(loader, backend)
+    batches = stop.checked(own) if team.alone else in_step(team, own, stop)
     found = predict_logits(session.model, batches, backend, session.plan.eval_execution)
+    loader.batch_size = -team.most(-loader.batch_size)[0]  # the least of all processes
     if loader.batch_size < before:
         tell_halved(session, before)
     return found
@@ -174,14 +171,17 @@ def gathered(team: Team, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def in_step(team: Team, loader: EvalLoader, stop: Stop) -> Iterator[Batch]:
-    """This process's batches; after each round all processes agree whether to go on."""
-    rounds = team.most(len(loader))[0]
-    nothing = Due(show=False, save=False, late=False)
-    for batch, _ in zip_longest(loader, range(rounds)):
+def in_step(team: Team, batches: Iterator[Batch], stop: Stop) -> Iterator[Batch]:
+    """This process's batches; after each all processes agree whether to go on.
+
+    Until none has more: where loading has exhausted a memory, there they are smaller and more.
+    """
+    more = True
+    while more:
+        batch = next(batches, None)
         if batch is not None:
             yield batch
-        agree(team, stop, nothing)
+        more = agree(team, stop, Due(more=batch is not None)).more
         stop.check()
 
 
