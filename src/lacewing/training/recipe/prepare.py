@@ -1,6 +1,7 @@
 """What a recipe changes of the configuration and the plan, before the run begins."""
 
 from dataclasses import replace
+from functools import partial
 
 from lacewing.config import TrainConfig
 from lacewing.engine.optimizers import ADAM_RATES, find_optimizer
@@ -14,7 +15,6 @@ from lacewing.planning.growth import sides_of, with_growth_said
 from lacewing.planning.job import REFERENCE_BATCH
 from lacewing.planning.norms import keeps_statistics
 from lacewing.planning.rules.batch import eval_batch_within
-from lacewing.planning.rules.device import find_device
 from lacewing.planning.rules.memory import choose_pixels
 from lacewing.training.few_images import few_images_note
 from lacewing.training.recipe.budget import LEAST_SECONDS, usual_seconds
@@ -169,10 +169,11 @@ def with_forward_timed(prepared: Prepared, backends: BackendTable) -> tuple[Prep
     """The plan with the fastest forward-only passes, and their speed at the network's own size."""
     config, plan, info = prepared.config, prepared.plan, prepared.info
     backend, index = backend_for(plan.device.value, backends)
-    device = find_device(prepared.machine, plan.device.value)
     size = config.image_size or info.native_size
-    model = build_model(info, len(prepared.index.classes), 0.0, prepared.weights, size)
-    plan, speed = fastest_forward(model, plan, config, device, backend, index, size)
+    make_model = partial(
+        build_model, info, len(prepared.index.classes), 0.0, prepared.weights, size
+    )
+    plan, speed = fastest_forward(make_model, prepared, backend, index, size)
     return replace(prepared, plan=plan), speed
 
 

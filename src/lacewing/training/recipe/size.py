@@ -41,6 +41,8 @@ class Speed:
 
     size: int
     images_per_second: float
+    remembered: bool = False
+    """Whether an earlier plan measured it."""
 
     def seconds(self, images: int, size: int) -> float:
         """What a pass over images of another size takes: in proportion to their pixels."""
@@ -76,7 +78,8 @@ def choose_pass(
         if needed <= allowance.at(size):
             break
     times = "once" if option.views == 1 else "twice (also mirrored)"
-    reason = f"each image {times} through the network takes about {needed:.0f} s"
+    known = ", as remembered" if speed.remembered else ""
+    reason = f"each image {times} through the network takes about {needed:.0f} s{known}"
     evidence = {"forward_images_per_second": speed.images_per_second, "at_pixels": speed.size}
     return Choice(option, reason, "measured", evidence)
 

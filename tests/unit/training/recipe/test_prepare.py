@@ -126,7 +126,7 @@ def at_speed(monkeypatch, small, weights_file):
         monkeypatch.setattr(
             recipe_prepare,
             "fastest_forward",
-            lambda model, plan, *_: (plan, Speed(64, images_per_second)),
+            lambda make_model, prepared, *_: (prepared.plan, Speed(64, images_per_second)),
         )
         usual = {"recipe": "auto", "image_size": 64, "epochs": TrainConfig().epochs, "trial": True}
         config = small(device="cpu", weights=weights_file, **{**usual, **fields})
