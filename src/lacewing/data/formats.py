@@ -15,6 +15,8 @@ STARTS = (
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
 )  # fmt: skip
+HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+"""By which phones' photos name themselves; AVIF may have the last two beside its own."""
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "PNG": (".png",),
@@ -41,3 +43,9 @@ def format_of(head: bytes) -> str | None:
     if len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
         return "Netpbm"
     return None
+
+
+def is_heic(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a phone's HEIC photo, whatever its name."""
+    brands = {head[at : at + 4] for at in range(8, HEAD, 4)}
+    return head[4:8] == b"ftyp" and format_of(head) is None and bool(brands & HEIC_BRANDS)

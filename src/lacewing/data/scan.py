@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from lacewing.data.dhash import difference_hash
+from lacewing.data.formats import HEAD, format_of, is_heic
 from lacewing.data.in_order import in_order
 from lacewing.data.index import SCHEMA
 from lacewing.data.member import open_image
 from lacewing.data.named_files import find_files, reason_of
-from lacewing.data.rgb import decode
+from lacewing.data.rgb import decode, known_formats
 from lacewing.data.scan_cache import ScanRow, Scans, known_scans
 
 Progress = Callable[[int, int], None]
@@ -108,11 +109,14 @@ def scan(
 
 def look_at(file: Path) -> Scanned | str:
     """What is known of one file once it has been decoded, or the reason why it can't be."""
+    head = b""
     try:
         with open_image(file) as handle:
             size = handle.seek(0, os.SEEK_END)
             if not size:
                 return "empty file"
+            handle.seek(0)
+            head = handle.read(HEAD)
             handle.seek(0)
             content = file_digest(handle, partial(blake2b, digest_size=16)).hexdigest()
             handle.seek(0)
@@ -120,14 +124,17 @@ def look_at(file: Path) -> Scanned | str:
     except MemoryError:
         return "too large for this machine's memory"
     except (OSError, ValueError) as error:
-        return _reason(error)
+        return _reason(error, head)
     return Scanned(decoded.width, decoded.height, size, content, difference_hash(decoded.image))
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: OSError | ValueError, head: bytes) -> str:
+    if is_heic(head):
+        return "a HEIC photo: convert it to JPEG"
     text = "" if isinstance(error, PermissionError) else str(error)
     if "cannot identify image file" in text:
-        return "not an image"
+        is_avif = format_of(head) == "AVIF" and "AVIF" not in known_formats()
+        return "an AVIF photo: convert it to JPEG" if is_avif else "not an image"
     return "truncated" if "truncated" in text.lower() else reason_of(error)
 
 

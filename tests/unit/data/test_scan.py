@@ -85,6 +85,22 @@ def test_unreadable_files_have_their_reasons(tmp_path, jpeg_bytes):
         assert reason is None or result == reason, name
 
 
+@pytest.mark.parametrize("major", ["heic", "heix", "mif1", "msf1"])
+def test_a_phones_photo_under_another_name_is_told(tmp_path, major):
+    brands = major.encode() + bytes(4) + b"mif1heic"
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brands + b"\0\0\0\x30meta" + bytes(40))
+    assert only(tmp_path / "a.jpg") == "a HEIC photo: convert it to JPEG"
+
+
+@pytest.mark.parametrize("brands", [b"avif\0\0\0\0avifmif1", b"mif1\0\0\0\0mif1avif"])
+def test_avif_is_not_taken_for_a_phones_photo(tmp_path, monkeypatch, brands):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brands + b"\0\0\0\x30meta" + bytes(40))
+    assert "HEIC" not in only(tmp_path / "a.jpg")
+    for module in ("rgb", "scan"):
+        monkeypatch.setattr(f"lacewing.data.{module}.known_formats", lambda: ("JPEG",))
+    assert only(tmp_path / "a.jpg") == "an AVIF photo: convert it to JPEG"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the stub is a shell script")
 def test_no_image_starts_a_program(tmp_path, monkeypatch):
     stub, marker = tmp_path / "bin/gs", tmp_path / "started"

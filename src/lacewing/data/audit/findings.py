@@ -26,7 +26,8 @@ KINDS = {
     "conflict": Kind("error", "The same file under two labels",
                      "Decide which label is right; --fix leaves such files out."),
     "corrupt": Kind("error", "Files that can't be read",
-                    "Training passes them over; get them again, or let --fix leave them out."),
+                    "Training passes them over; get them again, convert photos of another format, "
+                    "or let --fix leave them out."),
     "near-conflict": Kind("warning", "Near-identical pictures under two labels",
                           "One label may be wrong, or one scene was taken with and without its "
                           "subject; --fix keeps them."),
