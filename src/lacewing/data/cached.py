@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lacewing.data.in_use import copies_in_use
 from lacewing.errors import DataError
 from lacewing.store.made_once import remove_stale
 
@@ -48,15 +49,21 @@ def clear_cache(
 ) -> int:
     """Delete one kind, or all; returns the bytes that this freed.
 
-    Of a link only the link is deleted, and `on_event` gets a sentence. Runs that use what is
-    deleted go on; on Windows files in use stay, which raises DataError.
+    Of a link only the link is deleted. Copies of data sets that a run reads from stay, as far as
+    there are locks. Of both `on_event` gets a sentence. Runs that use anything else that is deleted
+    go on; on Windows files in use stay, which raises DataError.
     """
     freed = 0
     for name in KINDS if kind is None else (kind,):
         place = folder / name
         before = 0 if place.is_symlink() else sum(_sizes(place))
         try:
-            if place.is_symlink():
+            used = copies_in_use(place)
+            for copy in used:
+                on_event(f"{copy} stays: a run reads from it.")
+            if used:
+                delete_others(place, used)
+            elif place.is_symlink():
                 target = place.resolve()
                 place.unlink()
                 on_event(f"{place} was a link and is removed; what it led to still lies in "
@@ -68,8 +75,21 @@ def clear_cache(
                 f"{error.filename or place} can't be deleted: {error.strerror}."
             ) from None
         remove_stale(folder, name)
-        freed += before
+        freed += before - (0 if place.is_symlink() else sum(_sizes(place)))
     return freed
+
+
+def delete_others(folder: Path, used: Collection[Path]) -> None:
+    """Delete what lies in a folder, but the copies that are in use; nothing if it is one, or a
+    link. Raises OSError.
+    """
+    for place in [] if folder in used or folder.is_symlink() else folder.iterdir():
+        if place in used:
+            continue
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
 
 
 def _sizes(folder: Path) -> Iterator[int]:

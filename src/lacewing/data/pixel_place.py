@@ -129,6 +129,20 @@ def delete_unused(path: Path) -> bool:
     return False
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process has marked a file as in use; False where there are no locks."""
+    with contextlib.suppress(OSError, ImportError):
+        fcntl = importlib.import_module("fcntl")
+        descriptor, _ = open_descriptor(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
 def _by_age(folder: Path) -> list[tuple[float, Path, int]]:
     """Time of the last use, path and size in bytes of each pixel file, the oldest first."""
     found = []

@@ -14,6 +14,7 @@ import PIL
 from PIL import Image
 
 from lacewing.data.cache import cache_folder
+from lacewing.data.in_use import hold_copy
 from lacewing.data.index import ImageIndex
 from lacewing.data.kept import Kept, NoPixels, RamPixels
 from lacewing.data.member import open_image
@@ -166,6 +167,8 @@ class PixelStore:
         self._index = index
         self._labels = index.column("label")
         self._cache_dir, self._on_event = cache_dir, on_event
+        if len(index):
+            hold_copy(self, index.path(0))
         self.move(keep)
 
     def move(self, keep: str) -> None:

@@ -1,5 +1,6 @@
 """What lies in the cache, and what clearing it deletes."""
 
+import gc
 import os
 import re
 import time
@@ -8,9 +9,14 @@ from pathlib import Path
 import pytest
 
 import lacewing
+from lacewing.data.archive import MARK
 from lacewing.data.cached import KINDS, cache_contents, clear_cache
-from lacewing.data.locate import SAMPLE
+from lacewing.data.copies import DONE
+from lacewing.data.locate import SAMPLE, SAMPLE_DRAWN
+from lacewing.data.open import open_images
 from lacewing.data.pixel_place import LOCK
+from lacewing.data.pixels import PixelStore
+from lacewing.data.preprocess import Preprocessing
 from lacewing.store.made_once import STALE_SECONDS
 
 JOINED = re.compile(r"""\bcache(?:_dir|_folder\(\))?(?:\.resolve\(\))?\)? / (f?"[^"]*"|\w+)""")
@@ -74,6 +80,32 @@ def test_what_a_killed_process_left_goes_too(folder):
     os.utime(left, (time.time() - STALE_SECONDS - 60,) * 2)
     clear_cache(folder, "sample")
     assert not left.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+@pytest.mark.parametrize(
+    ("kind", "copy", "mark"),
+    [("unpacked", "unpacked/set", DONE), ("unpacked", "unpacked/set", MARK),
+     ("sample", "sample", SAMPLE_DRAWN)],
+)  # fmt: skip
+def test_a_copy_that_a_run_reads_from_stays(folder, class_folders, kind, copy, mark):
+    class_folders(folder / copy, {"ants": 10, "bees": 10})
+    (folder / copy / mark).touch()
+    (folder / "unpacked/loose").touch()
+    index = open_images(folder / copy, cache_dir=folder)
+    image, said = Path(index.path(0)), []
+    middle = (0.5, 0.5, 0.5)
+    rule = Preprocessing(image_size=8, mean=middle, std=middle)
+    store = PixelStore(index, rule, keep="none")
+    freed = clear_cache(folder, on_event=said.append)
+    assert said == [f"{folder / copy} stays: a run reads from it."]
+    assert image.exists()
+    assert counts(folder) == dict.fromkeys(KINDS, 0) | {kind: 20}
+    assert store.get(0).shape[2] == 3
+    del store
+    gc.collect()
+    assert clear_cache(folder, kind) > 0 < freed
+    assert not image.exists()
 
 
 def test_everything_of_ours_is_cleared_and_nothing_else(folder):
