@@ -1,5 +1,7 @@
 """torch.compile in the trial: what it costs and gives in each mode that is likely to pay."""
 
+from dataclasses import replace
+
 import torch
 
 from lacewing.engine.prepare import CompiledModel, compile_model
@@ -23,9 +25,12 @@ MASKED_TOLERANCE = 0.25
 compiled code draws other masks."""
 
 
-def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
-    """What compiling costs and gives in each mode, if it is open and likely to pay."""
-    plan, machine, model = trial.plan, trial.machine, trial.job.model
+def try_compile(trial: Trial, plan: Plan, best: Timed) -> tuple[CompileTime, ...]:
+    """What compiling costs and gives in each mode, if it is open and likely to pay.
+
+    In the passes of `plan`, which the run will have: with large ones there is less to save.
+    """
+    machine, model = trial.machine, trial.job.model
     capabilities = trial.bench.backend.capabilities
     anew_for = compiled_anew(trial.config)
     open_to_it = is_open(plan.compile, trial.tier, capabilities, trial.device, anew_for)
@@ -36,7 +41,8 @@ def try_compile(trial: Trial, best: Timed) -> tuple[CompileTime, ...]:
         likely = likely_payback(plan, machine, model, best, trial.budget, mode)
         if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
             continue
-        tried.append(time_compiled(trial, best.way, mode))
+        way = replace(best.way, images=plan.micro_batch.value)
+        tried.append(time_compiled(trial, way, mode, best.way.images))
         # what failed, and perhaps at once, does not tell what compiling takes
         if tried[-1].pass_seconds is not None:
             history.remember_compile(plan, machine, model, mode, tried[-1].cost_seconds)
@@ -62,9 +68,12 @@ def forget_compiled(bench: Bench) -> None:
     bench.free()
 
 
-def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
+def time_compiled(trial: Trial, way: Way, mode: str, images: int) -> CompileTime:
     """Compile the way's network in a mode of `torch.compile` and time its passes, in turn with
-    those of the network as it is. It is out where its loss is clearly another."""
+    those of the network as it is. It is out where its loss is clearly another.
+
+    Seconds of passes are told of so many `images`.
+    """
     bench, clock = trial.bench, trial.budget.clock
     bench.optimizer(way)  # over the weights, which both forms share
     network = bench.ready(way.memory_format)
@@ -92,9 +101,10 @@ def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
     forms.clear()
     del compiled
     forget_compiled(bench)
-    taken = seconds.get(mode)
+    taken, plain_taken = seconds.get(mode), seconds.get("plain")
     if taken is None or not works:
         return CompileTime(mode=mode, cost_seconds=cost, pass_seconds=None)
+    share = images / way.images
     plain = losses.get("plain", losses[mode])
     out = ""
     if is_off(losses[mode], plain, tolerance):
@@ -102,7 +112,7 @@ def time_compiled(trial: Trial, way: Way, mode: str) -> CompileTime:
     return CompileTime(
         mode=mode,
         cost_seconds=cost - taken,
-        pass_seconds=None if out else taken,
-        plain_seconds=seconds.get("plain"),
+        pass_seconds=None if out else share * taken,
+        plain_seconds=None if plain_taken is None else share * plain_taken,
         out=out,
     )

@@ -49,7 +49,7 @@ class CompileTime:
     """See `engine.execution.Execution.compile_mode`."""
     cost_seconds: float
     pass_seconds: float | None
-    """None where it did not work."""
+    """Of as many images as a pass of the best way; None where it did not work."""
     plain_seconds: float | None = None
     """Of passes without it that ran in turn with these; None where none did."""
     out: str = ""
@@ -106,6 +106,8 @@ class Findings:
     """Per image, in one thread."""
     cut_at_bytes: int | None = None
     """The memory that was allowed, where with more of it more could have been tried; else None."""
+    accumulation: int = 1
+    """Passes of a step for which compiling was tried."""
     compile_tried: tuple[CompileTime, ...] = ()
     """In each mode, in passes of the best way's images."""
     compile_left_seconds: float = 0.0

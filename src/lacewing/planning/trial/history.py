@@ -23,7 +23,7 @@ from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.findings import Findings
 from lacewing.store.atomic import write_text
 
-VERSION = 15
+VERSION = 16
 """Of the trial: what an older one found is not used."""
 COSTS = "compile-seconds.json"
 NETWORKS = ("timm", "torchvision")

@@ -36,7 +36,7 @@ from lacewing.planning.trial.payback import usable
 from lacewing.planning.trial.race import ROUNDS, WORTH, WORTH_OF_DETAILS, Lane, race, winner
 from lacewing.planning.trial.stage import Work, set_up
 from lacewing.planning.trial.unraced import only_weighed
-from lacewing.planning.trial.verify import verified
+from lacewing.planning.trial.verify import sized_plan, verified
 from lacewing.planning.trial.ways import Way, planned
 from lacewing.planning.trial.weigh import snapshot_of, try_sizes, weigh_memory
 
@@ -142,7 +142,7 @@ def has_time_to_compile(
     if findings.best.seconds is None:
         return False
     tried = {one.mode for one in findings.compile_tried}
-    untried = [mode for mode in usable(modes, plan.accumulation.value) if mode not in tried]
+    untried = [mode for mode in usable(modes, findings.accumulation) if mode not in tried]
     best = findings.best
     likely = [likely_payback(plan, machine, model, best, budget, mode) for mode in untried]
     left = budget.left_of_share - findings.seconds
@@ -187,10 +187,12 @@ def carry_out(trial: Trial) -> Findings:
     findings = replace(findings, memory=verified(trial, findings, model))
     fed = race_workers(trial, best.way, best.seconds)
     left = trial.budget.left_of_share
-    compiled = try_compile(trial, best)
+    plan = sized_plan(trial, findings) or trial.plan
+    compiled = try_compile(trial, plan, best)
     return replace(
         findings,
         fed=fed,
+        accumulation=plan.accumulation.value,
         compile_tried=compiled,
         compile_left_seconds=left,
         compile_cost_seconds=known_costs(trial),

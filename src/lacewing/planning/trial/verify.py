@@ -6,6 +6,7 @@ A plan that is over its memory gets passes of a size between those that were mea
 from dataclasses import replace
 
 from lacewing.errors import PlanError
+from lacewing.planning.plan import Plan
 from lacewing.planning.trial.context import Trial
 from lacewing.planning.trial.findings import Findings
 from lacewing.planning.trial.forecast import Amounts
@@ -46,6 +47,12 @@ def verified(trial: Trial, findings: Findings, model: MemoryModel) -> MemoryMode
 
 def planned_size(trial: Trial, findings: Findings, model: MemoryModel) -> int | None:
     """The micro-batch that a run by this model would get; None where not one image fits."""
+    plan = sized_plan(trial, replace(findings, memory=model))
+    return None if plan is None else plan.micro_batch.value
+
+
+def sized_plan(trial: Trial, findings: Findings) -> Plan | None:
+    """The plan with the passes that a run would have; None where not one image fits."""
     job, config = trial.job, trial.config
     amounts = Amounts(
         training=job.training_images, validation=0, test=0, epochs=config.epochs
@@ -54,7 +61,6 @@ def planned_size(trial: Trial, findings: Findings, model: MemoryModel) -> int | 
         config=config, job=job, tier=trial.tier, amounts=amounts, cores=trial.machine.cores.value
     )
     try:
-        plan = sized(trial.plan, replace(findings, memory=model), asked)
+        return sized(trial.plan, findings, asked)
     except PlanError:
         return None
-    return plan.micro_batch.value

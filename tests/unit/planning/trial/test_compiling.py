@@ -104,6 +104,27 @@ def test_a_compiled_network_with_another_loss_is_out(compiled_as, factor, dropou
         assert found.out == ""
 
 
+def test_it_is_compiled_for_the_passes_that_the_run_will_have(compiled_as, monkeypatch):
+    """Not for the race's, of 8 images here; the seconds are told of a pass of as many as those."""
+    sizes = []
+
+    def form(network, _):
+        network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+        return network
+
+    def sized_plan(trial, findings):
+        return replace(trial.plan, micro_batch=Choice(4, "", "measured"))
+
+    monkeypatch.setattr("lacewing.planning.trial.measure.sized_plan", sized_plan)
+    found = compiled_as(form)
+    assert set(sizes) == {4}
+    assert (found.pass_seconds, found.plain_seconds) == pytest.approx((0.2, 0.2))
+    monkeypatch.setattr("lacewing.planning.trial.measure.sized_plan", lambda *_: None)
+    sizes.clear()
+    compiled_as(form)
+    assert set(sizes) == {8}, "where no image fits, as the rules have it"
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_what_a_compiler_takes_to_fail_is_no_cost_of_compiling(scene, monkeypatch, works):
     made = scene(FakeBackend(faults=Faults(seconds={"fp32": 0.1})), precision="fp32", epochs=10_000)
