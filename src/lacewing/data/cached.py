@@ -93,10 +93,13 @@ def delete_others(folder: Path, used: Collection[Path]) -> None:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """Bytes that each file below a folder takes, hidden ones apart; links are not followed."""
+    """Bytes that each file below a folder takes; links are not followed.
+
+    Of hidden ones only those on their way to their place, or left on it, take any.
+    """
     for place, _, names in os.walk(folder):
         for name in names:
-            if name.startswith("."):  # a lock, which holds nothing
+            if name.startswith(".") and not name.endswith(".tmp"):  # a lock, a mark
                 continue
             try:
                 state = (Path(place) / name).lstat()

@@ -3,12 +3,16 @@
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+STALE_SECONDS = 24 * 3600
+"""So long after the last write nobody is still writing: the process was killed."""
 CAN_NOT = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """How a file system says that it flushes no folders."""
 
@@ -17,8 +21,10 @@ CAN_NOT = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENO
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well.
 
-    The file's content and the folder's entry are flushed to the disk before this returns.
+    The file's content and the folder's entry are flushed to the disk before this returns. What
+    killed processes left of the same file is removed after a day.
     """
+    remove_left(path)
     # a random name: in containers all processes have the same number
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -28,6 +34,15 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_left(path: Path) -> None:
+    """Remove temporary files of a path that nobody writes to any more."""
+    limit = time.time() - STALE_SECONDS
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}.tmp"):
+        with contextlib.suppress(OSError):  # another process removes it too
+            if left.lstat().st_mtime < limit:
+                left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

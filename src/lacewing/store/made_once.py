@@ -8,10 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lacewing.store.atomic import sync_all, sync_folder
-
-STALE_SECONDS = 24 * 3600
-"""So long after the last write nobody is still writing: the process was killed."""
+from lacewing.store.atomic import STALE_SECONDS, sync_all, sync_folder
 
 
 @contextlib.contextmanager

@@ -74,6 +74,11 @@ def test_each_kind_is_told_and_cleared(tmp_path, kind):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_process_left_counts(folder):
+    (folder / "scans/.a.arrow.0123abcd.tmp").write_bytes(b"x" * 5000)
+    assert counts(folder)["scans"] == 2
+
+
 def test_what_a_killed_process_left_goes_too(folder):
     left = folder / "sample.0123abcd.tmp"
     left.mkdir()
