@@ -25,6 +25,7 @@ def test_sound_data_ends_with_0(run, split_photos):
     assert "train 24, test 6 images of 2 classes" in ended.out
     assert "Nothing was found to be wrong." in ended.out
     assert "reading the images: 30/30" in ended.err
+    assert "comparing pictures and formats: 30/30" in ended.err
 
 
 def test_a_warning_ends_with_0(run, photos):

@@ -145,7 +145,7 @@ def checked(options: DataOptions) -> "Report":
             progress=update,
             draw_sample=draw_sample,
         )
-    with console.progress("comparing pictures") as update:
+    with console.progress("comparing pictures and formats") as update:
         return audit(images, threads=threads, progress=update)
 
 

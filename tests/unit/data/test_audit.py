@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lacewing.data import scan
-from lacewing.data.audit import extensions, pictures
+from lacewing.data.audit import checks, extensions, pictures
 from lacewing.data.audit.extensions import wrong_extension, wrong_extensions
 from lacewing.data.audit.findings import KINDS
 from lacewing.data.audit.read import read_images
@@ -188,6 +188,22 @@ def test_wrong_extensions_are_found_by_kind(root):
     ]
 
 
+def test_formats_are_looked_at_by_as_many_threads_as_the_place_takes(root, monkeypatch):
+    asked, seen = [], []
+
+    def look(paths, threads):
+        asked.append(threads)
+        return (None for _ in paths)
+
+    monkeypatch.setattr(checks, "wrong_extensions", look)
+    images = read_images(root)
+    for readers in (1, 16):
+        told = replace(images, readers=readers)
+        audit(told, threads=3, progress=lambda *numbers: seen.append(numbers))
+    assert asked == [3, 16]
+    assert seen == [(done, 30) for done in range(1, 31)] * 2
+
+
 @pytest.mark.parametrize(
     ("format_", "suffix"),
     [("JPEG", ".jpg"), ("PNG", ".png"), ("GIF", ".gif"), ("BMP", ".bmp"), ("TIFF", ".tif"),
@@ -213,7 +229,7 @@ def test_of_millions_of_files_few_wait_for_their_format(monkeypatch):
         return path.name
 
     monkeypatch.setattr(extensions, "wrong_extension", look)
-    assert wrong_extensions((taken.append(one) or one for one in all_), 2) == all_
+    assert list(wrong_extensions((taken.append(one) or one for one in all_), 2)) == all_
     assert before_the_first[-1] <= MOST_WAITING + 1
 
 

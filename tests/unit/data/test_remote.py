@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lacewing.data.audit.extensions import wrong_extension
+from lacewing.data.audit.read import read_images
 from lacewing.data.member import open_image, read_head, remote_of
 from lacewing.data.open import open_images
 from lacewing.data.pixels import PixelStore, load_pixels
@@ -83,6 +84,11 @@ def test_only_parts_are_read_and_nothing_is_copied(opened, server):
     assert server.asked == [(shard, size), (shard, 16), (shard, 32)]
     kept = sum(file.stat().st_size for file in remote_folder().rglob("*") if file.is_file())
     assert kept < 4096
+
+
+def test_an_audit_knows_how_many_readers_a_server_takes(server, folder):
+    assert read_images(f"{server.address}/{PATTERN}").readers == asking.READERS
+    assert read_images(folder).readers == 1
 
 
 def test_pixels_on_the_disk_ask_for_each_image_once(opened, server, tmp_path):

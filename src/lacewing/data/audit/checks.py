@@ -12,6 +12,7 @@ from lacewing.data.audit.twins import misspelt_twins
 from lacewing.data.build import printable
 from lacewing.data.index import ImageIndex
 from lacewing.data.listing import Entry
+from lacewing.data.scan import Progress
 
 MIN_TRAINING = 10
 """A class with fewer training images is tiny."""
@@ -116,13 +117,16 @@ def uncompared(index: ImageIndex, clusters: list[np.ndarray]) -> list[Finding]:
     return found
 
 
-def extensions(index: ImageIndex, threads: int) -> list[Finding]:
+def extensions(index: ImageIndex, threads: int, progress: Progress | None = None) -> list[Finding]:
     """Files whose content is of another format than their extension says."""
     by_format: dict[tuple[str, str], list[str]] = defaultdict(list)
     paths = index.table.column("path").to_pylist()
-    for path, found in zip(paths, wrong_extensions(index.paths(), threads), strict=True):
+    formats = wrong_extensions(index.paths(), threads)
+    for done, (path, found) in enumerate(zip(paths, formats, strict=True), 1):
         if found is not None:
             by_format[path[path.rindex(".") :].lower(), found].append(path)
+        if progress is not None:
+            progress(done, len(paths))
     return [
         Finding("extension", f"{files(len(p))} named {suffix}: in truth {found}.", tuple(p))
         for (suffix, found), p in sorted(by_format.items())

@@ -1,6 +1,6 @@
 """Whether a file is what its extension says, by its first bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def wrong_extension(path: Path) -> str | None:
     return found if found is not None and suffix not in SUFFIXES[found] else None
 
 
-def wrong_extensions(paths: Iterable[str], threads: int) -> list[str | None]:
-    """`wrong_extension` of each file."""
+def wrong_extensions(paths: Iterable[str], threads: int) -> Iterator[str | None]:
+    """`wrong_extension` of each file, in their order."""
     pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="formats")
-    return list(in_order(map(Path, paths), wrong_extension, pool))
+    yield from in_order(map(Path, paths), wrong_extension, pool)

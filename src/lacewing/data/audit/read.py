@@ -23,6 +23,8 @@ class Images:
     """Splits are those the data set gives: None everywhere if it gives none."""
     repeated: dict[str, list[Entry]]
     """By path, every naming of a file that is named more than once."""
+    readers: int = 1
+    """Threads that it takes at least to read them: a server lets each of them wait."""
 
 
 def read_images(
@@ -56,7 +58,7 @@ def read_images(
     scanned = scan(listing.root, paths, cache_dir=cache, threads=readers, progress=progress)
     index = build_index(listing, entries, (), scanned, place.name)
     index = replace(index, notes=place.notes + index.notes)
-    return Images(index, _repeated(named))
+    return Images(index, _repeated(named), place.readers)
 
 
 def with_training(entries: list[Entry]) -> list[Entry]:

@@ -10,16 +10,18 @@ from lacewing.data.scan import Progress
 def audit(images: Images, *, threads: int = 2, progress: Progress | None = None) -> Report:
     """Check a data set that was read by `read_images`; nothing is changed.
 
-    `progress` gets the numbers of pictures compared and to be compared.
+    `progress` gets the numbers of pictures compared and to be compared, then those of files whose
+    format was looked at and of all.
     """
     index = images.index
-    groups, passed = same_pictures(index, threads=threads, progress=progress)
+    readers = max(threads, images.readers)
+    groups, passed = same_pictures(index, threads=readers, progress=progress)
     findings = [
         *checks.corrupt(index),
         *checks.repeated(images),
         *checks.same_picture(index, groups),
         *checks.uncompared(index, passed),
-        *checks.extensions(index, threads),
+        *checks.extensions(index, readers, progress),
         *checks.balance(index),
         *checks.sizes(index),
         *checks.twin_classes(index),
