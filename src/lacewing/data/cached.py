@@ -19,6 +19,7 @@ KINDS = {
     "sample": "the data set called sample",
     "models": "models out of zip files",
     "trials": "what was timed on this machine for plans",
+    "forward": "what was timed on this machine for recipes",
     "runtime": "onnxruntime-web, for exports to the browser",
 }
 """The folders in the cache, and what they are for. Nothing else there is ever deleted."""

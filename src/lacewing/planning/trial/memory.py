@@ -25,6 +25,10 @@ from lacewing.hardware.switches import HALF_DTYPES
 HOLES = 1.06
 """Times what two steps take that many take in a process that keeps freed memory: between its
 tensors are holes that the next ones do not fit. A middle value of `benchmarks/plan_accuracy.py`."""
+BACKWARD = 1.3
+"""Times what an image leaves for the backward pass that it takes on a CPU, with the gradients of
+that: a middle value of eight networks at 128 pixels, of whose fp32 passes 4 and 16 images were
+weighed. It was 1.16 to 1.6."""
 STATES = 4
 """Copies of the weights that are counted on: weights, gradients and two of the optimiser's."""
 
@@ -49,6 +53,10 @@ class MemoryModel:
             image_bytes=factor * self.image_bytes,
             eval_image_bytes=factor * self.eval_image_bytes,
         )
+
+    def on_cpu(self) -> "MemoryModel":
+        """What is counted, with what passes on a CPU take beside it."""
+        return replace(self, image_bytes=BACKWARD * self.image_bytes)
 
     def raised(self, images: int, taken: int) -> "MemoryModel":
         """One that is moved up, where a pass was seen to take more than the line says."""

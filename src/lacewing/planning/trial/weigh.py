@@ -43,12 +43,13 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
     """
     way = best.way
     forward = replace(forward, images=trial.plan.eval_batch.value)
+    is_cpu = trial.bench.backend.kind == "cpu"
     counted = count_memory(trial, way, has_run=best.seconds is not None)
+    counted = counted.on_cpu() if is_cpu else counted
     most, allowed = most_images(trial), trial.plan.memory_bytes.value
     # of a larger pass the line through smaller ones tells
     micro = max(trial.plan.micro_batch.value, min(most, WEIGHED_IMAGES))
     is_safe = allowed is None or counted.bytes_for(most) < SAFE_SHARE * allowed
-    is_cpu = trial.bench.backend.kind == "cpu"
     if not is_cpu:
         found = peaks_of(trial, way, forward, sizes_for(micro), allowed)
     elif is_safe and trial.config.batch_size != "auto":

@@ -147,3 +147,9 @@ def test_shapes_know_a_network_of_any_size_without_its_memory():
         nn.Conv2d(3, 8, 1), images, labels, lambda logits, _: logits.sum(), nullcontext
     )
     assert saved == 2 * 3 * 2**40 * 4
+
+
+def test_on_a_cpu_an_image_takes_more_than_it_leaves_for_the_backward_pass():
+    """Where nothing could be weighed, or passes of a single size."""
+    line = MemoryModel(fixed_bytes=1000.0, image_bytes=10.0).on_cpu()
+    assert (line.fixed_bytes, line.image_bytes) == (1000.0, 13.0)
