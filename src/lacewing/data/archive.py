@@ -9,12 +9,12 @@ from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from lacewing.data.cache import UNPACKED
 from lacewing.errors import DataError
 from lacewing.store.made_once import made_once
 from lacewing.values import first_line, format_bytes
 
 Progress = Callable[[int, int], None]
-MARK = ".lacewing-unpacked"
 
 
 def is_archive(path: Path) -> bool:
@@ -45,7 +45,7 @@ def unpack(archive: Path, cache: Path, progress: Progress | None = None) -> Path
     try:
         with made_once(target, lambda folder: _mark_of(folder) == stamp) as temporary:
             _extract(archive, temporary, progress)
-            (temporary / MARK).write_text(stamp, encoding="ascii")
+            (temporary / UNPACKED).write_text(stamp, encoding="ascii")
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(archive, error) from None
     except OSError as error:
@@ -67,7 +67,7 @@ def _digest(text: str, size: int) -> str:
 
 def _mark_of(folder: Path) -> str:
     try:
-        return (folder / MARK).read_text(encoding="ascii")
+        return (folder / UNPACKED).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return ""
 

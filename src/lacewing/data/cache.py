@@ -4,6 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
+UNPACKED, COPIED, DRAWN = ".lacewing-unpacked", ".lacewing-complete", ".lacewing-sample"
+"""Files that are written last into an unpacked archive, into a copy of a data set (it says what was
+passed over) and into the drawn sample."""
+
 
 def cache_folder() -> Path:
     """`$LACEWING_CACHE`, or `~/.cache/lacewing`; it need not exist yet."""

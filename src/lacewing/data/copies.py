@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from lacewing.data.cache import COPIED
 from lacewing.data.shard_writer import ShardWriter
 from lacewing.errors import DataError
 from lacewing.store.made_once import made_once, remove_stale
 
 Progress = Callable[[int, int], None]
-DONE = ".lacewing-complete"
-"""Written last; holds what is to be said of what was passed over."""
 VERSION = 2
 """Of the copies: older ones are made anew."""
 
@@ -62,7 +61,7 @@ def fill(target: Path, open_source: Callable[[], Source], progress: Progress | N
 
 def is_whole(folder: Path) -> bool:
     """Whether a folder holds all of a copy."""
-    return (folder / DONE).exists()
+    return (folder / COPIED).exists()
 
 
 def make(target: Path, source: Source, progress: Progress | None) -> None:
@@ -74,7 +73,7 @@ def make(target: Path, source: Source, progress: Progress | None) -> None:
                 lines = "".join(f"{number} {name}\n" for number, name in enumerate(source.names))
                 (temporary / "classes.txt").write_text(lines, encoding="utf-8")
             said = " ".join((*source.notes, *said_of(unlabelled)))
-            (temporary / DONE).write_text(said, encoding="utf-8")
+            (temporary / COPIED).write_text(said, encoding="utf-8")
     except OSError as error:  # of the source's a DataError was made
         raise DataError(
             f"The images can't be copied into {target}: {error.strerror or error}; set "

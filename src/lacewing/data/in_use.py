@@ -5,12 +5,10 @@ import os
 import weakref
 from pathlib import Path
 
-from lacewing.data.archive import MARK
-from lacewing.data.copies import DONE
-from lacewing.data.locate import SAMPLE_DRAWN
+from lacewing.data.cache import COPIED, DRAWN, UNPACKED
 from lacewing.data.pixel_place import is_locked, lock_shared, open_descriptor
 
-MARKS = (MARK, DONE, SAMPLE_DRAWN)
+MARKS = (UNPACKED, COPIED, DRAWN)
 """One of these lies in each copy that is whole; it is what is locked."""
 
 

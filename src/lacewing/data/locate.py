@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lacewing.data.archive import Progress, is_archive, unpack
-from lacewing.data.copies import DONE
+from lacewing.data.cache import COPIED, DRAWN
 from lacewing.data.hub import PREFIX, hub_name, shards_of_hub
 from lacewing.data.listing import subfolders
 from lacewing.data.parquet import are_photos, parquet_files, shards_of_parquet
@@ -39,7 +39,6 @@ RELEASES = {
 """Data sets that have a name: how their folders are called, what they look like."""
 
 SAMPLE = "sample"
-SAMPLE_DRAWN = ".lacewing-sample"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def holds_parquet(folder: Path) -> bool:
 
 
 def _copied(folder: Path, name: str, source: str) -> Place:
-    said = (folder / DONE).read_text(encoding="utf-8")
+    said = (folder / COPIED).read_text(encoding="utf-8")
     notes = (f"The images of {source} were copied into {folder}.",)
     return Place(folder, name, (*notes, said) if said else notes)
 
@@ -198,12 +197,12 @@ def _not_found(data: str, data_root: Path | None) -> str:
 def _sample(cache: Path, draw: Callable[[Path], None]) -> Path:
     """The sample's folder in the cache, drawn the first time."""
     folder = cache / SAMPLE
-    if (folder / SAMPLE_DRAWN).exists():
+    if (folder / DRAWN).exists():
         return folder
     try:
-        with made_once(folder, lambda made: (made / SAMPLE_DRAWN).exists()) as temporary:
+        with made_once(folder, lambda made: (made / DRAWN).exists()) as temporary:
             draw(temporary)
-            (temporary / SAMPLE_DRAWN).touch()
+            (temporary / DRAWN).touch()
     except OSError as error:
         raise DataError(f"The sample can't be drawn into {folder}: {error.strerror}.") from None
     return folder
