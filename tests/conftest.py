@@ -42,8 +42,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first: at the end, one process would wait for the other to finish them."""
-    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    """The long ones first: at the end, one process would wait for the other to finish them.
+
+    So are those that share long trainings: what a process takes over from the other begins anywhere
+    in a file, and would repeat them.
+    """
+    first = ("real", "together")
+    items.sort(key=lambda item: item.path.parent.name not in first)
 
 
 TINTS = {"aphid": (60, 170, 70), "beetle": (180, 60, 50), "moth": (70, 80, 190)}

@@ -27,6 +27,8 @@ SAFE_SHARE = 0.4
 """Of the allowed memory: a run that is counted on to take less is measured in this process."""
 WEIGHED_IMAGES = 64
 """The largest pass whose memory is measured, if the plan has none larger."""
+WEIGHED_SHARE = 0.2
+"""Of the trial's time, that weighing in this process may take whatever is left."""
 LEAST_WEIGHED = 2
 """Images of a pass, below which BatchNorm has no statistics."""
 CHILD_SECONDS = 30.0
@@ -68,18 +70,14 @@ def weigh_memory(trial: Trial, best: Timed, forward: Way) -> tuple[MemoryModel, 
 
 
 def sizes_in_time(trial: Trial, best: Timed, micro: int) -> tuple[int, ...]:
-    """Passes that can be weighed in the time left: of `micro` images, or of two smaller sizes.
+    """The largest pass of up to `micro` images that can be weighed in the time left; () if none.
 
-    One of them where the time is short for two, and () where it is short for one.
+    Of one: what a second adds is hidden by the memory that the first has left.
     """
     each = steps_of(trial.bench, best.way) * expected_seconds(best, 1)
-    most = int(trial.budget.left / each) if each else micro
-    if most >= micro:
-        return (micro,)
-    larger = 2 * most // 3
-    if larger >= 2 * LEAST_WEIGHED:
-        return (larger // 2, larger)
-    return (most,) if most >= LEAST_WEIGHED else ()
+    seconds = max(trial.budget.left, WEIGHED_SHARE * trial.budget.limit)
+    within = min(micro, int(seconds / each)) if each else micro
+    return (within,) if within >= min(micro, LEAST_WEIGHED) else ()
 
 
 def child_seconds(budget: Budget, is_safe: bool) -> float:

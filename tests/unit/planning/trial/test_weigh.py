@@ -30,17 +30,19 @@ def test_a_time_that_was_asked_for_bounds_what_no_memory_is_at_stake_for(
 
 
 @pytest.mark.parametrize(
-    ("left", "steps", "sizes"),
+    ("asked", "spent", "steps", "sizes"),
     [
-        (20.0, 2, (10,)), (10.0, 1, (10,)), (19.0, 2, (3, 6)), (12.0, 2, (2, 4)), (8.0, 2, (4,)),
-        (4.0, 2, (2,)), (3.9, 2, ()), (2.0, 1, (2,)), (-1.0, 1, ()),
+        (20.0, 0.0, 2, (10,)), (10.0, 0.0, 1, (10,)), (19.0, 0.0, 2, (9,)), (19.0, 10.0, 1, (9,)),
+        (4.0, 0.0, 2, (2,)), (3.9, 0.0, 2, ()), (40.0, 99.0, 1, (8,)), (9.0, 99.0, 1, ()),
     ],
 )  # fmt: skip
 def test_what_is_weighed_in_this_process_is_what_the_time_allows(
-    monkeypatch, way, left, steps, sizes
+    monkeypatch, way, asked, spent, steps, sizes
 ):
-    """A second an image, and up to 10 of them."""
+    """A second an image, and up to 10 of them; at the least a fifth of all the time."""
     monkeypatch.setattr("lacewing.planning.trial.weigh.steps_of", lambda bench, way: steps)
-    trial = SimpleNamespace(bench=None, budget=Budget(lambda: 0.0, images=1, asked=left))
+    now = [0.0]
+    trial = SimpleNamespace(bench=None, budget=Budget(lambda: now[0], images=1, asked=asked))
+    now[0] = spent
     assert sizes_in_time(trial, Timed(way=way(images=4), seconds=4.0), 10) == sizes
     assert sizes_in_time(trial, Timed(way=way(images=4)), 10) == (10,)
