@@ -20,7 +20,7 @@ class Command:
     together: bool = False
     """Whether several processes may be started with it, as torchrun and srun do."""
     without_torch: bool = False
-    """Whether it never loads PyTorch."""
+    """Whether nothing of lacewing loads PyTorch for it."""
 
 
 def check_target(file: Path) -> None:

@@ -22,9 +22,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well.
 
     The file's content and the folder's entry are flushed to the disk before this returns. What
-    killed processes left of the same file is removed after a day.
+    killed processes left of files that were there is removed after a day, as far as the same file
+    is written again.
     """
-    remove_left(path)
+    if path.exists():  # the folder is listed: not for each of the many files of a new one
+        remove_left(path)
     # a random name: in containers all processes have the same number
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -187,6 +187,7 @@ def train_steps(session: Session, stop: Stop, clock: Clock, meter: Meter, monito
             wanted = Due(meter.due(), session.keeper.due(), out_of_time(session), result is None)
             due = agree(session.team, stop, wanted)
             if result is None or due.torn:
+                clock.settle()  # the run took it, though it was in vain
                 raise TornError(number)
             meter.add(result)
             if due.show:

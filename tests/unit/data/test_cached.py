@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import lacewing
-from lacewing.data.archive import MARK
+from lacewing.data.cache import COPIED, DRAWN, UNPACKED
 from lacewing.data.cached import KINDS, cache_contents, clear_cache
-from lacewing.data.copies import DONE
-from lacewing.data.locate import SAMPLE, SAMPLE_DRAWN
+from lacewing.data.locate import SAMPLE
 from lacewing.data.open import open_images
 from lacewing.data.pixel_place import LOCK
 from lacewing.data.pixels import PixelStore
@@ -90,8 +89,8 @@ def test_what_a_killed_process_left_goes_too(folder):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
 @pytest.mark.parametrize(
     ("kind", "copy", "mark"),
-    [("unpacked", "unpacked/set", DONE), ("unpacked", "unpacked/set", MARK),
-     ("sample", "sample", SAMPLE_DRAWN)],
+    [("unpacked", "unpacked/set", COPIED), ("unpacked", "unpacked/set", UNPACKED),
+     ("sample", "sample", DRAWN)],
 )  # fmt: skip
 def test_a_copy_that_a_run_reads_from_stays(folder, class_folders, kind, copy, mark):
     class_folders(folder / copy, {"ants": 10, "bees": 10})

@@ -25,12 +25,15 @@ def refuse_folders(monkeypatch, number):
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
+    """Once there is such a file: many new ones don't each go through their folder."""
     old = time.time() - atomic.STALE_SECONDS - 60
     for name in (".a[1].0123abcd.tmp", ".other.0123abcd.tmp", ".a[1].mine.tmp"):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (old, old))
     (tmp_path / ".a[1].4567cdef.tmp").touch()  # another process is still at it
     atomic.write_text(tmp_path / "a[1]", "new")
+    assert len(list(tmp_path.iterdir())) == 5
+    atomic.write_text(tmp_path / "a[1]", "newer")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"a[1]", ".a[1].4567cdef.tmp", ".a[1].mine.tmp", ".other.0123abcd.tmp"}
 

@@ -57,7 +57,7 @@ def changes(session):
     return [(one["step"], one["field"], one["old"], one["new"]) for one in events]
 
 
-def test_neither_ram_nor_the_disk_has_to_hold_them(begun, small, tmp_path):
+def test_neither_ram_nor_the_disk_has_to_hold_them(begun, small, tmp_path, monkeypatch):
     large = FakeBackend(total_bytes=80 * GIB)
     plan = prepare(small(**WORDS), fake_backends(large)).plan
     there = Choice("device", "there is room", "measured", {"evaluation": "none"})
@@ -65,9 +65,16 @@ def test_neither_ram_nor_the_disk_has_to_hold_them(begun, small, tmp_path):
     session = begun(large, **WORDS, plan=tmp_path / "plan.yaml")
     stores = session.train_loader._store, session.val_loader._store
     assert [type(store._kept) for store in stores] == [NoPixels, NoPixels]
+    missing, let_go = [], session.train_loader.let_go
+
+    def watched():
+        resident = session.train_loader._resident
+        missing.append(resident and len(resident.missing(np.arange(len(stores[0])))))
+        let_go()
+
+    monkeypatch.setattr(session.train_loader, "let_go", watched)
     train(session)
-    resident = session.train_loader._resident
-    assert resident is None or len(resident.missing(np.arange(len(stores[0])))) == 0
+    assert missing[0] == 0
 
 
 @pytest.mark.parametrize("where", ["out_of_memory_at", "full_in_backward"])

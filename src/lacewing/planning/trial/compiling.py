@@ -39,7 +39,8 @@ def try_compile(trial: Trial, plan: Plan, best: Timed) -> tuple[CompileTime, ...
     tried: list[CompileTime] = []
     for mode in payback.usable(capabilities.compile_modes, plan.accumulation.value):
         likely = likely_payback(plan, machine, model, best, trial.budget, mode)
-        if not likely.worth_trying or likely.cost_seconds > trial.budget.left_of_share:
+        takes = likely.cost_seconds + passes_seconds(best, plan)
+        if not likely.worth_trying or takes > trial.budget.left_of_share:
             continue
         way = replace(best.way, images=plan.micro_batch.value)
         tried.append(time_compiled(trial, way, mode, best.way.images))
@@ -47,6 +48,15 @@ def try_compile(trial: Trial, plan: Plan, best: Timed) -> tuple[CompileTime, ...
         if tried[-1].pass_seconds is not None:
             history.remember_compile(plan, machine, model, mode, tried[-1].cost_seconds)
     return tuple(tried)
+
+
+def passes_seconds(best: Timed, plan: Plan) -> float:
+    """What the passes are expected to take that tell what compiling gives, those of the plan.
+
+    One to compile, then in both forms one to warm up and those that are timed.
+    """
+    passes = 1 + 2 * (1 + COMPILED_ROUNDS)
+    return passes * expected_seconds(best, plan.micro_batch.value)
 
 
 def likely_payback(

@@ -16,7 +16,7 @@ from lacewing.planning.trial import sizes, ways
 from lacewing.planning.trial.averaging import average_seconds
 from lacewing.planning.trial.bench import left_as_it_was
 from lacewing.planning.trial.budget import Budget
-from lacewing.planning.trial.compiling import likely_payback, try_compile
+from lacewing.planning.trial.compiling import likely_payback, passes_seconds, try_compile
 from lacewing.planning.trial.context import Trial, TrialError
 from lacewing.planning.trial.feeding import race_workers
 from lacewing.planning.trial.findings import Findings, Timed, of_lanes
@@ -145,7 +145,7 @@ def has_time_to_compile(
     untried = [mode for mode in usable(modes, findings.accumulation) if mode not in tried]
     best = findings.best
     likely = [likely_payback(plan, machine, model, best, budget, mode) for mode in untried]
-    left = budget.left_of_share - findings.seconds
+    left = budget.left_of_share - findings.seconds - passes_seconds(best, plan)
     return any(one.worth_trying and one.cost_seconds <= left for one in likely)
 
 

@@ -19,7 +19,7 @@ from lacewing.planning.rules.batch import eval_batch_within
 from lacewing.planning.rules.device import find_device
 from lacewing.planning.trial.bench import Bench, left_as_it_was
 from lacewing.planning.trial.findings import of_lanes
-from lacewing.planning.trial.passes import guarded
+from lacewing.planning.trial.passes import FULL, guarded
 from lacewing.planning.trial.race import Lane, race, winner
 from lacewing.planning.trial.refine import chosen
 from lacewing.planning.trial.ways import Way, forward_ways
@@ -53,8 +53,8 @@ def fastest_forward(
     best = winner(lanes)
     if best is None or best.median is None:
         return plan, None
-    if not known:
-        remember(key, lanes)
+    if not known and all(lane.out != FULL for lane in lanes):
+        remember(key, lanes)  # what another program's memory put out may race the next time
     timed = of_lanes(lanes)
     fastest = timed[lanes.index(best)]
     precision = chosen(plan.eval_precision, best.key.precision, fastest, timed)
