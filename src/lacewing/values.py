@@ -1,5 +1,6 @@
 """Small values that every room uses: a choice with its reason, and amounts in words."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -26,6 +27,18 @@ class Choice(Generic[T]):
 
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+
+def gib_asked_by(variable: str) -> int | None:
+    """Bytes that a variable of the environment gives in GiB; None where it is not set.
+
+    Raises ValueError where it is no number.
+    """
+    said = os.environ.get(variable, "").strip()
+    try:
+        return int(float(said) * GIB) if said else None
+    except OverflowError:
+        raise ValueError(said) from None
 
 
 def format_bytes(count: float) -> str:

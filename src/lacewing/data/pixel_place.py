@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lacewing.errors import ConfigError
-from lacewing.values import GIB, format_bytes
+from lacewing.values import GIB, format_bytes, gib_asked_by
 
 MOST_BYTES = 20 * GIB
 MOST_SHARE = 0.1
@@ -40,14 +40,12 @@ def asked_bytes() -> int | None:
 
     Raises ConfigError where it is no number, or one below 0.
     """
-    said = os.environ.get(VARIABLE, "").strip()
-    if not said:
-        return None
     try:
-        size = int(float(said) * GIB)
-    except (ValueError, OverflowError):
+        size = gib_asked_by(VARIABLE)
+    except ValueError:
         size = -1
-    if size < 0:
+    if size is not None and size < 0:
+        said = os.environ[VARIABLE].strip()
         raise ConfigError(f"{VARIABLE} must be a number of GiB, 0 or more, not {said!r}.")
     return size
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lacewing.errors import DeviceError
 from lacewing.hardware.backend import Memory
-from lacewing.values import GIB
+from lacewing.values import gib_asked_by
 
 VARIABLE = "LACEWING_DEVICE_GIB"
 
@@ -34,14 +34,12 @@ def share_of_real(fraction: float, real: Memory) -> float:
 
 def wanted_bytes() -> int | None:
     """Of the card to pass for; None where the variable is not set."""
-    said = os.environ.get(VARIABLE, "").strip()
-    if not said:
-        return None
     try:
-        size = int(float(said) * GIB)
-    except (ValueError, OverflowError):
+        size = gib_asked_by(VARIABLE)
+    except ValueError:
         size = 0
-    if size <= 0:
+    if size is not None and size <= 0:
+        said = os.environ[VARIABLE].strip()
         raise DeviceError(f"{VARIABLE} must be a number above 0, of GiB, not {said!r}.")
     return size
 
