@@ -1,6 +1,7 @@
 """When memory runs out: the same images, in more passes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,6 +226,24 @@ def test_after_a_later_one_the_steps_since_the_last_snapshot_are_repeated(
     )
     assert f"while step {kept + 2} changed the weights, back to step {kept}:" in event["message"]
     assert not events(full, "rollback")
+
+
+def test_what_the_steps_took_that_were_in_vain_counts(begun, monkeypatch):
+    """Each update takes 100 s; between the last snapshot and the torn one none is noted."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("lacewing.training.meter.time", clock)
+    session = begun(FakeBackend(), **SPLIT)
+    steps = session.train_loader.steps_per_epoch
+    break_updates(session, {steps + 2})
+    update = session.optimizer.step
+
+    def timed():
+        clock.now += 100.0
+        update()
+
+    session.optimizer.step = timed
+    train(session)
+    assert session.progress.elapsed_seconds == clock.now == 100.0 * (session.progress.step + 2)
 
 
 def averages(session):
