@@ -35,6 +35,8 @@ class PassSizes:
         return self.first + self.timed
 
 
+LONG_SECONDS = 1.0
+"""Of a pass: to prepare for a new size took up to 0.3 on two slow cores."""
 FORWARD_TO_STEP = 1 / 3
 """What a forward-only pass takes of a training step: the backward pass takes two more."""
 
@@ -159,16 +161,18 @@ def passes_in_time(
     """Passes of `images`, or of as many as let every way of a race run in a share of the time.
 
     Small passes take longer by the image, and not by as much in every way. So where time is short
-    on a CPU, it goes into a single larger pass of each way, after a small one that warms up. Other
-    devices search for algorithms in their first pass of each size.
+    on a CPU, it goes into a single larger pass of each way, after a small one that warms up: if it
+    is so long that little of it goes into preparing for the new size. Other devices search for
+    algorithms in their first pass of each size.
     """
     if image_seconds == 0.0:
         return PassSizes(images, images)
     each = int(share * trial.budget.limit / (ways * image_seconds))
     if each // PASSES >= images:
         return PassSizes(images, images)
-    if trial.bench.backend.kind == "cpu":
-        first = min(images, LEAST_IMAGES)
-        return PassSizes(first, min(images, max(first, each - first)))
-    fewer = min(images, max(LEAST_IMAGES, each // PASSES))
+    first = min(images, LEAST_IMAGES)
+    single = min(images, max(first, each - first))
+    if trial.bench.backend.kind == "cpu" and single * image_seconds >= LONG_SECONDS:
+        return PassSizes(first, single)
+    fewer = min(images, max(first, each // PASSES))
     return PassSizes(fewer, fewer)
