@@ -35,7 +35,7 @@ class PassSizes:
         return self.first + self.timed
 
 
-LONG_SECONDS = 1.0
+LONG_SECONDS = 0.5
 """Of a pass: to prepare for a new size took up to 0.3 on two slow cores."""
 FORWARD_TO_STEP = 1 / 3
 """What a forward-only pass takes of a training step: the backward pass takes two more."""

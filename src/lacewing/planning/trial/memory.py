@@ -23,7 +23,7 @@ from lacewing.hardware.backend import Backend
 from lacewing.hardware.switches import HALF_DTYPES
 
 HOLES = 1.1
-"""Times what two steps take that many take in a process that keeps freed memory: between its
+"""Times what a step or two take that many take in a process that keeps freed memory: between its
 tensors are holes that the next ones do not fit. A middle value of `benchmarks/plan_accuracy.py`."""
 BACKWARD = 1.3
 """Times what an image leaves for the backward pass that it takes on a CPU, with the gradients of
