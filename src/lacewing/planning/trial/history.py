@@ -93,7 +93,7 @@ def recall(key: str) -> Findings | None:
 
 def remember(key: str, findings: Findings) -> None:
     """Keep it for the next plan; a cache that can't be written is done without."""
-    _write(_file(key), findings.as_dict())
+    write_found(_file(key), findings.as_dict())
 
 
 def compile_seconds(plan: Plan, machine: Machine, model: str, mode: str) -> float | None:
@@ -105,7 +105,7 @@ def compile_seconds(plan: Plan, machine: Machine, model: str, mode: str) -> floa
 
 def remember_compile(plan: Plan, machine: Machine, model: str, mode: str, seconds: float) -> None:
     """Keep what compiling took."""
-    _write(_folder() / COSTS, {**_costs(), _compiled(plan, machine, model, mode): seconds})
+    write_found(_folder() / COSTS, {**_costs(), _compiled(plan, machine, model, mode): seconds})
 
 
 def _compiled(plan: Plan, machine: Machine, model: str, mode: str) -> str:
@@ -137,7 +137,8 @@ def _file(key: str) -> Path:
     return _folder() / f"{key}.json"
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+def write_found(path: Path, value: dict[str, Any] | list[Any]) -> None:
+    """Keep plain values as JSON; a cache that can't be written is done without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(value, indent=1) + "\n")

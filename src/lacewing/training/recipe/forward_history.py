@@ -1,6 +1,5 @@
 """What earlier races of forward-only passes found: one file per question, in the cache folder."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 from lacewing.data.cache import cache_folder
 from lacewing.hardware.machine import Machine
 from lacewing.parsing import parse_json
-from lacewing.planning.trial.history import digest, fingerprint
+from lacewing.planning.trial.history import digest, fingerprint, write_found
 from lacewing.planning.trial.race import Lane
 from lacewing.planning.trial.ways import Way
-from lacewing.store.atomic import write_text
 
 VERSION = 1
 """Of the race: what an older one found is not used."""
@@ -45,12 +43,7 @@ def recall(key: str) -> list[Lane[Way]]:
 
 def remember(key: str, lanes: Sequence[Lane[Way]]) -> None:
     """Keep it for the next plan; a cache that can't be written is done without."""
-    text = json.dumps([asdict(lane) for lane in lanes], indent=1) + "\n"
-    try:
-        _file(key).parent.mkdir(parents=True, exist_ok=True)
-        write_text(_file(key), text)
-    except OSError:
-        return
+    write_found(_file(key), [asdict(lane) for lane in lanes])
 
 
 def _file(key: str) -> Path:
